@@ -1,0 +1,78 @@
+# Names the commands; what they do is in Python. Variables are set like this: make retrain DATA=new.csv
+.DEFAULT_GOAL := help
+.PHONY: help serve train retrain evaluate describe versions promote rollback test format lint types check check-slow bench clean
+export HOST PORT WORKERS
+
+PYTHON ?= python3
+SCHEMA ?= schemas/cleveland.toml
+DATA ?= data/cleveland.csv
+STORE ?= artifacts/$(basename $(notdir $(SCHEMA)))
+RUN := .venv/bin/python
+CHOICES = $(if $(RECIPE),--recipe $(RECIPE)) $(if $(CONFIG),--config $(CONFIG)) $(if $(SEED),--seed $(SEED))
+TRAINING = --schema $(SCHEMA) --store $(STORE) --data $(DATA) $(if $(DEVICE),--device $(DEVICE)) $(CHOICES)
+
+help: ## Show the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Variables: HOST PORT WORKERS; DATA SCHEMA STORE RECIPE CONFIG SEED DEVICE; VERSION (of promote)"
+
+serve: .venv/.installed ## Install, train if there is no model yet, and serve it on HOST:PORT
+	@$(RUN) -m pipelines train --if-needed $(TRAINING)
+	@MODEL_STORE=$(STORE) exec $(RUN) -m gunicorn -c app/gunicorn.conf.py app.wsgi:app
+
+train: .venv/.installed ## Train a first version if there is none
+	@$(RUN) -m pipelines train $(TRAINING)
+
+retrain: .venv/.installed ## Train a new version, and make it current if it is not worse
+	@$(RUN) -m pipelines retrain $(TRAINING)
+
+evaluate: .venv/.installed ## Ten times ten folds on two seeds, beside logistic regression
+	@$(RUN) -m pipelines evaluate $(TRAINING)
+
+describe: .venv/.installed ## Print the features, the layers and the number of parameters
+	@$(RUN) -m pipelines describe --schema $(SCHEMA) $(CHOICES)
+
+versions: .venv/.installed ## List the versions; the current one has a star
+	@$(RUN) -m pipelines versions --schema $(SCHEMA) --store $(STORE)
+
+promote: .venv/.installed ## Make VERSION the current one
+	@$(RUN) -m pipelines promote $(VERSION) --schema $(SCHEMA) --store $(STORE)
+
+rollback: .venv/.installed ## Make the version current again that was so before
+	@$(RUN) -m pipelines rollback --schema $(SCHEMA) --store $(STORE)
+
+test: .venv/.installed-dev ## Run the tests
+	@$(RUN) -m pytest
+
+format: .venv/.installed-dev ## Format the code
+	@$(RUN) -m ruff format .
+
+lint: .venv/.installed-dev ## Look for mistakes in the code
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+
+types: .venv/.installed-dev ## Check the types
+	@$(RUN) -m mypy
+
+check: lint types test ## Everything that a change must pass: format, lint, types, tests
+
+check-slow: check ## And the slow, thorough checks
+	@$(RUN) -m pytest -m slow
+
+bench: .venv/.installed-dev ## Measure the service beside the least that a Flask service can do
+	@$(RUN) -m bench.serving
+
+clean: ## Remove the environment and the caches; the trained versions stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: Python 3.11 to 3.13 is needed, and $(PYTHON) is {v[0]}.{v[1]}; choose another: make PYTHON=python3.12 ...")'
+	@echo "making .venv and installing; this takes a minute or two, once"
+	@$(PYTHON) -m venv .venv
+
+.venv/.installed: requirements.txt requirements-serve.txt constraints.txt | .venv/bin/python
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,5 @@
+"""What gunicorn runs: ``gunicorn -c app/gunicorn.conf.py app.wsgi:app``."""
+
+from app import create_app
+
+app = create_app()

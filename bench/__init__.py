@@ -1,0 +1,1 @@
+"""Measurements: ratios of contestants in one run. Never part of the tests."""

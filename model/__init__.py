@@ -1,0 +1,1 @@
+"""What is known about records, networks and artifacts; imports neither neighbour room."""

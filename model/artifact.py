@@ -1,0 +1,182 @@
+"""Artifacts: write, verify, read.
+
+An artifact is a folder of JSON, Keras weights and ONNX, without any pickle. Its manifest holds a
+checksum of every file and of itself. Nothing is built from an artifact before all of it was
+verified, and reading one imports no code that it names.
+
+    manifest.json           what this is, how it came about, checksums
+    schema.json             the schema that it was trained on
+    encoding.json           the fitted preprocessing
+    network.json            the choices that the network was built and fitted with
+    network.weights.h5      the Keras weights
+    model.onnx              the graph that serves: values → probability
+    golden.json             records made from the schema, and the graph's answers to them
+    history.json            loss and metrics of every epoch
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from model.errors import (
+    ArtifactDamaged,
+    ArtifactIncomplete,
+    InvalidSchema,
+    SchemaMismatch,
+)
+from model.manifest import FileRecord, Manifest, decode_manifest, encode_manifest, seal
+from model.schema import Schema
+
+MANIFEST = "manifest.json"
+WRITING = ".writing-"
+FILES = (
+    "schema.json",
+    "encoding.json",
+    "network.json",
+    "network.weights.h5",
+    "model.onnx",
+    "golden.json",
+    "history.json",
+)
+
+
+class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rows made from the schema, never copied from patients, and the graph's answers.
+
+    Attributes:
+        values: n rows of n_columns, missing as null.
+        probabilities: n.
+    """
+
+    values: list[list[float | None]]
+    probabilities: list[float]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified artifact: everything in it is what was written.
+
+    Attributes:
+        files: the bytes of each of :data:`FILES`, the very ones that were verified.
+    """
+
+    folder: Path
+    manifest: Manifest
+    schema: Schema
+    files: Mapping[str, bytes]
+
+
+def write_artifact(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Artifact:
+    """Write an artifact beside its place and rename it into it: it is there whole or not at all.
+
+    Raises:
+        FileExistsError: the folder is taken.
+    """
+    if set(files) != set(FILES):
+        raise ValueError(f"expected the files {', '.join(FILES)}; received {', '.join(files)}")
+    records = {
+        name: FileRecord(hashlib.sha256(data).hexdigest(), len(data))
+        for name, data in files.items()
+    }
+    manifest = seal(msgspec.structs.replace(manifest, files=records))
+    beside = Path(tempfile.mkdtemp(prefix=WRITING, dir=folder.parent))
+    try:
+        for name, data in files.items():
+            _write_synced(beside / name, data)
+        _write_synced(beside / MANIFEST, encode_manifest(manifest))
+        beside.chmod(0o755)
+        if folder.exists():
+            raise FileExistsError(folder)
+        beside.rename(folder)
+        sync_folder(folder.parent)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return read_artifact(folder)
+
+
+def read_artifact(folder: Path, *, fingerprint: str | None = None) -> Artifact:
+    """Verify an artifact and read it.
+
+    Args:
+        fingerprint: the schema that the caller works with, if it has one of its own.
+
+    Raises:
+        ArtifactIncomplete, ArtifactDamaged, ArtifactTooNew, SchemaMismatch: each with the version
+            and the file that it is about.
+    """
+    where = f"version {folder.name}"
+    manifest = decode_manifest(_read(folder / MANIFEST, where), where)
+    files = {}
+    for name in FILES:
+        record, data = manifest.files.get(name), _read(folder / name, where)
+        if record is None:
+            raise ArtifactDamaged(f"{where}: the manifest knows no {name}")
+        if len(data) != record.bytes or hashlib.sha256(data).hexdigest() != record.sha256:
+            raise ArtifactDamaged(f"{where}: {name} is not the file that was written")
+        files[name] = data
+    try:
+        schema = Schema.from_json(files["schema.json"])
+    except InvalidSchema as error:
+        raise SchemaMismatch(f"{where}: schema.json is {error}") from None
+    if schema.fingerprint != manifest.schema_fingerprint:
+        raise SchemaMismatch(f"{where}: schema.json is not the schema that it was trained on")
+    if fingerprint is not None and fingerprint != schema.fingerprint:
+        raise SchemaMismatch(f"{where}: it was trained on another schema than the one in use")
+    return Artifact(folder, manifest, schema, files)
+
+
+def add_metrics(artifact: Artifact, metrics: Mapping[str, Any]) -> Artifact:
+    """Add results of an evaluation to the manifest, replacing those of the same name."""
+    merged = {**artifact.manifest.metrics, **metrics}
+    manifest = seal(msgspec.structs.replace(artifact.manifest, metrics=merged))
+    replace_file(artifact.folder / MANIFEST, encode_manifest(manifest))
+    return read_artifact(artifact.folder)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a file at once: a reader sees the old bytes or the new ones, also after a crash."""
+    handle, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(handle)
+    try:
+        _write_synced(Path(beside), data)
+        Path(beside).chmod(0o644)
+        Path(beside).replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder written to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path, where: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactIncomplete(f"{where}: {path.name} is missing") from None
+    except OSError as error:
+        raise ArtifactDamaged(f"{where}: {path.name} cannot be read: {error.strerror}") from None

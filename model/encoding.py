@@ -1,0 +1,36 @@
+"""The numbers of a fitted preprocessing: what turns 13 values into 29 features.
+
+Fitting is the pipelines' work (a scikit-learn ColumnTransformer). What it found is a handful of
+numbers, which an artifact keeps as JSON and from which :mod:`model.graph` builds the first half
+of the graph that serves.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Encoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A fitted preprocessing, feature by feature: standardised ones first, then one-hot ones.
+
+    Attributes:
+        features: n names, in the order of the network's inputs.
+        columns: n indices into a record's values: the column that each feature is made of.
+        means, scales: of the first k features: (value - mean) / scale.
+        codes: of the other n - k features: 1 where the value equals the code, otherwise 0.
+        fills: n; what a feature is where its value is missing: the mean of the training rows.
+    """
+
+    features: tuple[str, ...]
+    columns: tuple[int, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    codes: tuple[float, ...]
+    fills: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        n = len(self.features)
+        if not (len(self.columns) == len(self.fills) == len(self.means) + len(self.codes) == n):
+            raise ValueError("features, columns, means + codes and fills differ in length")
+        if len(self.means) != len(self.scales) or min(self.columns, default=0) < 0:
+            raise ValueError("means and scales differ in length, or a column is negative")

@@ -1,0 +1,73 @@
+"""The network: the only file that names Keras layers."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from model.config import TrainingConfig
+
+
+def build_network(config: TrainingConfig, n_features: int) -> keras.Model:
+    """A compiled functional network: features → hidden layers → one sigmoid unit.
+
+    With 29 features and the default 16 ReLU units it has 29*16 + 16 + 16 + 1 = 497 parameters.
+    Equal configs give equal first weights, whatever was drawn before.
+
+    **Shape**: float32 (n, n_features) → float32 (n, 1), the probability of the positive outcome.
+
+    Keras 3 API only, so that the same network trains on TensorFlow, JAX and PyTorch.
+    """
+    features = keras.Input((n_features,), name="features")
+    seeds = itertools.count(config.seed * (len(config.hidden) + 1))
+    scales = itertools.chain(
+        [0.01 if config.initial_weights == "small" else 1.0], itertools.repeat(1.0)
+    )
+
+    def dense(units: int, activation: str, name: str) -> keras.layers.Layer:
+        # Glorot's uniform distribution is VarianceScaling with a scale of 1; the spread goes with
+        # the root of the scale, so 0.01 starts ten times smaller.
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            kernel_initializer=keras.initializers.VarianceScaling(
+                next(scales), mode="fan_avg", distribution="uniform", seed=next(seeds)
+            ),
+            kernel_regularizer=keras.regularizers.L2(config.l2) if config.l2 else None,
+            name=name,
+        )
+
+    x = features
+    for number, units in enumerate(config.hidden, start=1):
+        x = dense(units, config.activation, f"hidden_{number}")(x)
+    probability = dense(1, "sigmoid", "probability")(x)
+    network = keras.Model(features, probability, name="network")
+    network.compile(
+        optimizer=keras.optimizers.Adam(config.learning_rate),
+        loss=keras.losses.BinaryCrossentropy(),
+        metrics=[keras.metrics.BinaryAccuracy(name="accuracy")],
+        jit_compile=False,  # compiling takes longer than 30 epochs of a network this small
+    )
+    return network
+
+
+def load_network(config: TrainingConfig, n_features: int, weights: Path) -> keras.Model:
+    """The network with weights that were saved by ``network.save_weights``.
+
+    Nothing but numbers is read from the file: layers come from the config, never from a name in
+    an artifact.
+    """
+    network = build_network(config, n_features)
+    network.load_weights(weights)
+    return network
+
+
+def describe_layers(network: keras.Model) -> list[dict[str, Any]]:
+    """One entry a layer: name, output shape without the batch, and number of parameters."""
+    return [
+        {"name": layer.name, "shape": tuple(layer.output.shape[1:]), "params": layer.count_params()}
+        for layer in network.layers
+    ]

@@ -1,0 +1,64 @@
+"""Splits of patients: stratified by outcome, and never between two copies of the same record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
+
+from model.errors import InvalidConfig
+
+Split = tuple[np.ndarray, np.ndarray]
+
+
+def repeated_folds(
+    labels: np.ndarray, groups: np.ndarray, *, n_splits: int = 10, n_repeats: int = 10, seed: int
+) -> Iterator[Split]:
+    """``RepeatedStratifiedKFold`` over the different records.
+
+    Copies of a record follow its first one. Where all records differ, these are exactly the folds
+    of scikit-learn's class.
+
+    Args:
+        labels: (n,) of 0 and 1.
+        groups: (n,) integers, equal for copies.
+
+    Yields:
+        Row numbers of the training and of the test side, ``n_splits`` times ``n_repeats`` pairs;
+        each run of ``n_splits`` pairs tests every row once.
+
+    Raises:
+        InvalidConfig: fewer than ``n_splits`` different records with either outcome.
+    """
+    _, firsts = np.unique(groups, return_index=True)
+    firsts = np.sort(firsts)
+    for outcome in (0, 1):
+        found = int((labels[firsts] == outcome).sum())
+        if found < n_splits:
+            side = "positive" if outcome else "negative"
+            raise InvalidConfig(
+                f"{n_splits} folds need {n_splits} different {side} records; there are {found}"
+            )
+    folds = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
+    for train, test in folds.split(firsts, labels[firsts]):
+        in_test = np.isin(groups, groups[firsts[test]])
+        in_train = np.isin(groups, groups[firsts[train]])
+        yield np.flatnonzero(in_train), np.flatnonzero(in_test)
+
+
+def holdout(labels: np.ndarray, groups: np.ndarray, *, share: float, seed: int) -> Split:
+    """One stratified split: rows to train on, and a share of them to look at only.
+
+    Raises:
+        InvalidConfig: too few different records of an outcome for a share that small or large.
+    """
+    _, firsts = np.unique(groups, return_index=True)
+    try:
+        train, _ = train_test_split(
+            firsts, test_size=share, stratify=labels[firsts], random_state=seed
+        )
+    except ValueError as error:
+        raise InvalidConfig(f"validation_share: {error}") from None
+    in_train = np.isin(groups, groups[train])
+    return np.flatnonzero(in_train), np.flatnonzero(~in_train)

@@ -1,0 +1,1 @@
+"""Files in, artifacts and reports out: reading tables, preprocessing, training, evaluating."""

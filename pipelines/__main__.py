@@ -1,0 +1,257 @@
+"""The command line: ``python -m pipelines COMMAND``.
+
+Commands that train import the rooms that need Keras only after the device was chosen, because a
+Keras backend looks for its devices once, when it is first imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import click
+import msgspec
+
+from model.artifact import add_metrics, read_artifact
+from model.config import RECIPES, TrainingConfig, make_config
+from model.errors import ModelError, NoCurrentVersion, StoreError
+from model.schema import Schema, load_schema
+from model.store import Store
+from pipelines.devices import Device, select_device
+
+SCHEMA = Path("schemas/cleveland.toml")
+DATA = Path("data/cleveland.csv")
+
+logger = logging.getLogger("pipelines")
+
+
+class _Commands(click.Group):
+    """Shows what this project refuses as a message, and everything else as what it is: a bug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModelError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Train, evaluate and keep versions of a model."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for talkative in ("absl", "tensorflow", "tf2onnx"):
+        logging.getLogger(talkative).setLevel(logging.ERROR)
+
+
+def _options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
+
+
+_path = click.Path(path_type=Path, dir_okay=False)
+_schema = click.option("--schema", type=_path, default=SCHEMA, show_default=True, help="The table's declaration.")  # fmt: skip
+_store = click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of the versions.  [default: artifacts/NAME]")  # fmt: skip
+_device = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="auto takes a GPU where one is visible.")  # fmt: skip
+_data = click.option("--data", type=_path, default=DATA, show_default=True, help="The table: CSV or Parquet.")  # fmt: skip
+
+
+def _layers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(int(units) for units in value.split(",") if units.strip())
+    except ValueError:
+        raise click.BadParameter(
+            "expected numbers with commas between them, such as 16,8"
+        ) from None
+
+
+_training = _options(
+    click.option("--recipe", type=click.Choice(list(RECIPES)), help="A named set of choices.  [default: default]"),
+    click.option("--config", type=_path, help="TOML with choices, which change the recipe's."),
+    click.option("--hidden", callback=_layers, help='Units of the hidden layers, such as 16,8; "" for none.'),
+    click.option("--activation", help="Of the hidden layers: relu, leaky_relu, tanh, sigmoid or linear."),
+    click.option("--initial-weights", help="Of the first kernel: small or glorot."),
+    click.option("--learning-rate", type=float, help="Of Adam."),
+    click.option("--batch-size", type=int, help="Records a step."),
+    click.option("--epochs", type=int, help="Passes over the table."),
+    click.option("--l2", type=float, help="Weight of the squared kernels in the loss."),
+    click.option("--validation-share", type=float, help="Share of the records only looked at."),
+    click.option("--seed", type=int, help="Of weights, order and validation split."),
+)  # fmt: skip
+
+
+def _open_store(folder: Path | None, schema: Schema) -> Store:
+    return Store(folder or Path("artifacts") / schema.name)
+
+
+def _make_config(
+    recipe: str | None, config: Path | None, settings: dict[str, Any]
+) -> tuple[TrainingConfig, str]:
+    """The config, and the name under which its results are shown."""
+    chosen = make_config(recipe or "default", config, settings)
+    name = recipe or "default"
+    return chosen, name if chosen == RECIPES[name] else f"{name}, changed"
+
+
+@main.command()
+@_options(_schema, _training)
+def describe(schema: Path, recipe: str | None, config: Path | None, **settings: Any) -> None:
+    """Print the features, the layers and the number of parameters."""
+    declared = load_schema(schema)
+    chosen, _ = _make_config(recipe, config, settings)
+    select_device("auto")
+    from model.network import build_network, describe_layers
+
+    network = build_network(chosen, len(declared.feature_names))
+    click.echo(
+        f"{declared.title}: {len(declared.columns)} columns, outcome {declared.outcome.rule}"
+    )
+    click.echo(f"\n{len(declared.feature_names)} features")
+    kinds = {name: c.kind for c in declared.columns for name in c.feature_names}
+    for number, name in enumerate(declared.feature_names, start=1):
+        click.echo(
+            f"{number:>4}  {name:<16}{'one-hot' if kinds[name] == 'category' else 'standardised'}"
+        )
+    click.echo("\nlayers")
+    for layer in describe_layers(network):
+        click.echo(
+            f"      {layer['name']:<16}{layer['shape']!s:<10}{layer['params']:>6} parameters"
+        )
+    click.echo(f"\n{network.count_params()} parameters")
+
+
+@main.command()
+@_options(_schema, _store, _data, _device, _training)
+@click.option("--if-needed", is_flag=True, help="Say nothing where nothing is to be done.")
+def train(schema: Path, store: Path | None, if_needed: bool, **options: Any) -> None:
+    """Train a first version; does nothing where one is current already."""
+    try:
+        version = _open_store(store, load_schema(schema)).current().version
+    except NoCurrentVersion:
+        _retrain(schema, store, **options)
+    else:
+        if not if_needed:
+            click.echo(f"version {version} is current already; make retrain trains another")
+
+
+@main.command()
+@_options(_schema, _store, _data, _device, _training)
+def retrain(schema: Path, store: Path | None, **options: Any) -> None:
+    """Train a new version beside the old, and make it current if it is not worse."""
+    _retrain(schema, store, **options)
+
+
+def _retrain(
+    schema: Path, store: Path | None, data: Path, device: Device, recipe: str | None,
+    config: Path | None, **settings: Any,
+) -> None:  # fmt: skip
+    declared = load_schema(schema)
+    chosen, name = _make_config(recipe, config, settings)
+    named = select_device(device)
+    from pipelines.retraining import Request, retrain
+
+    command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])
+    retrain(Request(data, declared, chosen, name, named, command), _open_store(store, declared))
+
+
+@main.command()
+@_options(_schema, _store, _data, _device, _training)
+@click.option("--repeats", type=click.IntRange(1, 100), default=10, show_default=True)
+def evaluate(
+    schema: Path, store: Path | None, data: Path, device: Device, repeats: int,
+    recipe: str | None, config: Path | None, **settings: Any,
+) -> None:  # fmt: skip
+    """Ten times ten folds on two seeds, beside logistic regression.
+
+    Without a recipe or settings it takes those of the current version. The results are written
+    into the current version if they are about its recipe and its table.
+    """
+    declared = load_schema(schema)
+    opened = _open_store(store, declared)
+    try:
+        artifact = read_artifact(opened.path(opened.current().version))
+    except NoCurrentVersion:
+        artifact = None
+    if artifact and not (recipe or config or any(v is not None for v in settings.values())):
+        chosen = msgspec.convert(artifact.manifest.training, TrainingConfig)
+        name = artifact.manifest.recipe
+    else:
+        chosen, name = _make_config(recipe, config, settings)
+    named = select_device(device)
+    from pipelines import evaluating, printing
+    from pipelines.tables import read_table
+
+    table = read_table(data, declared)
+    results = {}
+    for key, seed in (("evaluation", evaluating.SEED), ("evaluation_second_seed", evaluating.SECOND_SEED)):  # fmt: skip
+        found = evaluating.evaluate(
+            table,
+            chosen,
+            name=name,
+            seed=seed,
+            n_repeats=repeats,
+            jobs=evaluating.default_jobs(named),
+        )
+        click.echo(printing.evaluation_table(found) + "\n")
+        results[key] = msgspec.to_builtins(found)
+    if (
+        artifact
+        and msgspec.convert(artifact.manifest.training, TrainingConfig) == chosen
+        and artifact.manifest.data.sha256 == table.sha256
+        and artifact.schema == declared
+    ):
+        add_metrics(artifact, results)
+        click.echo(f"written into version {artifact.manifest.version}")
+    else:
+        click.echo("not written into the current version: it has another recipe or table")
+
+
+@main.command()
+@_options(_schema, _store)
+def versions(schema: Path, store: Path | None) -> None:
+    """List the versions and what is known of each."""
+    opened = _open_store(store, load_schema(schema))
+    try:
+        current = opened.current().version
+    except StoreError as error:
+        click.echo(str(error))
+        current = ""
+    for version in opened.versions():
+        mark = "*" if version == current else " "
+        try:
+            manifest = read_artifact(opened.path(version)).manifest
+        except ModelError as error:
+            click.echo(f"{mark} {version:>3}  {error}")
+            continue
+        loss = cast(dict[str, Any], manifest.metrics["folds"])["figures"]
+        figure = next(iter(loss.values()))["log_loss"]["value"]
+        click.echo(
+            f"{mark} {version:>3}  {manifest.created}  {manifest.recipe:<18}"
+            f"{manifest.data.file} ({manifest.data.rows} records)  log loss on folds {figure:.4f}"
+        )
+
+
+@main.command()
+@click.argument("version")
+@_options(_schema, _store)
+def promote(version: str, schema: Path, store: Path | None) -> None:
+    """Make VERSION the current one, whatever was decided about it."""
+    now = _open_store(store, load_schema(schema)).promote(version)
+    click.echo(f"version {now.version} is current")
+
+
+@main.command()
+@_options(_schema, _store)
+def rollback(schema: Path, store: Path | None) -> None:
+    """Make the version current again that was so before."""
+    now = _open_store(store, load_schema(schema)).rollback()
+    click.echo(f"version {now.version} is current")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m pipelines")
