@@ -54,15 +54,25 @@ def build_network(config: TrainingConfig, n_features: int) -> keras.Model:
     return network
 
 
+def save_weights(network: keras.Model, path: Path) -> None:
+    """Write the weights as Keras does, in HDF5, without the state of the optimiser."""
+    _layers_alone(network).save_weights(path)
+
+
 def load_network(config: TrainingConfig, n_features: int, weights: Path) -> keras.Model:
-    """The network with weights that were saved by ``network.save_weights``.
+    """The network with the weights that :func:`save_weights` wrote.
 
     Nothing but numbers is read from the file: layers come from the config, never from a name in
     an artifact.
     """
     network = build_network(config, n_features)
-    network.load_weights(weights)
+    _layers_alone(network).load_weights(weights)
     return network
+
+
+def _layers_alone(network: keras.Model) -> keras.Model:
+    """The same layers as a model that was not compiled, and so has no optimiser to save."""
+    return keras.Model(network.input, network.output)
 
 
 def describe_layers(network: keras.Model) -> list[dict[str, Any]]:

@@ -49,13 +49,13 @@ class RecordReader:
         self.schema = schema
         self.max_records = max_records
         self.columns = [ColumnReader(column) for column in schema.columns]
-        record = _record_type(schema)
+        record: Any = _record_type(schema)
         self._one = msgspec.json.Decoder(record)
-        self._many = msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
+        self._many = msgspec.json.Decoder(list[record])
         self._instances = msgspec.json.Decoder(
             msgspec.defstruct(
                 "Instances", [("instances", list[record])], forbid_unknown_fields=True
-            )  # type: ignore[valid-type]
+            )
         )
         # Where no spelling holds a colon, the colons of a body count its keys: msgspec keeps the
         # last of two equal keys without a word, and this is how the fast road notices.

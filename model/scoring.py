@@ -83,6 +83,8 @@ class Scorer:
                 f"{where}: the graph or its golden rows cannot be opened ({type(error).__name__})"
             ) from error
         _prove(self.graph, golden, where)
+        if set(self.manifest.ranges) != set(self.schema.column_names):
+            raise ArtifactDamaged(f"{where}: its training ranges are not those of its columns")
         low, high, levels = [], [], []
         for index, column in enumerate(self.schema.columns):
             seen = self.manifest.ranges[column.name]

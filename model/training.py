@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from model.config import TrainingConfig
-from model.network import build_network
+from model.network import build_network, save_weights
 
 History = dict[str, list[float]]
 
@@ -34,7 +34,7 @@ class Fit:
         """The network's weights as Keras saves them: HDF5, numbers only."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.weights.h5"
-            self.network.save_weights(path)
+            save_weights(self.network, path)
             return path.read_bytes()
 
 

@@ -6,11 +6,9 @@ Keras backend looks for its devices once, when it is first imported.
 
 from __future__ import annotations
 
-import functools
 import logging
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,9 +21,14 @@ from model.errors import ModelError, NoCurrentVersion, StoreError
 from model.schema import Schema, load_schema
 from model.store import Store
 from pipelines.devices import Device, select_device
-
-SCHEMA = Path("schemas/cleveland.toml")
-DATA = Path("data/cleveland.csv")
+from pipelines.options import (
+    data_option,
+    device_option,
+    schema_option,
+    store_option,
+    together,
+    training_options,
+)
 
 logger = logging.getLogger("pipelines")
 
@@ -48,43 +51,6 @@ def main() -> None:
         logging.getLogger(talkative).setLevel(logging.ERROR)
 
 
-def _options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
-
-
-_path = click.Path(path_type=Path, dir_okay=False)
-_schema = click.option("--schema", type=_path, default=SCHEMA, show_default=True, help="The table's declaration.")  # fmt: skip
-_store = click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of the versions.  [default: artifacts/NAME]")  # fmt: skip
-_device = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="auto takes a GPU where one is visible.")  # fmt: skip
-_data = click.option("--data", type=_path, default=DATA, show_default=True, help="The table: CSV or Parquet.")  # fmt: skip
-
-
-def _layers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    try:
-        return tuple(int(units) for units in value.split(",") if units.strip())
-    except ValueError:
-        raise click.BadParameter(
-            "expected numbers with commas between them, such as 16,8"
-        ) from None
-
-
-_training = _options(
-    click.option("--recipe", type=click.Choice(list(RECIPES)), help="A named set of choices.  [default: default]"),
-    click.option("--config", type=_path, help="TOML with choices, which change the recipe's."),
-    click.option("--hidden", callback=_layers, help='Units of the hidden layers, such as 16,8; "" for none.'),
-    click.option("--activation", help="Of the hidden layers: relu, leaky_relu, tanh, sigmoid or linear."),
-    click.option("--initial-weights", help="Of the first kernel: small or glorot."),
-    click.option("--learning-rate", type=float, help="Of Adam."),
-    click.option("--batch-size", type=int, help="Records a step."),
-    click.option("--epochs", type=int, help="Passes over the table."),
-    click.option("--l2", type=float, help="Weight of the squared kernels in the loss."),
-    click.option("--validation-share", type=float, help="Share of the records only looked at."),
-    click.option("--seed", type=int, help="Of weights, order and validation split."),
-)  # fmt: skip
-
-
 def _open_store(folder: Path | None, schema: Schema) -> Store:
     return Store(folder or Path("artifacts") / schema.name)
 
@@ -99,7 +65,7 @@ def _make_config(
 
 
 @main.command()
-@_options(_schema, _training)
+@together(schema_option, training_options)
 def describe(schema: Path, recipe: str | None, config: Path | None, **settings: Any) -> None:
     """Print the features, the layers and the number of parameters."""
     declared = load_schema(schema)
@@ -126,7 +92,7 @@ def describe(schema: Path, recipe: str | None, config: Path | None, **settings: 
 
 
 @main.command()
-@_options(_schema, _store, _data, _device, _training)
+@together(schema_option, store_option, data_option, device_option, training_options)
 @click.option("--if-needed", is_flag=True, help="Say nothing where nothing is to be done.")
 def train(schema: Path, store: Path | None, if_needed: bool, **options: Any) -> None:
     """Train a first version; does nothing where one is current already."""
@@ -140,7 +106,7 @@ def train(schema: Path, store: Path | None, if_needed: bool, **options: Any) -> 
 
 
 @main.command()
-@_options(_schema, _store, _data, _device, _training)
+@together(schema_option, store_option, data_option, device_option, training_options)
 def retrain(schema: Path, store: Path | None, **options: Any) -> None:
     """Train a new version beside the old, and make it current if it is not worse."""
     _retrain(schema, store, **options)
@@ -160,7 +126,7 @@ def _retrain(
 
 
 @main.command()
-@_options(_schema, _store, _data, _device, _training)
+@together(schema_option, store_option, data_option, device_option, training_options)
 @click.option("--repeats", type=click.IntRange(1, 100), default=10, show_default=True)
 def evaluate(
     schema: Path, store: Path | None, data: Path, device: Device, repeats: int,
@@ -212,7 +178,7 @@ def evaluate(
 
 
 @main.command()
-@_options(_schema, _store)
+@together(schema_option, store_option)
 def versions(schema: Path, store: Path | None) -> None:
     """List the versions and what is known of each."""
     opened = _open_store(store, load_schema(schema))
@@ -238,7 +204,7 @@ def versions(schema: Path, store: Path | None) -> None:
 
 @main.command()
 @click.argument("version")
-@_options(_schema, _store)
+@together(schema_option, store_option)
 def promote(version: str, schema: Path, store: Path | None) -> None:
     """Make VERSION the current one, whatever was decided about it."""
     now = _open_store(store, load_schema(schema)).promote(version)
@@ -246,7 +212,7 @@ def promote(version: str, schema: Path, store: Path | None) -> None:
 
 
 @main.command()
-@_options(_schema, _store)
+@together(schema_option, store_option)
 def rollback(schema: Path, store: Path | None) -> None:
     """Make the version current again that was so before."""
     now = _open_store(store, load_schema(schema)).rollback()

@@ -37,7 +37,11 @@ def build_preprocessing(schema: Schema) -> ColumnTransformer:
 
 def read_encoding(schema: Schema, preprocessing: ColumnTransformer) -> Encoding:
     """The numbers of a fitted preprocessing, from which the graph is built."""
-    columns, codes, means, scales, fills = [], [], [], [], []
+    columns: list[int] = []
+    codes: list[int] = []
+    means: list[float] = []
+    scales: list[float] = []
+    fills: list[float] = []
     for column in schema.feature_columns:
         steps = preprocessing.named_transformers_[column.name].named_steps
         index = schema.column_names.index(column.name)

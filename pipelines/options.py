@@ -1,0 +1,53 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model.config import RECIPES
+
+SCHEMA = Path("schemas/cleveland.toml")
+DATA = Path("data/cleveland.csv")
+
+
+def together(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Several options as one decorator, in the order in which the help shows them."""
+    return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
+
+
+_path = click.Path(path_type=Path, dir_okay=False)
+schema_option = click.option("--schema", type=_path, default=SCHEMA, show_default=True, help="The table's declaration.")  # fmt: skip
+store_option = click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of the versions.  [default: artifacts/NAME]")  # fmt: skip
+device_option = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="auto takes a GPU where one is visible.")  # fmt: skip
+data_option = click.option("--data", type=_path, default=DATA, show_default=True, help="The table: CSV or Parquet.")  # fmt: skip
+
+
+def _layers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(int(units) for units in value.split(",") if units.strip())
+    except ValueError:
+        raise click.BadParameter(
+            "expected numbers with commas between them, such as 16,8"
+        ) from None
+
+
+training_options = together(
+    click.option("--recipe", type=click.Choice(list(RECIPES)), help="A named set of choices.  [default: default]"),
+    click.option("--config", type=_path, help="TOML with choices, which change the recipe's."),
+    click.option("--hidden", callback=_layers, help='Units of the hidden layers, such as 16,8; "" for none.'),
+    click.option("--activation", help="Of the hidden layers: relu, leaky_relu, tanh, sigmoid or linear."),
+    click.option("--initial-weights", help="Of the first kernel: small or glorot."),
+    click.option("--learning-rate", type=float, help="Of Adam."),
+    click.option("--batch-size", type=int, help="Records a step."),
+    click.option("--epochs", type=int, help="Passes over the table."),
+    click.option("--l2", type=float, help="Weight of the squared kernels in the loss."),
+    click.option("--validation-share", type=float, help="Share of the records only looked at."),
+    click.option("--seed", type=int, help="Of weights, order and validation split."),
+)  # fmt: skip

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from flask.testing import FlaskClient
+
+from app import Settings, create_app
+from app.errors import KINDS
+from model.schema import Schema
+from model.store import Store
+
+
+def test_one_record(client: FlaskClient, record: dict[str, Any]) -> None:
+    response = client.post("/predict", json=record)
+    assert response.status_code == 200
+    assert response.mimetype == "application/json"
+    content = response.get_json()
+    assert (content["model"], content["version"]) == ("cleveland", "1")
+    (prediction,) = content["predictions"]
+    assert 0 < prediction["probability"] < 1
+    assert prediction["label"] == (
+        "disease" if prediction["probability"] >= prediction["threshold"] else "no disease"
+    )
+    assert prediction["threshold"] == 0.5
+    assert prediction["missing"] == prediction["warnings"] == []
+
+
+def test_a_list_and_instances_answer_in_order(client: FlaskClient, record: dict[str, Any]) -> None:
+    records = [{**record, "age": age} for age in (40, 70, 50)]
+    single = [
+        client.post("/predict", json=r).get_json()["predictions"][0]["probability"] for r in records
+    ]
+    for content in (records, {"instances": records}):
+        answers = client.post("/predict", json=content).get_json()["predictions"]
+        assert [a["probability"] for a in answers] == pytest.approx(single, abs=1e-6)
+    assert len(set(single)) == 3
+
+
+def test_both_labels_are_given(client: FlaskClient, record: dict[str, Any]) -> None:
+    healthy = {**record, "cp": 3, "ca": 0, "thal": "normal", "oldpeak": 0, "exang": 0, "sex": 0}
+    ill = {**record, "cp": 4, "ca": 3, "thal": "reversible", "oldpeak": 4, "exang": 1, "sex": 1}
+    answers = client.post("/predict", json=[healthy, ill]).get_json()["predictions"]
+    assert [a["label"] for a in answers] == ["no disease", "disease"]
+
+
+def test_what_was_missing_is_named(client: FlaskClient, record: dict[str, Any]) -> None:
+    record |= {"thal": None, "chol": None}
+    (prediction,) = client.post("/predict", json=record).get_json()["predictions"]
+    assert prediction["missing"] == ["chol", "thal"]
+
+
+def test_values_outside_the_training_range_are_warned_of(
+    client: FlaskClient, record: dict[str, Any]
+) -> None:
+    odd = {**record, "age": 90, "thal": 1, "oldpeak": -1, "ca": None}
+    answers = client.post("/predict", json=[record, odd]).get_json()["predictions"]
+    assert answers[0]["warnings"] == []
+    assert answers[1]["missing"] == ["ca"]
+    assert [(w["field"], w["code"]) for w in answers[1]["warnings"]] == [
+        ("age", "outside_training_range"),
+        ("oldpeak", "outside_training_range"),
+        ("thal", "level_not_in_training"),
+    ]
+    assert answers[1]["warnings"][0]["message"] == "the training table holds 29 to 77 years"
+
+
+def test_the_ends_of_the_training_range_are_inside(
+    client: FlaskClient, record: dict[str, Any]
+) -> None:
+    """Also where the end is no float32: 6.2 of oldpeak."""
+    records = [{**record, "oldpeak": 6.2, "age": 29}, {**record, "age": 77, "chol": 564}]
+    for answer in client.post("/predict", json=records).get_json()["predictions"]:
+        assert answer["warnings"] == []
+
+
+def test_alive_and_ready(client: FlaskClient) -> None:
+    assert client.get("/healthz").get_json() == {"status": "alive"}
+    assert client.get("/readyz").get_json() == {"ready": True, "version": "1"}
+
+
+def test_not_ready_says_why(tmp_path: Any, record: dict[str, Any]) -> None:
+    client = create_app(Settings(model_store=tmp_path / "none")).test_client()
+    assert client.get("/healthz").status_code == 200
+    for response in (client.get("/readyz"), client.post("/predict", json=record)):
+        assert response.status_code == 503
+        assert "no version is current yet" in response.get_json()["error"]
+    assert client.get("/readyz").get_json()["ready"] is False
+    assert client.get("/model").status_code == client.get("/schema").status_code == 503
+
+
+def test_the_model_without_paths(client: FlaskClient, store: Store) -> None:
+    content = client.get("/model").get_json()
+    assert content["version"] == "1"
+    assert content["metrics"]["folds"]["n_patients"] == 303
+    assert "not a risk of falling ill later" in content["outcome"]["caution"]
+    assert content["outcome"]["rule"] == "num > 0"
+
+    def texts(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            return [t for v in value.values() for t in texts(v)]
+        if isinstance(value, list):
+            return [t for v in value for t in texts(v)]
+        return [value] if isinstance(value, str) else []
+
+    assert not [t for t in texts(content) if "/" in t.replace("https://", "").replace("mg/dl", "")
+                and not t.startswith("https://")]  # fmt: skip
+
+
+def test_the_json_schema_of_a_record(
+    client: FlaskClient, schema: Schema, record: dict[str, Any]
+) -> None:
+    response = client.get("/schema")
+    assert response.mimetype == "application/schema+json"
+    content = json.loads(response.data)
+    jsonschema.Draft202012Validator.check_schema(content)
+    validator = jsonschema.Draft202012Validator(content)
+    assert content["required"] == list(schema.column_names)
+    for good in (record, *content["examples"], {**record, "thal": "fixed", "ca": None}):
+        assert validator.is_valid(good)
+        assert client.post("/predict", json=good).status_code == 200
+    for change in ({"age": 121}, {"age": None}, {"thal": "fixd"}, {"cp": 1.5}, {"agee": 1}):
+        bad = {**record, **change}
+        assert not validator.is_valid(bad)
+        assert client.post("/predict", json=bad).status_code == 422
+
+
+def test_every_kind_of_problem_is_described(client: FlaskClient) -> None:
+    for code, (status, _, remedy) in KINDS.items():
+        content = client.get(f"/problems/{code}").get_json()
+        assert (content["status"], content["what_to_do"]) == (status, remedy)
+    assert client.get("/problems/none").status_code == 404

@@ -1,0 +1,101 @@
+"""What a trained model must do, whatever its figures are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from model.artifact import Artifact
+from model.config import TrainingConfig
+from model.evaluation import Evaluation
+from model.metrics import auc, log_loss
+from model.records import RecordReader
+from model.scoring import Scorer
+from pipelines.evaluating import SEED, evaluate
+from pipelines.fitting import fit_pipeline
+from pipelines.tables import Table
+
+EVERYONE = np.ones((1, 303))
+
+
+def probability(artifact: Artifact, record: dict[str, Any]) -> float:
+    values = RecordReader(artifact.schema).values([record])
+    return Scorer(artifact).predict(values)[0].probability
+
+
+def test_a_network_can_learn_twenty_patients_by_heart(table: Table) -> None:
+    rows = np.arange(20)
+    config = TrainingConfig(initial_weights="glorot", epochs=300, l2=0.0, learning_rate=0.02)
+    fitted = fit_pipeline(table, config, rows)
+    found = fitted.predict(table, rows)
+    assert log_loss(table.labels[rows], found[None], np.ones((1, 20)))[0] < 0.02
+
+
+def test_training_lowers_the_loss(artifact: Artifact) -> None:
+    history = msgspec.json.decode(artifact.files["history.json"])["loss"]
+    assert len(history) == 30
+    assert history[-1] < 0.6 * history[0]
+
+
+def test_a_validation_share_is_not_trained_on(table: Table) -> None:
+    fitted = fit_pipeline(table, TrainingConfig(epochs=1, validation_share=0.2))
+    assert len(fitted.rows) == 242
+    assert "val_loss" in fitted.fit.history
+    scale = fitted.preprocessing.named_transformers_["age"]["scale"]
+    assert scale.mean_[0] == pytest.approx(table.values[fitted.rows, 0].mean())
+
+
+@pytest.mark.parametrize(
+    ("column", "better", "worse"),
+    [
+        ("ca", 0, 3), ("thal", "normal", "reversible"), ("cp", "non-anginal pain", "asymptomatic"),
+        ("oldpeak", 0, 4), ("exang", "no", "yes"), ("thalach", 190, 90), ("sex", "female", "male"),
+    ],
+)  # fmt: skip
+def test_findings_move_the_probability_in_the_known_direction(
+    artifact: Artifact, record: dict[str, Any], column: str, better: Any, worse: Any
+) -> None:
+    low = probability(artifact, {**record, column: better})
+    high = probability(artifact, {**record, column: worse})
+    assert low < high, f"{column} must raise the probability"
+
+
+def test_the_order_of_keys_and_the_company_do_not_matter(
+    artifact: Artifact, record: dict[str, Any]
+) -> None:
+    reader, scorer = RecordReader(artifact.schema), Scorer(artifact)
+    turned = dict(reversed(record.items()))
+    other = {**record, "age": 30}
+    answers = scorer.predict(reader.values([record, turned, other, record]))
+    alone = scorer.predict(reader.values([record]))[0]
+    for answer in (answers[0], answers[1], answers[3]):
+        assert answer.probability == pytest.approx(alone.probability, abs=1e-6)
+
+
+def test_its_own_table_is_separated_well(artifact: Artifact, table: Table) -> None:
+    found = [p.probability for p in Scorer(artifact).predict(table.values.astype(np.float32))]
+    assert auc(table.labels, np.array([found]), EVERYONE)[0] > 0.92
+
+
+def test_one_round_of_folds_is_good_enough(artifact: Artifact) -> None:
+    """The first floor; make evaluate and the slow test below hold the real line."""
+    folds = msgspec.convert(artifact.manifest.metrics["folds"], Evaluation)
+    assert folds.figures["default"]["auc"].value > 0.88
+    assert folds.differences["log_loss"].value < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "low", "high"), [("default", -1.0, 0.003), ("textbook", 0.02, 1.0)]
+)
+def test_the_line_over_a_hundred_folds(table: Table, recipe: str, low: float, high: float) -> None:
+    """The default recipe is level with logistic regression; the textbook one is clearly worse."""
+    from model.config import RECIPES
+    from pipelines.evaluating import default_jobs
+
+    found = evaluate(table, RECIPES[recipe], name=recipe, seed=SEED, jobs=default_jobs("cpu:0"))
+    assert found.n_repeats == 10
+    assert low <= found.differences["log_loss"].value <= high

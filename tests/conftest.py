@@ -1,0 +1,167 @@
+"""What the tests share: the schema, the table, and one trained version for the whole session."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import Settings, create_app
+from model.artifact import Artifact, read_artifact
+from model.config import RECIPES
+from model.schema import Schema, load_schema
+from model.store import Store
+from pipelines.devices import select_device
+from pipelines.tables import Table, read_table
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def schema() -> Schema:
+    return load_schema(ROOT / "schemas/cleveland.toml")
+
+
+@pytest.fixture(scope="session")
+def table(schema: Schema) -> Table:
+    return read_table(ROOT / "data/cleveland.csv", schema)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, schema: Schema) -> Store:
+    """A store with one version, trained by the default recipe on the bundled table."""
+    device = select_device("cpu")
+    from pipelines.retraining import Request, retrain
+
+    store = Store(tmp_path_factory.mktemp("artifacts") / "cleveland")
+    request = Request(
+        ROOT / "data/cleveland.csv", schema, RECIPES["default"], "default", device, "pytest"
+    )
+    _, decision = retrain(request, store)
+    assert decision.promote, "a first version that works must become the current one"
+    return store
+
+
+@pytest.fixture
+def store(trained: Store, tmp_path: Path) -> Store:
+    """A copy of the trained store, to be changed at will."""
+    return Store(shutil.copytree(trained.folder, tmp_path / "cleveland"))
+
+
+@pytest.fixture
+def artifact(store: Store) -> Artifact:
+    return read_artifact(store.path("1"))
+
+
+@pytest.fixture
+def client(trained: Store) -> FlaskClient:
+    return create_app(Settings(model_store=trained.folder)).test_client()
+
+
+@pytest.fixture
+def record(schema: Schema) -> dict[str, Any]:
+    """A record that is right in every column."""
+    return {column.name: column.example for column in schema.columns}
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def serve(free_port: int) -> Callable[..., Any]:
+    """Start the real server in a process of its own, and stop it afterwards."""
+
+    @contextmanager
+    def start(store: Path, **settings: str) -> Iterator[Server]:
+        environment = {
+            **os.environ,
+            "MODEL_STORE": str(store),
+            "PORT": str(free_port),
+            "WORKERS": "1",
+            **settings,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "-c", "app/gunicorn.conf.py", "app.wsgi:app"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        server = Server(process, f"http://127.0.0.1:{free_port}")
+        try:
+            server.wait_until_alive()
+            yield server
+        finally:
+            server.stop()
+
+    return start
+
+
+class Server:
+    """A running server, as a client sees it."""
+
+    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
+        self.process = process
+        self.address = address
+        self.output = ""
+
+    def get(self, path: str) -> tuple[int, Any]:
+        return self._ask(urllib.request.Request(self.address + path))
+
+    def post(self, path: str, content: Any) -> tuple[int, Any]:
+        headers = {"Content-Type": "application/json"}
+        body = json.dumps(content).encode()
+        return self._ask(urllib.request.Request(self.address + path, body, headers))
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        for _ in range(300):
+            if condition():
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"waited in vain for {what}")
+
+    def wait_until_alive(self) -> None:
+        def is_alive() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server stopped: {self.process.communicate()[0]}")
+            try:
+                return self.get("/healthz")[0] == 200
+            except OSError:
+                return False
+
+        self.wait_until(is_alive, "the server")
+
+    def stop(self) -> int:
+        """Stop it as a container engine does; what it printed is then in ``output``."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        printed, _ = self.process.communicate(timeout=30)
+        self.output += printed or ""
+        return self.process.returncode
+
+    @staticmethod
+    def _ask(request: urllib.request.Request) -> tuple[int, Any]:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)

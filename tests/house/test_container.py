@@ -1,0 +1,174 @@
+"""The Dockerfile, followed without an engine: its copies, its install line, its entry command.
+
+Needs Linux and, to run the service as another user, root; without root it runs as oneself, and the
+test says so in its warnings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.store import Store
+from tests.conftest import ROOT
+
+NOBODY = 65534
+
+
+def stages() -> dict[str, list[list[str]]]:
+    """The instructions of each stage: [["COPY", "app app"], …]."""
+    text = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
+    found: dict[str, list[list[str]]] = {}
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            word, rest = line.split(maxsplit=1)
+            if word == "FROM":
+                stage = rest.split(" AS ")[1]
+                found[stage] = []
+            found[stage].append([word, rest])
+    return found
+
+
+def of(stage: str, word: str) -> list[str]:
+    return [rest for instruction, rest in stages()[stage] if instruction == word]
+
+
+@pytest.fixture(scope="module")
+def image(trained: Store) -> Iterator[Path]:
+    """What the serve stage makes, in an empty folder that others may read."""
+    folder = Path(tempfile.mkdtemp(prefix="image-"))
+    work, site = folder / "srv", folder / "site"
+    work.mkdir()
+    for copy in of("serve", "COPY"):
+        *sources, target = copy.split()
+        for source in sources:
+            if (ROOT / source).is_dir():
+                without = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(ROOT / source, work / target, ignore=without)
+            else:
+                shutil.copy(ROOT / source, work / target)
+    install = next(shlex.split(run) for run in of("serve", "RUN") if run.startswith("pip install"))
+    subprocess.run(
+        [sys.executable, "-m", *install, "--quiet", "--target", str(site)], cwd=work, check=True
+    )
+    shutil.copytree(trained.folder, folder / "models")
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def interpreter(user: int | None) -> str | None:
+    """A Python of this version that the user may run, outside any environment."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    base = Path(sys.base_prefix) / "bin" / f"python{version}"
+    for candidate in (base, Path(f"/usr/bin/python{version}")):
+        try:
+            subprocess.run([candidate, "-c", ""], user=user, cwd="/", env={}, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return str(candidate)
+    return None
+
+
+def test_the_serving_image_installs_no_training_library(image: Path) -> None:
+    installed = {path.name for path in (image / "site").iterdir()}
+    assert {"flask", "gunicorn", "onnxruntime", "numpy", "msgspec"} <= installed
+    assert not installed & {"tensorflow", "keras", "pandas", "sklearn", "scipy", "onnx", "pyarrow"}
+    copied = {path.name for path in (image / "srv").iterdir()}
+    assert copied == {"app", "model", "requirements-serve.txt", "constraints.txt"}
+
+
+def test_it_serves_as_another_user_and_stops_cleanly(
+    image: Path, record: dict[str, Any], free_port: int
+) -> None:
+    user = NOBODY if os.geteuid() == 0 else None
+    if user is None:
+        warnings.warn("not root: the image's command runs as the present user", stacklevel=1)
+    python = interpreter(user)
+    if python is None:
+        pytest.skip("no Python of this version may be run by another user on this machine")
+    environment = dict(
+        shlex.split(pair)[0].split("=", 1) for env in of("serve", "ENV") for pair in env.split()
+    )
+    environment |= {
+        "PORT": str(free_port),
+        "MODEL_STORE": str(image / "models"),
+        "PYTHONPATH": str(image / "site"),
+    }
+    command = json.loads(of("serve", "ENTRYPOINT")[0])
+    assert command[0] == "python"
+    before = sorted(str(path) for path in image.rglob("*"))
+    process = subprocess.Popen(
+        [python, *command[1:]],
+        cwd=image / "srv",
+        env=environment,
+        user=user,
+        group=user,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        answer = post(f"http://127.0.0.1:{free_port}/predict", record, process)
+        health = json.loads(of("serve", "HEALTHCHECK")[0].split("CMD", 1)[1])
+        subprocess.run([python, *health[1:]], env=environment, check=True)
+    finally:
+        process.terminate()
+        output, _ = process.communicate(timeout=30)
+    assert 0 < answer["predictions"][0]["probability"] < 1
+    assert process.returncode == 0, output
+    assert sorted(str(path) for path in image.rglob("*")) == before, "it wrote into its image"
+
+
+def post(address: str, content: Any, process: subprocess.Popen[str]) -> Any:
+    request = urllib.request.Request(
+        address, json.dumps(content).encode(), {"Content-Type": "application/json"}
+    )
+    for _ in range(200):
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[0])
+        try:
+            with urllib.request.urlopen(request, timeout=5) as response:
+                return json.load(response)
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the service never answered")
+
+
+def test_what_the_stages_promise() -> None:
+    found = stages()
+    assert list(found) == ["train", "trained", "serve", "baked"]
+    assert of("serve", "USER") == ["10001"]
+    assert "requirements.txt" not in " ".join(of("serve", "COPY") + of("serve", "RUN"))
+    assert of("baked", "COPY") == ["--from=trained /srv/artifacts/cleveland /models"]
+    assert of("trained", "RUN") == ["python -m pipelines train"]
+    for stage in found:
+        for copy in of(stage, "COPY"):
+            for source in [s for s in copy.split()[:-1] if not copy.startswith("--from")]:
+                assert (ROOT / source).exists(), f"{stage} copies {source}, which is not there"
+
+
+def test_the_ignore_file_lets_through_what_is_copied() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = {line[1:] for line in lines if line.startswith("!")}
+    assert "*" in lines
+    for stage in ("train", "serve"):
+        for copy in of(stage, "COPY"):
+            for source in copy.split()[:-1]:
+                assert source in allowed or (
+                    source.startswith("requirements") and "requirements*.txt" in allowed
+                )

@@ -1,0 +1,114 @@
+"""Training and serving agree: the same patients through the pipeline, the weights and HTTP."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.store import Store
+from pipelines.tables import Table
+from tests.conftest import ROOT
+
+# A process of its own: fits the ColumnTransformer on the table again, loads the saved Keras
+# weights, and knows nothing of the graph.
+FRESH = """
+import json, sys
+from pathlib import Path
+from model.artifact import read_artifact
+from model.training import predict
+from pipelines.preprocessing import build_preprocessing
+from pipelines.reloading import load_network_of
+from pipelines.tables import read_table
+artifact = read_artifact(Path(sys.argv[1]))
+table = read_table(Path("data/cleveland.csv"), artifact.schema)
+features = build_preprocessing(artifact.schema).fit_transform(table.frame)
+print(json.dumps(predict(load_network_of(artifact), features).tolist()))
+"""
+
+
+def as_records(table: Table) -> list[dict[str, Any]]:
+    return [
+        {n: None if math.isnan(v) else v for n, v in zip(table.frame, row, strict=True)}
+        for row in table.values.tolist()
+    ]
+
+
+@pytest.fixture(scope="module")
+def saved_weights(trained: Store) -> list[float]:
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, str(trained.path("1"))],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_http_answers_are_those_of_the_saved_keras_weights(
+    trained: Store, table: Table, saved_weights: list[float], serve: Callable[..., Any]
+) -> None:
+    """All 303 patients, together and one by one, from the real server."""
+    records = as_records(table)
+    with serve(trained.folder) as server:
+        status, together = server.post("/predict", {"instances": records})
+        assert status == 200
+        alone = [server.post("/predict", record)[1]["predictions"][0] for record in records]
+    for answers in (together["predictions"], alone):
+        found = [answer["probability"] for answer in answers]
+        np.testing.assert_allclose(found, saved_weights, atol=1e-6, rtol=0)
+
+
+def test_the_serving_process_holds_no_training_library(
+    trained: Store, serve: Callable[..., Any], record: dict[str, Any]
+) -> None:
+    """Looks at what the real worker has mapped and imported after it has answered."""
+    program = """
+import sys
+from app import Settings, create_app
+app = create_app()
+client = app.test_client()
+import json
+assert client.post("/predict", json=json.loads(sys.argv[1])).status_code == 200
+for path in ("/model", "/schema", "/readyz", "/healthz", "/nope"):
+    client.get(path)
+print(" ".join(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(record)],
+        cwd=ROOT,
+        env={**os.environ, "MODEL_STORE": str(trained.folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "onnxruntime" in loaded
+    assert not loaded & {"tensorflow", "keras", "pandas", "sklearn", "scipy", "onnx", "h5py"}
+
+    with serve(trained.folder) as server:
+        assert server.post("/predict", record)[0] == 200
+        for worker in children(server.process.pid):
+            maps = Path(f"/proc/{worker}/maps").read_text()
+            assert "onnxruntime" in maps, "the worker has opened the graph"
+            for library in ("tensorflow", "pandas", "sklearn", "h5py"):
+                assert f"/{library}/" not in maps
+        assert "onnxruntime" not in Path(f"/proc/{server.process.pid}/maps").read_text(), (
+            "ONNX Runtime must not be loaded before the fork"
+        )
+
+
+def children(process: int) -> list[int]:
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    assert listed
+    return [int(child) for child in listed]

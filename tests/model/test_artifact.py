@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from model.artifact import FILES, MANIFEST, Artifact, add_metrics, read_artifact, write_artifact
+from model.errors import (
+    ArtifactDamaged,
+    ArtifactError,
+    ArtifactIncomplete,
+    ArtifactTooNew,
+    GoldenRowsDiffer,
+    SchemaMismatch,
+)
+from model.manifest import encode_manifest, seal
+from model.schema import Schema
+from model.scoring import Scorer
+
+
+def reseal(artifact: Artifact, **changes: Any) -> None:
+    """Change the manifest as somebody would who knows how it is sealed."""
+    manifest = seal(msgspec.structs.replace(artifact.manifest, **changes))
+    (artifact.folder / MANIFEST).write_bytes(encode_manifest(manifest))
+
+
+def replace(artifact: Artifact, name: str, data: bytes) -> None:
+    """Replace a file and its checksum."""
+    folder = artifact.folder
+    shutil.rmtree(folder)
+    write_artifact(folder, artifact.manifest, {**artifact.files, name: data})
+
+
+def test_what_was_written_is_read(artifact: Artifact, tmp_path: Path) -> None:
+    again = write_artifact(tmp_path / "7", artifact.manifest, artifact.files)
+    assert again.manifest == artifact.manifest
+    assert again.files == artifact.files
+    assert again.schema == artifact.schema
+    assert sorted(path.name for path in (tmp_path / "7").iterdir()) == sorted([*FILES, MANIFEST])
+
+
+def test_the_manifest_says_how_it_came_about(artifact: Artifact, schema: Schema) -> None:
+    manifest = artifact.manifest
+    assert manifest.schema_fingerprint == schema.fingerprint
+    assert (manifest.data.rows, manifest.data.positives) == (303, 139)
+    assert manifest.training["hidden"] == [16]
+    assert manifest.ranges["age"].minimum == 29
+    assert manifest.ranges["thal"].codes == (3, 6, 7)
+    assert manifest.ranges["ca"].missing == 4
+    assert 0 <= manifest.parity <= 1e-6
+    assert {"keras", "tensorflow", "scikit-learn", "python"} <= set(manifest.libraries)
+
+
+@pytest.mark.parametrize("name", [*FILES, MANIFEST])
+def test_a_missing_file(artifact: Artifact, name: str) -> None:
+    (artifact.folder / name).unlink()
+    with pytest.raises(ArtifactIncomplete, match=f"version 1: {name} is missing"):
+        read_artifact(artifact.folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_byte(artifact: Artifact, name: str) -> None:
+    data = bytearray(artifact.files[name])
+    data[len(data) // 2] ^= 1
+    (artifact.folder / name).write_bytes(data)
+    with pytest.raises(ArtifactDamaged, match=f"version 1: {name} is not the file"):
+        read_artifact(artifact.folder)
+
+
+def test_a_flipped_byte_anywhere_in_the_manifest(artifact: Artifact) -> None:
+    path = artifact.folder / MANIFEST
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        if not whole[place : place + 1].isspace():
+            damaged = bytearray(whole)
+            damaged[place] ^= 1
+            path.write_bytes(damaged)
+            with pytest.raises(ArtifactError):
+                read_artifact(artifact.folder)
+
+
+def test_another_schema(artifact: Artifact) -> None:
+    changed = msgspec.structs.replace(artifact.schema, title="Another")
+    for content, reason in ((changed.to_json(), "is not the schema"), (b"{}", "is not a schema")):
+        with pytest.raises(SchemaMismatch, match=f"version 1: schema.json {reason}"):
+            replace(artifact, "schema.json", content)
+        with pytest.raises(SchemaMismatch, match=f"version 1: schema.json {reason}"):
+            read_artifact(artifact.folder)
+
+
+def test_another_schema_than_the_one_in_use(artifact: Artifact) -> None:
+    read_artifact(artifact.folder, fingerprint=artifact.schema.fingerprint)
+    with pytest.raises(SchemaMismatch, match="another schema than the one in use"):
+        read_artifact(artifact.folder, fingerprint="sha256:0")
+
+
+def test_a_newer_format_is_said_before_anything_else(artifact: Artifact) -> None:
+    content = json.loads((artifact.folder / MANIFEST).read_bytes())
+    content = {"format_version": 2, "quite": "different"}
+    (artifact.folder / MANIFEST).write_text(json.dumps(content))
+    with pytest.raises(ArtifactTooNew, match="format 2, and this release reads up to 1"):
+        read_artifact(artifact.folder)
+
+
+def test_golden_rows_that_are_not_reproduced(artifact: Artifact) -> None:
+    golden = json.loads(artifact.files["golden.json"])
+    golden["probabilities"][3] += 1e-4
+    replace(artifact, "golden.json", json.dumps(golden).encode())
+    with pytest.raises(GoldenRowsDiffer, match="version 1: the graph differs"):
+        Scorer(read_artifact(artifact.folder))
+
+
+def test_a_graph_that_is_none(artifact: Artifact) -> None:
+    replace(artifact, "model.onnx", b"not a graph")
+    with pytest.raises(ArtifactDamaged, match="cannot be opened"):
+        Scorer(read_artifact(artifact.folder))
+
+
+def test_a_version_without_ranges_for_a_column_is_damaged(artifact: Artifact) -> None:
+    reseal(artifact, ranges={})
+    with pytest.raises(ArtifactDamaged, match="ranges"):
+        Scorer(read_artifact(artifact.folder))
+
+
+def test_golden_rows_are_no_patients(artifact: Artifact, table: Any) -> None:
+    golden = json.loads(artifact.files["golden.json"])["values"]
+    patients = {tuple(row) for row in table.values.astype("float32").tolist()}
+    assert len(golden) > 50
+    assert not patients & {tuple(row) for row in golden}
+
+
+def test_a_taken_place_is_left_alone(artifact: Artifact) -> None:
+    with pytest.raises(FileExistsError):
+        write_artifact(artifact.folder, artifact.manifest, artifact.files)
+    read_artifact(artifact.folder)
+    assert not list(artifact.folder.parent.glob(".writing-*"))
+
+
+def test_results_can_be_added_later(artifact: Artifact) -> None:
+    added = add_metrics(artifact, {"evaluation": {"log_loss": 0.37}})
+    assert added.manifest.metrics["evaluation"] == {"log_loss": 0.37}
+    assert added.manifest.metrics["folds"] == artifact.manifest.metrics["folds"]
+    assert added.files == artifact.files
+
+
+def test_loading_imports_nothing_that_an_artifact_names(artifact: Artifact, tmp_path: Path) -> None:
+    """Plant a module, name it wherever an artifact holds text, and load it all."""
+    (tmp_path / "planted.py").write_text("open('planted.txt', 'w').close()\n")
+    network = json.loads(artifact.files["network.json"])
+    replace(
+        artifact,
+        "network.json",
+        json.dumps({**network, "activation": "planted:function", "module": "planted"}).encode(),
+    )
+    program = """
+import sys
+from pathlib import Path
+from model.artifact import read_artifact
+from model.scoring import Scorer
+artifact = read_artifact(Path(sys.argv[1]))
+Scorer(artifact)
+from pipelines.reloading import load_network_of
+try:
+    load_network_of(artifact)
+except Exception as error:
+    print(type(error).__name__)
+"""
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(artifact.folder)],
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{root}:{tmp_path}", "TF_CPP_MIN_LOG_LEVEL": "3", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "ArtifactDamaged"
+    assert not (tmp_path / "planted.txt").exists()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as theirs
+
+from model.evaluation import bootstrap_weights, compare, standard_errors_worse
+from model.metrics import METRICS, calibration_error
+
+
+def sample(n: int = 200, repeats: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(2)
+    truth = draw.uniform(size=n)
+    labels = (draw.uniform(size=n) < truth).astype(int)
+    noise = draw.normal(scale=0.05, size=(repeats, n))
+    return labels, np.clip(
+        np.round(truth + noise, 2), 0.01, 0.99
+    )  # rounded, so that there are ties
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("auc", theirs.roc_auc_score),
+        ("log_loss", theirs.log_loss),
+        ("brier", theirs.brier_score_loss),
+        ("accuracy", lambda y, p, sample_weight: theirs.accuracy_score(y, p >= 0.5, sample_weight=sample_weight)),
+    ],
+)  # fmt: skip
+def test_figures_are_scikit_learns_for_every_bootstrap_sample(name: str, reference: object) -> None:
+    assert callable(reference)
+    labels, probabilities = sample()
+    weights = bootstrap_weights(np.arange(200), seed=3, n_samples=5)
+    expected = [
+        np.mean([reference(labels, p, sample_weight=w) for p in probabilities]) for w in weights
+    ]
+    np.testing.assert_allclose(METRICS[name](labels, probabilities, weights), expected, rtol=1e-9)
+
+
+def test_calibration_error_by_hand() -> None:
+    labels = np.array([0, 1, 1, 1])
+    probabilities = np.array([[0.05, 0.05, 0.85, 0.85]])
+    # Bin 0: |(0 - .05) + (1 - .05)| = .9; bin 8: 2 * .15 = .3; (.9 + .3) / 4.
+    assert calibration_error(labels, probabilities, np.ones((1, 4)))[0] == pytest.approx(0.3)
+    drawn = np.array([[0, 0, 2, 2]])
+    assert calibration_error(labels, probabilities, drawn)[0] == pytest.approx(0.15)
+
+
+def test_bootstrap_samples_draw_copies_together() -> None:
+    groups = np.array([4, 7, 4, 9])
+    weights = bootstrap_weights(groups, seed=0, n_samples=500)
+    np.testing.assert_array_equal(weights[:, 0], weights[:, 2])
+    np.testing.assert_array_equal(weights[:, [0, 1, 3]].sum(axis=1), np.full(500, 3))
+    assert abs(weights.mean() - 1) < 0.05
+
+
+def test_equal_models_do_not_differ_and_a_better_one_does() -> None:
+    labels, probabilities = sample()
+    same = compare(
+        labels, np.arange(200), {"a": probabilities, "b": probabilities}, seed=1, n_splits=10
+    )
+    assert all((f.value, f.low, f.high) == (0, 0, 0) for f in same.differences.values())
+    blunt = np.full_like(probabilities, labels.mean())
+    better = compare(
+        labels, np.arange(200), {"a": probabilities, "b": blunt}, seed=1, n_splits=10
+    ).differences["log_loss"]
+    assert better.low < better.value < better.high < 0
+
+
+def test_the_interval_has_the_width_that_theory_gives() -> None:
+    """Of accuracy, whose standard error is known: sqrt(p (1 - p) / n)."""
+    labels, probabilities = sample(400, 1)
+    found = compare(
+        labels, np.arange(400), {"a": probabilities, "b": probabilities}, seed=1, n_splits=10
+    ).figures["a"]["accuracy"]
+    expected = 2 * 1.96 * np.sqrt(found.value * (1 - found.value) / 400)
+    assert found.high - found.low == pytest.approx(expected, rel=0.1)
+
+
+def test_a_table_with_shuffled_labels_is_many_standard_errors_worse() -> None:
+    labels, probabilities = sample()
+    shuffled = np.random.default_rng(0).permutation(labels)
+    old, new = (
+        compare(y, np.arange(200), {"a": probabilities, "b": probabilities}, seed=1, n_splits=10)
+        for y in (labels, shuffled)
+    )
+    assert standard_errors_worse(old, new) > 3
+    assert standard_errors_worse(old, old) == 0

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from model.artifact import Artifact
+from model.encoding import Encoding
+from model.graph import Encode, build_graph
+from model.scoring import Graph, Scorer
+from pipelines.preprocessing import build_preprocessing, read_encoding
+from pipelines.reloading import load_network_of, load_whole_of
+from pipelines.tables import Table
+
+
+def test_the_layer_encodes_like_the_column_transformer(table: Table) -> None:
+    preprocessing = build_preprocessing(table.schema).fit(table.frame)
+    encoding = read_encoding(table.schema, preprocessing)
+    found = keras.ops.convert_to_numpy(Encode(encoding)(table.values.astype(np.float32)))
+    np.testing.assert_allclose(found, preprocessing.transform(table.frame), atol=1e-6)
+
+
+def test_the_graph_is_the_saved_preprocessing_and_weights(artifact: Artifact, table: Table) -> None:
+    whole = load_whole_of(artifact)
+    values = table.values.astype(np.float32)
+    served = Graph(artifact.files["model.onnx"]).probabilities(values)
+    rebuilt = keras.ops.convert_to_numpy(whole(values))[:, 0]
+    np.testing.assert_allclose(served, rebuilt, atol=1e-6)
+
+
+def test_the_graph_can_be_rebuilt_from_the_saved_weights(artifact: Artifact, table: Table) -> None:
+    import msgspec
+
+    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
+    again = build_graph(encoding, load_network_of(artifact), 13)
+    values = table.values.astype(np.float32)
+    np.testing.assert_allclose(
+        Graph(again).probabilities(values),
+        Graph(artifact.files["model.onnx"]).probabilities(values),
+        atol=1e-7,
+    )
+
+
+def test_everything_missing_still_gives_a_probability(artifact: Artifact) -> None:
+    values = np.full((3, 13), np.nan, dtype=np.float32)
+    found = Graph(artifact.files["model.onnx"]).probabilities(values)
+    assert np.isfinite(found).all() and (found > 0).all() and (found < 1).all()
+
+
+def test_batches_of_any_size_agree(artifact: Artifact, table: Table) -> None:
+    graph = Graph(artifact.files["model.onnx"])
+    values = table.values.astype(np.float32)
+    whole = graph.probabilities(values)
+    for size in (1, 2, 7, 100):
+        parts = [graph.probabilities(values[i : i + size]) for i in range(0, 303, size)]
+        np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
+
+
+def test_an_encoding_that_contradicts_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="length"):
+        Encoding(features=("a",), columns=(0,), means=(), scales=(), codes=(), fills=(0.0,))
+
+
+def test_answers_keep_their_order(artifact: Artifact, table: Table) -> None:
+    scorer = Scorer(artifact)
+    values = table.values.astype(np.float32)
+    forward = [p.probability for p in scorer.predict(values)]
+    backward = [p.probability for p in scorer.predict(values[::-1])]
+    np.testing.assert_allclose(forward, backward[::-1], atol=1e-6)
+    missing = [row for row, p in enumerate(scorer.predict(values)) if p.missing]
+    assert missing == np.flatnonzero(np.isnan(values).any(axis=1)).tolist()

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.errors import InvalidRecords, UnreadableBody
+from model.records import MAX_LISTED_PROBLEMS, RecordReader
+from model.schema import Schema, load_schema
+from tests.conftest import ROOT
+
+SCHEMA = load_schema(ROOT / "schemas/cleveland.toml")
+READER = RecordReader(SCHEMA)
+
+
+def problems_of(content: Any) -> list[tuple[int | None, str | None, str]]:
+    with pytest.raises(InvalidRecords) as caught:
+        READER.read_json(json.dumps(content).encode())
+    return [(p.row, p.field, p.code) for p in caught.value.problems]
+
+
+def test_values_come_in_schema_order(schema: Schema, record: dict[str, Any]) -> None:
+    shuffled = dict(reversed(record.items()))
+    batch = READER.read_json(json.dumps(shuffled).encode())
+    assert batch.values.dtype == np.float32
+    expected = np.array([[c.example for c in schema.columns]], dtype=np.float32)
+    np.testing.assert_array_equal(batch.values, expected)
+
+
+def test_codes_and_words_mean_the_same(record: dict[str, Any]) -> None:
+    coded = {**record, "thal": 6, "sex": 0, "slope": 3}
+    spelled = {**record, "thal": "fixed", "sex": " Female ", "slope": "DOWNSLOPING"}
+    np.testing.assert_array_equal(
+        READER.read_json(json.dumps([coded]).encode()).values,
+        READER.read_json(json.dumps([spelled]).encode()).values,
+    )
+
+
+def test_null_is_missing_where_it_may_be(record: dict[str, Any]) -> None:
+    values = READER.read_json(json.dumps({**record, "ca": None, "chol": None}).encode()).values
+    assert np.isnan(values[0, [SCHEMA.column_names.index(n) for n in ("ca", "chol")]]).all()
+    assert np.isnan(values).sum() == 2
+    assert problems_of({**record, "age": None}) == [(0, "age", "must_be_known")]
+
+
+def test_three_forms_of_a_body(record: dict[str, Any]) -> None:
+    for content, path in (
+        (record, None),
+        ([record, record], ""),
+        ({"instances": [record, record, record]}, "/instances"),
+    ):
+        batch = READER.read_json(json.dumps(content).encode())
+        assert batch.path == path
+        assert len(batch.values) == (1 if path is None else len(content) + (path != "") * 2)
+
+
+def test_every_problem_of_every_record_is_named_at_once(record: dict[str, Any]) -> None:
+    first = {**record, "age": 121, "cp": 9, "agee": 3}
+    third = {k: v for k, v in record.items() if k != "thal"} | {"chol": "high", "sex": None}
+    assert problems_of([first, record, third]) == [
+        (0, "age", "out_of_range"),
+        (0, "cp", "not_allowed"),
+        (0, "agee", "unknown_column"),
+        (2, "sex", "must_be_known"),
+        (2, "chol", "wrong_type"),
+        (2, "thal", "absent"),
+    ]
+
+
+def test_a_misspelt_column_and_a_misspelt_level_are_guessed(record: dict[str, Any]) -> None:
+    record["thall"] = record.pop("thal")
+    record["sex"] = "femal"
+    with pytest.raises(InvalidRecords) as caught:
+        READER.read_json(json.dumps(record).encode())
+    guesses = {p.field: p.did_you_mean for p in caught.value.problems}
+    assert guesses == {"sex": "female", "thal": None, "thall": "thal"}
+
+
+def test_a_key_that_stands_twice_is_noticed(record: dict[str, Any]) -> None:
+    body = json.dumps(record)
+    for twice in (body[:-1] + ', "age": 54}', "[" + body[:-1] + ', "age": 54}]'):
+        with pytest.raises(InvalidRecords, match="age is given more than once"):
+            READER.read_json(twice.encode())
+    with pytest.raises(InvalidRecords, match="instances is given more than once"):
+        READER.read_json(f'{{"instances": [{body}], "instances": [{body}]}}'.encode())
+
+
+def test_nothing_may_stand_beside_instances(record: dict[str, Any]) -> None:
+    assert problems_of({"instances": [record], "threshold": 1}) == [
+        (None, "threshold", "unknown_key")
+    ]
+
+
+def test_limits_on_the_number_of_records(record: dict[str, Any]) -> None:
+    reader = RecordReader(SCHEMA, max_records=2)
+    assert len(reader.read_json(json.dumps([record] * 2).encode()).values) == 2
+    with pytest.raises(InvalidRecords, match="at most 2 records"):
+        reader.read_json(json.dumps([record] * 3).encode())
+
+
+def test_of_very_many_problems_all_are_counted_and_the_first_listed() -> None:
+    with pytest.raises(InvalidRecords) as caught:
+        READER.read_json(json.dumps([{}] * 1_000).encode())
+    assert caught.value.n_problems == 13_000
+    assert len(caught.value.problems) == MAX_LISTED_PROBLEMS
+
+
+def test_a_bom_is_no_mistake(record: dict[str, Any]) -> None:
+    READER.read_json(b"\xef\xbb\xbf" + json.dumps(record).encode())
+
+
+def test_names_that_are_no_valid_unicode_can_be_sent_back(record: dict[str, Any]) -> None:
+    body = json.dumps(record)[:-1] + ', "\\ud800": 1}'
+    with pytest.raises(InvalidRecords) as caught:
+        READER.read_json(body.encode())
+    assert (caught.value.problems[0].field or "").encode("utf-8") == b"?"
+
+
+# Values of every kind that JSON can bring, right and wrong ones.
+_numbers = st.one_of(st.integers(-10, 400), st.floats(-20, 600, width=32), st.just(math.inf))
+_anything = st.one_of(
+    st.none(), st.booleans(), _numbers, st.sampled_from(["fixed", "Male", "no", "x", ""]),
+    st.lists(st.integers(), max_size=1), st.dictionaries(st.sampled_from("ab"), st.none(), max_size=1),
+)  # fmt: skip
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Any:
+    content = {c.name: draw(st.sampled_from([c.example, *c.allowed])) for c in SCHEMA.columns}
+    for name in draw(st.lists(st.sampled_from([*SCHEMA.column_names, "agee"]), max_size=2)):
+        content[name] = draw(_anything)
+    if draw(st.booleans()) and draw(st.booleans()):
+        content.pop(draw(st.sampled_from(SCHEMA.column_names)))
+    return content
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(records(), min_size=1, max_size=3))
+def test_the_fast_road_never_disagrees_with_the_patient_one(content: list[Any]) -> None:
+    body = json.dumps(content).encode()
+    fast = READER._read_fast(body)
+    try:
+        patient = READER.values(content)
+    except InvalidRecords:
+        assert fast is None, "the fast road took a record that the rules refuse"
+    else:
+        np.testing.assert_array_equal(READER.read_json(body).values, patient)
+        if fast is not None:
+            np.testing.assert_array_equal(fast.values, patient)
+
+
+def test_faultless_records_take_the_fast_road(record: dict[str, Any]) -> None:
+    for content in (record, [record] * 3, {"instances": [{**record, "thal": "fixed", "ca": None}]}):
+        assert READER._read_fast(json.dumps(content).encode()) is not None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60))
+def test_no_bytes_break_the_reader(body: bytes) -> None:
+    with pytest.raises((UnreadableBody, InvalidRecords)):
+        READER.read_json(body)
+
+
+def test_no_message_holds_a_value(record: dict[str, Any]) -> None:
+    marked = {
+        **record,
+        "age": 8151.25,
+        "thal": "MARKED-WORD",
+        "chol": "MARKED-TOO",
+        "ca": [8151.25],
+    }
+    with pytest.raises(InvalidRecords) as caught:
+        READER.read_json(json.dumps(marked).encode())
+    told = str(caught.value) + " ".join(str(p) for p in caught.value.problems)
+    assert len(caught.value.problems) == 4
+    assert "MARKED" not in told and "8151" not in told

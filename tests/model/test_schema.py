@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from model.errors import InvalidSchema
+from model.schema import Column, Level, Schema, load_schema
+from tests.conftest import ROOT
+
+# Design decision 1, written out once more so that the schema cannot drift unnoticed.
+FEATURES = (
+    *("age", "trestbps", "chol", "thalach", "oldpeak", "slope"),
+    *("sex=0", "sex=1", "cp=0", "cp=1", "cp=2", "cp=3", "cp=4", "fbs=0", "fbs=1"),
+    *("restecg=0", "restecg=1", "restecg=2", "exang=0", "exang=1"),
+    *("ca=0", "ca=1", "ca=2", "ca=3"),
+    *("thal=normal", "thal=fixed", "thal=reversible", "thal=1", "thal=2"),
+)
+
+
+def test_the_29_features_have_the_published_names_and_order(schema: Schema) -> None:
+    assert schema.feature_names == FEATURES
+
+
+def test_a_schema_survives_the_way_through_an_artifact(schema: Schema) -> None:
+    again = Schema.from_json(schema.to_json())
+    assert again == schema
+    assert again.fingerprint == schema.fingerprint
+
+
+def test_the_fingerprint_notices_a_changed_range(schema: Schema) -> None:
+    age = msgspec.structs.replace(schema.columns[0], maximum=119)
+    changed = msgspec.structs.replace(schema, columns=(age, *schema.columns[1:]))
+    assert changed.fingerprint != schema.fingerprint
+
+
+def test_the_release_schema_differs_in_the_outcome_only(schema: Schema) -> None:
+    release = load_schema(ROOT / "schemas/cleveland-release.toml")
+    assert release.columns == schema.columns
+    assert release.outcome.rule == "target > 0"
+    assert schema.outcome.rule == "num > 0"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ('kind = "number"', "kind"),
+        ("minimum = 1\n", "minimum"),
+        ("example = 54", "example"),
+        ('name = "cleveland"', "name"),
+        ("format = 1", "format"),
+    ],
+)
+def test_a_schema_that_lacks_something_is_refused(tmp_path: Path, change: str, reason: str) -> None:
+    text = (ROOT / "schemas/cleveland.toml").read_text()
+    file = tmp_path / "broken.toml"
+    file.write_text(text.replace(change, "", 1))
+    with pytest.raises(InvalidSchema, match=reason):
+        load_schema(file)
+
+
+def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    text = (ROOT / "schemas/cleveland.toml").read_text()
+    file = tmp_path / "broken.toml"
+    file.write_text(text.replace("minimum = 1\n", "minimun = 1\nminimum = 1\n", 1))
+    with pytest.raises(InvalidSchema, match="minimun"):
+        load_schema(file)
+
+
+def test_no_file_no_toml_no_schema(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSchema, match="No such file"):
+        load_schema(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("columns = [")
+    with pytest.raises(InvalidSchema):
+        load_schema(tmp_path / "bad.toml")
+    with pytest.raises(InvalidSchema):
+        Schema.from_json(b"\xff")
+
+
+def test_two_levels_may_not_share_a_spelling() -> None:
+    levels = (
+        Level(code=0, label="No", spellings=("no",)),
+        Level(code=1, label="Yes", spellings=("NO",)),
+    )
+    with pytest.raises(ValueError, match="share"):
+        Column(name="x", title="X", help="", kind="category", example=0, levels=levels)
+
+
+def test_every_column_has_what_a_person_needs(schema: Schema) -> None:
+    for column in schema.columns:
+        assert column.title and column.help.endswith(".")
+        assert all(level.label for level in column.levels)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from model.artifact import MANIFEST, Artifact
+from model.errors import NoCurrentVersion, NothingToRollBack, StoreError, UnknownVersion
+from model.store import CURRENT, Store
+
+
+def add(store: Store, artifact: Artifact) -> str:
+    return store.add(artifact.manifest, artifact.files).manifest.version
+
+
+def test_versions_are_numbered_and_sorted_as_numbers(store: Store, artifact: Artifact) -> None:
+    for expected in range(2, 12):
+        assert add(store, artifact) == str(expected)
+    assert store.versions() == [str(n) for n in range(1, 12)]
+    assert store.current().version == "1", "a new version must not serve by itself"
+
+
+def test_promote_and_roll_back(store: Store, artifact: Artifact) -> None:
+    add(store, artifact)
+    add(store, artifact)
+    store.promote("3")
+    store.promote("2")
+    store.promote("2")
+    assert store.current().before == ("1", "3")
+    assert store.rollback().version == "3"
+    assert store.rollback().version == "1"
+    with pytest.raises(NothingToRollBack, match="version 1 has no predecessor"):
+        store.rollback()
+
+
+def test_rolling_back_skips_a_version_that_was_removed(store: Store, artifact: Artifact) -> None:
+    add(store, artifact)
+    add(store, artifact)
+    store.promote("2")
+    store.promote("3")
+    store.path("2").rename(store.folder / "gone")
+    assert store.rollback().version == "1"
+
+
+def test_an_unknown_version(store: Store) -> None:
+    with pytest.raises(UnknownVersion, match="no version 9; there are: 1"):
+        store.promote("9")
+    with pytest.raises(UnknownVersion):
+        store.path("../cleveland/1")
+
+
+def test_an_empty_store(tmp_path: Path) -> None:
+    store = Store(tmp_path / "none")
+    assert store.versions() == []
+    with pytest.raises(NoCurrentVersion):
+        store.current()
+
+
+def test_a_damaged_pointer_is_said_and_mended_by_promoting(store: Store) -> None:
+    (store.folder / CURRENT).write_text("{")
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.current()
+    assert store.promote("1").version == "1"
+    assert store.current().version == "1"
+
+
+def test_the_folder_of_one_version_is_a_store(store: Store) -> None:
+    single = Store(store.path("1"))
+    assert single.current().version == "1"
+    assert (single.path("1") / MANIFEST).is_file()
+    with pytest.raises(StoreError, match="single version"):
+        single.promote("1")
+
+
+def test_what_a_killed_writer_left_is_cleared_away(store: Store, artifact: Artifact) -> None:
+    (store.folder / ".writing-abc").mkdir()
+    assert store.versions() == ["1"]
+    add(store, artifact)
+    assert not list(store.folder.glob(".writing-*"))
+
+
+def _promote_often(folder: Path, version: str) -> None:
+    for _ in range(50):
+        Store(folder).promote(version)
+
+
+def test_writers_do_not_lose_each_others_changes(store: Store, artifact: Artifact) -> None:
+    add(store, artifact)
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=_promote_often, args=(store.folder, v)) for v in ("1", "2")]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        assert store.current().version in ("1", "2")
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    history = [*store.current().before, store.current().version]
+    assert all(a != b for a, b in itertools.pairwise(history)), "a change was lost"

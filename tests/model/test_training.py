@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from model.config import TrainingConfig
+from model.network import build_network, load_network
+from model.training import EpochBar, fit_network, predict
+
+
+def sample(n: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(1)
+    features = draw.normal(size=(n, 29))
+    return features, (features[:, 0] + features[:, 1] > 0).astype(int)
+
+
+def test_497_parameters_in_keras_functional_layers() -> None:
+    network = build_network(TrainingConfig(), 29)
+    assert network.count_params() == 497
+    assert [layer.name for layer in network.layers] == ["features", "hidden_1", "probability"]
+    assert [layer.activation.__name__ for layer in network.layers[1:]] == ["relu", "sigmoid"]
+    assert network.loss.name == "binary_crossentropy"
+    assert isinstance(network.optimizer, keras.optimizers.Adam)
+
+
+def test_no_hidden_layer_is_logistic_regression() -> None:
+    network = build_network(TrainingConfig(hidden=()), 29)
+    assert network.count_params() == 30
+
+
+def test_choices_reach_the_network() -> None:
+    config = TrainingConfig(hidden=(8, 4), activation="tanh", learning_rate=0.01, l2=0.1)
+    network = build_network(config, 29)
+    hidden = network.layers[1:3]
+    assert [layer.units for layer in hidden] == [8, 4]
+    assert [layer.activation.__name__ for layer in hidden] == ["tanh", "tanh"]
+    assert float(network.optimizer.learning_rate) == pytest.approx(0.01)
+    assert float(hidden[0].kernel_regularizer.l2) == pytest.approx(0.1)
+
+
+def test_small_first_weights_are_a_tenth_of_glorots() -> None:
+    small, glorot = (
+        build_network(TrainingConfig(initial_weights=kind), 29).get_weights()
+        for kind in ("small", "glorot")
+    )
+    np.testing.assert_allclose(small[0] * 10, glorot[0], rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(small[2], glorot[2])
+    limit = np.sqrt(6 / (29 + 16))
+    assert 0.9 * limit < np.abs(glorot[0]).max() <= limit
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    features, labels = sample()
+
+    def weights(seed: int) -> np.ndarray:
+        np.random.default_rng().normal()
+        keras.random.uniform((3,))  # what was drawn before must not matter
+        network = fit_network(features, labels, TrainingConfig(epochs=2, seed=seed)).network
+        return np.concatenate([w.ravel() for w in network.get_weights()])
+
+    np.testing.assert_array_equal(weights(5), weights(5))
+    assert np.abs(weights(5) - weights(6)).max() > 1e-3
+
+
+def test_the_history_is_kept_with_validation_where_there_is_one() -> None:
+    features, labels = sample()
+    config = TrainingConfig(epochs=3)
+    plain = fit_network(features, labels, config).history
+    assert set(plain) == {"loss", "accuracy"} and len(plain["loss"]) == 3
+    watched = fit_network(features, labels, config, validation=(features[:9], labels[:9])).history
+    assert set(watched) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+
+
+def test_saved_weights_give_the_same_answers(tmp_path: Any) -> None:
+    features, labels = sample()
+    config = TrainingConfig(epochs=2)
+    fit = fit_network(features, labels, config)
+    (tmp_path / "network.weights.h5").write_bytes(fit.weights())
+    again = load_network(config, 29, tmp_path / "network.weights.h5")
+    np.testing.assert_array_equal(predict(again, features), predict(fit.network, features))
+
+
+def test_the_bar_shows_losses_and_metrics_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", stream)
+        bar = EpochBar(2)
+        for epoch in range(2):
+            bar.on_epoch_end(epoch, {"loss": 0.5, "val_loss": 0.625})
+        bar.on_train_end()
+        text = stream.getvalue()
+        assert ("loss=0.5000" in text and "val_loss=0.6250" in text and "2/2" in text) is shown
+        assert shown or not text

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from model.artifact import Artifact, read_artifact
+from model.store import Store
+from pipelines.__main__ import main
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(ROOT)
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(main, [str(a) for a in arguments])
+
+
+def test_describe(run: Any, schema: Any) -> None:
+    result = run("describe")
+    assert result.exit_code == 0
+    assert "29 features" in result.output and "\n497 parameters" in result.output
+    numbered = [line for line in result.output.splitlines() if line[:4].strip().isdigit()]
+    printed = [line.split()[1] for line in numbered[:29]]
+    assert tuple(printed) == schema.feature_names
+    assert "hidden_1" in result.output
+    assert "\n30 parameters" in run("describe", "--hidden", "").output
+
+
+def test_train_does_nothing_where_there_is_a_version(run: Any, store: Store) -> None:
+    result = run("train", "--store", store.folder)
+    assert result.exit_code == 0
+    assert result.output == "version 1 is current already; make retrain trains another\n"
+    assert run("train", "--if-needed", "--store", store.folder).output == ""
+    assert store.versions() == ["1"]
+
+
+def test_versions_promote_and_rollback(run: Any, store: Store, artifact: Artifact) -> None:
+    store.add(artifact.manifest, artifact.files)
+    assert run("promote", "2", "--store", store.folder).output == "version 2 is current\n"
+    (store.path("1") / "golden.json").unlink()
+    first, second = run("versions", "--store", store.folder).output.splitlines()
+    assert first == "    1  version 1: golden.json is missing"
+    assert second.startswith("*   2") and "cleveland.csv (303 records)" in second
+    assert run("rollback", "--store", store.folder).output == "version 1 is current\n"
+    result = run("rollback", "--store", store.folder)
+    assert result.exit_code == 1
+    assert result.output == "Error: version 1 has no predecessor in the store\n"
+    assert "there is no version 9" in run("promote", "9", "--store", store.folder).output
+
+
+def test_an_empty_store(run: Any, tmp_path: Path) -> None:
+    assert "no version is current yet" in run("versions", "--store", tmp_path).output
+
+
+def test_a_gpu_that_is_not_there_is_a_clear_error(run: Any, tmp_path: Path) -> None:
+    result = run("retrain", "--device", "gpu", "--store", tmp_path / "store")
+    assert result.exit_code == 1
+    assert "a GPU was asked for" in result.output and "--device cpu" in result.output
+    assert not (tmp_path / "store").exists()
+
+
+def test_wrong_choices_are_named_before_anything_is_done(run: Any, tmp_path: Path) -> None:
+    result = run("retrain", "--epochs", "0", "--l2", "-1", "--store", tmp_path / "store")
+    assert result.exit_code == 1
+    assert "epochs: Expected `int` >= 1" in result.output and "l2" in result.output
+    assert "numbers with commas" in run("describe", "--hidden", "16;8").output
+
+
+def test_evaluate_prints_a_table_and_writes_it_into_the_version(run: Any, store: Store) -> None:
+    result = run("evaluate", "--repeats", 1, "--store", store.folder)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("1 x 10 stratified folds") == 2
+    for title in ("AUC", "accuracy", "Brier", "log loss", "calibration error"):
+        assert result.output.count(f"\n{title} ") == 2
+    assert "written into version 1" in result.output
+    metrics = read_artifact(store.path("1")).manifest.metrics
+    assert metrics["evaluation"]["seed"] == 20241
+    assert metrics["evaluation_second_seed"]["seed"] == 20242
+    found = metrics["evaluation"]["figures"]["default"]["log_loss"]["value"]
+    assert found == metrics["folds"]["figures"]["default"]["log_loss"]["value"]
+
+
+def test_evaluating_another_recipe_leaves_the_version_alone(run: Any, store: Store) -> None:
+    result = run("evaluate", "--repeats", 1, "--epochs", 1, "--store", store.folder)
+    assert "not written into the current version" in result.output
+    assert "evaluation" not in read_artifact(store.path("1")).manifest.metrics

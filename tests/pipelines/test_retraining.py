@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from model.artifact import Artifact, read_artifact
+from model.config import RECIPES, TrainingConfig
+from model.errors import InvalidConfig, InvalidTable, ParityError
+from model.schema import Schema
+from model.store import Store
+from pipelines.deciding import decide
+from pipelines.fitting import fit_pipeline
+from pipelines.retraining import Request, check_parity, retrain
+from pipelines.tables import Table, read_table
+from tests.conftest import ROOT
+
+DATA = ROOT / "data/cleveland.csv"
+
+
+def request(schema: Schema, data: Path = DATA, **choices: Any) -> Request:
+    config = msgspec.structs.replace(RECIPES["default"], **choices)
+    return Request(data, schema, config, "changed", "cpu:0", "pytest")
+
+
+def shuffled_labels(tmp_path: Path) -> Path:
+    """The table with the outcome of somebody else in every row."""
+    rows = list(csv.reader(DATA.open()))
+    outcomes = [row[-1] for row in rows[1:]]
+    random.Random(1).shuffle(outcomes)
+    for row, outcome in zip(rows[1:], outcomes, strict=True):
+        row[-1] = outcome
+    path = tmp_path / "shuffled.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def test_a_new_version_that_is_not_worse_becomes_current(store: Store, schema: Schema) -> None:
+    artifact, decision = retrain(request(schema, seed=1), store)
+    assert artifact.manifest.version == "2" and store.versions() == ["1", "2"]
+    assert decision.promote == (store.current().version == "2")
+    assert "on the same ten folds its log loss minus that of version 1 is" in decision.why
+    assert decision.promote, decision.why
+    assert store.rollback().version == "1"
+
+
+def test_the_same_recipe_and_table_are_no_difference(
+    store: Store, table: Table, artifact: Artifact
+) -> None:
+    again = store.add(artifact.manifest, artifact.files)
+    decision = decide(table, again, artifact)
+    assert decision.promote
+    assert decision.why == (
+        "the same recipe and the same table as version 1: no difference on the folds"
+    )
+
+
+def test_a_worse_recipe_is_kept_and_not_promoted(store: Store, schema: Schema) -> None:
+    artifact, decision = retrain(request(schema, epochs=4), store)
+    assert not decision.promote, decision.why
+    assert store.current().version == "1"
+    assert store.versions() == ["1", "2"]
+    assert read_artifact(store.path("2")).manifest == artifact.manifest
+
+
+def test_a_table_with_damaged_labels_is_not_promoted(
+    store: Store, schema: Schema, tmp_path: Path
+) -> None:
+    _, decision = retrain(request(schema, shuffled_labels(tmp_path), epochs=10), store)
+    assert not decision.promote
+    assert store.current().version == "1"
+
+
+def test_a_table_much_harder_than_the_champions_is_held_back(
+    store: Store, table: Table, artifact: Artifact
+) -> None:
+    """By the second rule: the recipe learns something, and much less than before."""
+    folds = msgspec.to_builtins(artifact.manifest.metrics["folds"])
+    for figure in folds["figures"].values():
+        for field in ("value", "low", "high"):
+            figure["log_loss"][field] += 0.25
+    manifest = msgspec.structs.replace(artifact.manifest, metrics={"folds": folds})
+    decision = decide(table, store.add(manifest, artifact.files), artifact)
+    assert not decision.promote
+    assert "standard errors above the one that version 1 had" in decision.why
+
+
+def test_a_version_that_learned_nothing_is_not_promoted_even_alone(
+    store: Store, table: Table, artifact: Artifact
+) -> None:
+    folds = msgspec.to_builtins(artifact.manifest.metrics["folds"])
+    folds["figures"]["default"]["log_loss"]["value"] = 0.6901
+    manifest = msgspec.structs.replace(artifact.manifest, metrics={"folds": folds})
+    decision = decide(table, store.add(manifest, artifact.files), None)
+    assert not decision.promote
+    assert "no better than guessing" in decision.why
+
+
+def test_nothing_is_added_where_the_table_or_the_settings_will_not_do(
+    store: Store, schema: Schema, tmp_path: Path
+) -> None:
+    few = tmp_path / "few.csv"
+    few.write_text("".join(DATA.read_text().splitlines(keepends=True)[:12]))
+    with pytest.raises(InvalidConfig, match="10 folds need 10 different"):
+        retrain(request(schema, few), store)
+    with pytest.raises(InvalidTable):
+        retrain(request(schema, tmp_path / "none.csv"), store)
+    assert store.versions() == ["1"]
+
+
+def test_parity_is_measured_and_a_graph_of_other_weights_fails(
+    table: Table, artifact: Artifact
+) -> None:
+    fitted = fit_pipeline(table, RECIPES["default"])
+    assert check_parity(table, fitted, artifact.files["model.onnx"]) <= 1e-6
+    other = fit_pipeline(table, TrainingConfig(epochs=1))
+    with pytest.raises(ParityError, match="allowed is 1e-06"):
+        check_parity(table, other, artifact.files["model.onnx"])
+
+
+def test_the_same_command_gives_the_same_model(table: Table, artifact: Artifact) -> None:
+    """Seed, table and recipe fix every weight; a second process is the session's own artifact."""
+    from pipelines.reloading import load_network_of
+
+    fitted = fit_pipeline(table, RECIPES["default"])
+    for ours, saved in zip(
+        fitted.fit.network.get_weights(), load_network_of(artifact).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, saved)
+
+
+def test_the_release_schema_trains_too(tmp_path: Path) -> None:
+    from model.schema import load_schema
+    from tests.pipelines.test_tables import as_release
+
+    file = tmp_path / "heart.csv"
+    file.write_text(as_release())
+    release = load_schema(ROOT / "schemas/cleveland-release.toml")
+    assert read_table(file, release).labels.sum() == 84
+    store = Store(tmp_path / "store")
+    artifact, decision = retrain(request(release, file, epochs=8), store)
+    assert decision.promote
+    assert artifact.manifest.name == "cleveland-release"
+    assert artifact.manifest.ranges["cp"].codes == (0, 1, 2, 3, 4)

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model.errors import InvalidTable
+from model.schema import Schema, load_schema
+from pipelines.tables import Table, read_table
+from tests.conftest import ROOT
+
+BUNDLED = (ROOT / "data/cleveland.csv").read_text()
+HEADER, *LINES = BUNDLED.splitlines()
+ROWS = [dict(zip(HEADER.split(","), line.split(","), strict=True)) for line in LINES]
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_text(text: str, name: str = "table.csv") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_text
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def as_uci() -> str:
+    """As UCI publishes it: no header, trailing zeros, ? for missing."""
+
+    def cell(name: str, text: str) -> str:
+        return text or "?" if name == "num" or not text else f"{float(text):.1f}"
+
+    return "".join(",".join(cell(n, t) for n, t in row.items()) + "\n" for row in ROWS)
+
+
+def as_release(outcome: str = "target") -> str:
+    """As the TensorFlow release has it: words for thal, num >= 2 as the target."""
+    words = {"3": "normal", "6": "fixed", "7": "reversible", "": "normal"}
+    rows = []
+    for row in ROWS:
+        changed = {**row, "thal": words[row["thal"]], "ca": row["ca"] or "0"}
+        changed[outcome] = str(int(int(changed.pop("num")) >= 2))
+        rows.append(changed)
+    rows[0] |= {"cp": "0", "thal": "1"}  # a handful of its rows come from a recoded copy
+    return as_csv(rows)
+
+
+def renumbered() -> list[dict[str, str]]:
+    """The circulating copy: codes renumbered and the target inverted."""
+    maps = {
+        "cp": {"1": "3", "2": "1", "3": "2", "4": "0"},
+        "restecg": {"0": "1", "1": "1", "2": "0"},
+        "slope": {"1": "2", "2": "1", "3": "0"},
+        "thal": {"3": "2", "6": "1", "7": "3", "": "0"},
+    }
+    rows = []
+    for row in ROWS:
+        changed = {name: maps.get(name, {}).get(text, text) for name, text in row.items()}
+        changed["ca"] = changed["ca"] or "4"
+        changed["target"] = str(int(changed.pop("num") == "0"))
+        rows.append(changed)
+    return rows
+
+
+def test_the_bundled_table(table: Table) -> None:
+    assert len(table) == 303
+    assert table.outcome is not None
+    counts = np.unique(table.outcome, return_counts=True)[1]
+    assert counts.tolist() == [164, 55, 36, 35, 13]
+    assert table.labels.sum() == 139
+    missing = dict(zip(table.frame, np.isnan(table.values).sum(axis=0), strict=True))
+    assert {name: n for name, n in missing.items() if n} == {"ca": 4, "thal": 2}
+    assert np.unique(table.values[:, 1], return_counts=True)[1].tolist() == [97, 206]
+    assert table.warnings == ()
+
+
+def test_the_uci_coding_is_the_same_table(table: Table, schema: Schema, write: Write) -> None:
+    raw = read_table(write(as_uci(), "processed.cleveland.data"), schema)
+    np.testing.assert_array_equal(raw.values, table.values)
+    np.testing.assert_array_equal(raw.labels, table.labels)
+    assert raw.lines[0] == 1
+
+
+def test_parquet_is_the_same_table(table: Table, schema: Schema, tmp_path: Path) -> None:
+    frame = pd.read_csv(ROOT / "data/cleveland.csv")
+    frame["thal"] = frame["thal"].map({3: "normal", 6: "fixed", 7: "Reversible"})
+    frame.to_parquet(tmp_path / "table.parquet")
+    parquet = read_table(tmp_path / "table.parquet", schema)
+    np.testing.assert_array_equal(parquet.values, table.values)
+    np.testing.assert_array_equal(parquet.labels, table.labels)
+
+
+def test_the_release_is_read_for_scoring_and_refused_for_training(
+    table: Table, schema: Schema, write: Write
+) -> None:
+    file = write(as_release(), "heart.csv")
+    scored = read_table(file, schema, need_outcome=False)
+    assert scored.values[0, [2, 12]].tolist() == [0, 1]
+    known = ~np.isnan(table.values[1:]).any(axis=1)
+    np.testing.assert_array_equal(scored.values[1:][known], table.values[1:][known])
+    with pytest.raises(InvalidTable, match=r"means num >= 2, which 84 patients have"):
+        read_table(file, schema)
+    release = load_schema(ROOT / "schemas/cleveland-release.toml")
+    assert read_table(file, release).labels.sum() == 84
+    with pytest.raises(InvalidTable, match=r"SCHEMA=schemas/cleveland\.toml"):
+        read_table(ROOT / "data/cleveland.csv", release)
+
+
+def test_the_circulating_copies_are_refused_with_the_reason(schema: Schema, write: Write) -> None:
+    copy = renumbered()
+    with pytest.raises(InvalidTable, match="target inverted"):
+        read_table(write(as_csv(copy)), schema)
+    many = (copy[:302] * 4)[:1025]
+    for need_outcome in (True, False):
+        with pytest.raises(InvalidTable, match="1,025 rows: 302 patients repeated"):
+            read_table(write(as_csv(many)), schema, need_outcome=need_outcome)
+
+
+def test_every_bad_cell_is_named_by_line_and_column(schema: Schema, write: Write) -> None:
+    rows = [dict(row) for row in ROWS[:6]]
+    rows[0]["age"] = "abc"
+    rows[2] |= {"chol": "5000", "num": "7"}
+    rows[4] |= {"sex": "", "thal": "fixd", "slope": "1.5", "oldpeak": "inf"}
+    with pytest.raises(InvalidTable) as caught:
+        read_table(write(as_csv(rows)), schema)
+    assert sorted(caught.value.problems) == [
+        "line 2, column age: must be a number, not a string",
+        "line 4, column chol: must be between 50 and 1000 mg/dl",
+        "line 4, column num: must be one of 0, 1, 2, 3, 4",
+        "line 6, column oldpeak: must be a finite number",
+        "line 6, column sex: must be known: missing is not allowed here",
+        "line 6, column slope: must be one of 1, 2, 3, upsloping, flat, downsloping",
+        "line 6, column thal: must be one of 3, 6, 7, 1, 2, normal, fixed, reversible; "
+        "did you mean fixed?",
+    ]
+    assert "abc" not in str(caught.value)
+
+
+def test_missing_in_the_sister_sites_coding(schema: Schema, write: Write) -> None:
+    rows = [dict(row) for row in ROWS[:3]]
+    rows[0] |= {"chol": "0", "thal": "-9", "ca": "?"}
+    rows[1] |= {"chol": "0.0", "thal": "-9.0"}
+    values = read_table(write(as_csv(rows)), schema).values
+    assert np.isnan(values[:, [4, 11, 12]]).tolist() == [
+        [True, True, True],
+        [True, False, True],
+        [False, False, False],
+    ]
+
+
+def test_duplicates_are_warned_of_and_grouped(schema: Schema, write: Write) -> None:
+    copied = read_table(write(as_csv([*ROWS[:20], ROWS[3], ROWS[3]])), schema)
+    assert copied.warnings == ("2 of 22 records repeat another; no split separates copies",)
+    assert copied.groups[20] == copied.groups[21] == copied.groups[3]
+    assert len(set(copied.groups)) == 20
+
+
+def test_missing_values_group_with_missing_values(schema: Schema, write: Write) -> None:
+    row = {**ROWS[0], "ca": ""}
+    groups = read_table(write(as_csv([row, row, ROWS[0]])), schema).groups
+    assert groups[0] == groups[1] != groups[2]
+
+
+def test_columns_in_any_order_and_case_and_others_left_out(
+    table: Table, schema: Schema, write: Write
+) -> None:
+    rows = [
+        {"Patient": i, **{k.upper(): v for k, v in reversed(r.items())}} for i, r in enumerate(ROWS)
+    ]
+    read = read_table(write("\ufeff" + as_csv(rows)), schema)
+    np.testing.assert_array_equal(read.values, table.values)
+    assert read.warnings == ("column Patient is not in the schema and is left out",)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "the file is empty"),
+        (HEADER + "\n", "holds no records"),
+        (HEADER.replace("thal,", "thall,") + "\n" + LINES[0], "column thal is absent; is it thall"),
+        (HEADER.replace(",num", "") + "\n" + LINES[0][:-2], "the outcome column num is absent"),
+        (HEADER.replace("sex", "age") + "\n" + LINES[0], "column age stands twice"),
+        (HEADER + "\n" + LINES[0] + "\n" + LINES[1] + ",1\n1,2", r"line 3: 15 cells .*\n.*line 4: 2"),
+        ("1,2,3\n4,5,6\n", "without a header it must have 14 columns in the order age, sex"),
+    ],
+)  # fmt: skip
+def test_files_that_are_no_such_table(schema: Schema, write: Write, text: str, reason: str) -> None:
+    with pytest.raises(InvalidTable, match=reason):
+        read_table(write(text), schema)
+
+
+def test_files_that_cannot_be_read(schema: Schema, tmp_path: Path) -> None:
+    with pytest.raises(InvalidTable, match="No such file"):
+        read_table(tmp_path / "none.csv", schema)
+    (tmp_path / "latin.csv").write_bytes(HEADER.encode() + b"\n63,\xe9")
+    with pytest.raises(InvalidTable, match="line 2: not UTF-8"):
+        read_table(tmp_path / "latin.csv", schema)
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InvalidTable, match="not a Parquet file"):
+        read_table(tmp_path / "bad.parquet", schema)
+
+
+def test_without_an_outcome_there_are_no_labels(schema: Schema) -> None:
+    unlabelled = read_table(ROOT / "data/cleveland.csv", schema, need_outcome=False)
+    with pytest.raises(InvalidTable, match="no outcome"):
+        _ = unlabelled.labels
