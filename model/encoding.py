@@ -14,6 +14,7 @@ class Encoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A fitted preprocessing, feature by feature: standardised ones first, then one-hot ones.
 
     Attributes:
+        n_columns: values in a record.
         features: n names, in the order of the network's inputs.
         columns: n indices into a record's values: the column that each feature is made of.
         means, scales: of the first k features: (value - mean) / scale.
@@ -21,6 +22,7 @@ class Encoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         fills: n; what a feature is where its value is missing: the mean of the training rows.
     """
 
+    n_columns: int
     features: tuple[str, ...]
     columns: tuple[int, ...]
     means: tuple[float, ...]
@@ -32,5 +34,7 @@ class Encoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         n = len(self.features)
         if not (len(self.columns) == len(self.fills) == len(self.means) + len(self.codes) == n):
             raise ValueError("features, columns, means + codes and fills differ in length")
-        if len(self.means) != len(self.scales) or min(self.columns, default=0) < 0:
-            raise ValueError("means and scales differ in length, or a column is negative")
+        if len(self.means) != len(self.scales):
+            raise ValueError("means and scales differ in length")
+        if not set(self.columns) <= set(range(self.n_columns)):
+            raise ValueError("a feature is made of a column that is not there")

@@ -7,6 +7,7 @@
     ├── InvalidRecords           records that do not fit the schema, every problem of them
     ├── InvalidTable             a file of records that cannot be used, every problem of it
     ├── DeviceUnavailable        a GPU was asked for and none is visible
+    ├── ExportUnavailable        no installed Keras backend can make the graph
     ├── ParityError              the graph and the Keras network disagree
     ├── ArtifactError            a version folder that must not be served
     │   ├── ArtifactIncomplete   a file is missing
@@ -123,6 +124,10 @@ class InvalidTable(ModelError):
 
 class DeviceUnavailable(ModelError):
     """A GPU was asked for and none is visible to the Keras backend."""
+
+
+class ExportUnavailable(ModelError):
+    """No Keras backend that is installed can export the graph."""
 
 
 class ParityError(ModelError):

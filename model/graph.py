@@ -38,7 +38,9 @@ class Encode(keras.layers.Layer):
         """Values to features, in the operations that every Keras backend exports."""
         raw = ops.take(ops.transpose(values), self.take, axis=0)  # (n_features, n)
         n_standardised = len(self.means)
-        standardised = (raw[:n_standardised] - self.means) / self.scales
+        # Keras's operations and not Python's: on PyTorch a tensor minus a NumPy array leaves the
+        # trace, and becomes a constant of the graph.
+        standardised = ops.divide(ops.subtract(raw[:n_standardised], self.means), self.scales)
         one_hot = ops.cast(ops.equal(raw[n_standardised:], self.codes), "float32")
         features = ops.concatenate([standardised, one_hot], axis=0)
         return ops.transpose(ops.where(ops.isnan(raw), self.fills, features))
@@ -48,23 +50,23 @@ class Encode(keras.layers.Layer):
         return (input_shape[0], len(self.take))
 
 
-def join(encoding: Encoding, network: keras.Model, n_columns: int) -> keras.Model:
+def join(encoding: Encoding, network: keras.Model) -> keras.Model:
     """The whole as one Keras model: float32 (n, n_columns) values → (n, 1) probabilities."""
-    values = keras.Input((n_columns,), name="values")
+    values = keras.Input((encoding.n_columns,), name="values")
     return keras.Model(values, network(Encode(encoding)(values)), name="values_to_probability")
 
 
-def build_graph(encoding: Encoding, network: keras.Model, n_columns: int) -> bytes:
+def build_graph(encoding: Encoding, network: keras.Model) -> bytes:
     """The whole as an ONNX graph; its one input is called ``values``.
 
     **Shape**: float32 (n, n_columns), missing as NaN → float32 (n, 1).
     """
-    whole = join(encoding, network, n_columns)
-    whole(np.zeros((1, n_columns), dtype=np.float32))  # Keras exports only what was called once
+    whole = join(encoding, network)
+    whole(np.zeros((1, encoding.n_columns), dtype=np.float32))  # Keras exports only what was called
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # The exporter looks for names that NumPy 2 has deprecated.
-        warnings.simplefilter("ignore", FutureWarning)
+        # Exporters warn of names that NumPy 2 deprecated, and of constants in a trace.
+        warnings.simplefilter("ignore")
         path = Path(folder) / "model.onnx"
         with contextlib.redirect_stdout(said):
             whole.export(str(path), format="onnx", verbose=False)

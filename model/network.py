@@ -49,7 +49,9 @@ def build_network(config: TrainingConfig, n_features: int) -> keras.Model:
         optimizer=keras.optimizers.Adam(config.learning_rate),
         loss=keras.losses.BinaryCrossentropy(),
         metrics=[keras.metrics.BinaryAccuracy(name="accuracy")],
-        jit_compile=False,  # compiling takes longer than 30 epochs of a network this small
+        # On TensorFlow compiling takes longer than 30 epochs of a network this small; JAX without
+        # it would run step by step.
+        jit_compile=False if keras.config.backend() == "tensorflow" else "auto",
     )
     return network
 

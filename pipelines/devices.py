@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from model.errors import DeviceUnavailable
 
@@ -32,7 +32,7 @@ def select_device(device: Device) -> str:
     with _held_back_stderr():
         import keras  # only now, see above
 
-        gpus = _visible(keras, "gpu")
+        gpus = _visible_gpus(keras)
     if device == "gpu" and not gpus:
         raise DeviceUnavailable(
             f"a GPU was asked for, and Keras on {keras.config.backend()} sees none. Install "
@@ -41,10 +41,14 @@ def select_device(device: Device) -> str:
     return gpus[0] if gpus else "cpu:0"
 
 
-def _visible(keras: object, kind: str) -> list[str]:
+def _visible_gpus(keras: Any) -> list[str]:
+    if keras.config.backend() == "torch":  # for which Keras lists no devices
+        import torch  # whoever chose this backend has it
+
+        return [f"gpu:{number}" for number in range(torch.cuda.device_count())]
     try:
-        return list(keras.distribution.list_devices(kind))  # type: ignore[attr-defined]
-    except (RuntimeError, ValueError, NotImplementedError):  # JAX raises where there is none
+        return list(keras.distribution.list_devices("gpu"))
+    except RuntimeError:  # JAX raises where there is none
         return []
 
 

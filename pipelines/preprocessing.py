@@ -55,6 +55,7 @@ def read_encoding(schema: Schema, preprocessing: ColumnTransformer) -> Encoding:
             scales.append(float(steps["scale"].scale_[0]))
             fills.append(0.0)
     return Encoding(
+        n_columns=len(schema.columns),
         features=tuple(preprocessing.get_feature_names_out()),
         columns=tuple(columns),
         means=tuple(means),

@@ -37,4 +37,4 @@ def load_network_of(artifact: Artifact) -> keras.Model:
 def load_whole_of(artifact: Artifact) -> keras.Model:
     """The saved preprocessing and network as one Keras model: values → probability."""
     encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
-    return join(encoding, load_network_of(artifact), len(artifact.schema.columns))
+    return join(encoding, load_network_of(artifact))

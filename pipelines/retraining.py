@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import keras
 import msgspec
 import numpy as np
 
@@ -20,13 +21,13 @@ from model.config import TrainingConfig
 from model.errors import ModelError, NoCurrentVersion, ParityError
 from model.evaluation import Evaluation
 from model.golden import golden_values
-from model.graph import build_graph
 from model.manifest import FORMAT_VERSION, DataRecord, Manifest, TrainingRange
 from model.schema import Schema
 from model.scoring import Graph
 from model.store import Store
 from pipelines.deciding import Decision, decide
 from pipelines.evaluating import default_jobs, evaluate
+from pipelines.exporting import export_graph
 from pipelines.fitting import FittedPipeline, fit_pipeline
 from pipelines.preprocessing import read_encoding
 from pipelines.tables import Table, read_table
@@ -132,22 +133,21 @@ def _files(
     table: Table, fitted: FittedPipeline, request: Request
 ) -> tuple[dict[str, bytes], float]:
     """The files of the artifact, and the parity of its graph with what was fitted."""
-    encoding = read_encoding(table.schema, fitted.preprocessing)
-    graph = build_graph(encoding, fitted.fit.network, len(table.schema.columns))
+    encode = msgspec.json.encode  # NaN becomes null
+    files = {
+        "schema.json": table.schema.to_json(),
+        "encoding.json": encode(read_encoding(table.schema, fitted.preprocessing)),
+        "network.json": encode(request.config),
+        "network.weights.h5": fitted.fit.weights(),
+        "history.json": encode(fitted.fit.history),
+    }
+    graph = export_graph(files, keras.config.backend())
     parity = check_parity(table, fitted, graph)
     logger.info("parity of the graph with pipeline and Keras network: %.1e", parity)
     golden = golden_values(table.schema)
     answers = Graph(graph).probabilities(golden)
-    encode = msgspec.json.encode  # NaN becomes null
-    files = {
-        "schema.json": table.schema.to_json(),
-        "encoding.json": encode(encoding),
-        "network.json": encode(request.config),
-        "network.weights.h5": fitted.fit.weights(),
-        "model.onnx": graph,
-        "golden.json": encode(Golden(golden.tolist(), answers.tolist())),
-        "history.json": encode(fitted.fit.history),
-    }
+    files["model.onnx"] = graph
+    files["golden.json"] = encode(Golden(golden.tolist(), answers.tolist()))
     return files, parity
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import keras
+import msgspec
 import numpy as np
 import pytest
 
@@ -29,10 +30,8 @@ def test_the_graph_is_the_saved_preprocessing_and_weights(artifact: Artifact, ta
 
 
 def test_the_graph_can_be_rebuilt_from_the_saved_weights(artifact: Artifact, table: Table) -> None:
-    import msgspec
-
     encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
-    again = build_graph(encoding, load_network_of(artifact), 13)
+    again = build_graph(encoding, load_network_of(artifact))
     values = table.values.astype(np.float32)
     np.testing.assert_allclose(
         Graph(again).probabilities(values),
@@ -58,7 +57,9 @@ def test_batches_of_any_size_agree(artifact: Artifact, table: Table) -> None:
 
 def test_an_encoding_that_contradicts_itself_is_refused() -> None:
     with pytest.raises(ValueError, match="length"):
-        Encoding(features=("a",), columns=(0,), means=(), scales=(), codes=(), fills=(0.0,))
+        Encoding(
+            n_columns=1, features=("a",), columns=(0,), means=(), scales=(), codes=(), fills=(0.0,)
+        )
 
 
 def test_answers_keep_their_order(artifact: Artifact, table: Table) -> None:

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.artifact import Artifact, read_artifact
+from model.errors import ExportUnavailable
+from model.scoring import Graph
+from pipelines import exporting
+from pipelines.exporting import INPUTS, export_elsewhere
+from pipelines.tables import Table
+from tests.conftest import ROOT
+
+
+def test_a_graph_made_in_another_process_is_the_same(
+    artifact: Artifact, table: Table, tmp_path: Path
+) -> None:
+    for name in INPUTS:
+        (tmp_path / name).write_bytes(artifact.files[name])
+    values = table.values.astype(np.float32)
+    np.testing.assert_allclose(
+        Graph(export_elsewhere(tmp_path, "tensorflow")).probabilities(values),
+        Graph(artifact.files["model.onnx"]).probabilities(values),
+        atol=1e-7,
+    )
+
+
+def test_a_failing_export_says_so(artifact: Artifact, tmp_path: Path) -> None:
+    for name in INPUTS:
+        (tmp_path / name).write_bytes(artifact.files[name])
+    (tmp_path / "network.json").write_text(json.dumps({"hidden": [3]}))
+    with pytest.raises(ExportUnavailable, match="exporting on tensorflow failed"):
+        export_elsewhere(tmp_path, "tensorflow")
+
+
+def test_without_any_exporter_it_says_what_is_needed(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "EXPORTERS", {"tensorflow": "no_such_exporter"})
+    with pytest.raises(ExportUnavailable, match="tensorflow with no_such_exporter"):
+        exporting.export_graph(artifact.files, "tensorflow")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_same_network_trains_on_every_backend(
+    backend: str, table: Table, tmp_path: Path
+) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", "train", "--store", str(tmp_path / "store")],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    manifest = read_artifact(tmp_path / "store/1").manifest
+    assert manifest.parity <= 1e-6
+    folds: Any = manifest.metrics["folds"]
+    assert folds["differences"]["log_loss"]["value"] < 0.02
