@@ -8,16 +8,18 @@ SCHEMA ?= schemas/cleveland.toml
 DATA ?= data/cleveland.csv
 STORE ?= artifacts/$(basename $(notdir $(SCHEMA)))
 RUN := .venv/bin/python
-CHOICES = $(if $(RECIPE),--recipe $(RECIPE)) $(if $(CONFIG),--config $(CONFIG)) $(if $(SEED),--seed $(SEED))
-TRAINING = --schema $(SCHEMA) --store $(STORE) --data $(DATA) $(if $(DEVICE),--device $(DEVICE)) $(CHOICES)
+WHERE = --schema "$(SCHEMA)" --store "$(STORE)"
+CHOICES = $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(SEED),--seed "$(SEED)")
+TRAINING = $(WHERE) --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOICES)
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Variables: HOST PORT WORKERS; DATA SCHEMA STORE RECIPE CONFIG SEED DEVICE; VERSION (of promote)"
 
 serve: .venv/.installed ## Install, train if there is no model yet, and serve it on HOST:PORT
+	@$(RUN) -m app.address
 	@$(RUN) -m pipelines train --if-needed $(TRAINING)
-	@MODEL_STORE=$(STORE) exec $(RUN) -m gunicorn -c app/gunicorn.conf.py app.wsgi:app
+	@MODEL_STORE="$(STORE)" exec $(RUN) -m gunicorn -c app/gunicorn.conf.py app.wsgi:app
 
 train: .venv/.installed ## Train a first version if there is none
 	@$(RUN) -m pipelines train $(TRAINING)
@@ -29,16 +31,16 @@ evaluate: .venv/.installed ## Ten times ten folds on two seeds, beside logistic 
 	@$(RUN) -m pipelines evaluate $(TRAINING)
 
 describe: .venv/.installed ## Print the features, the layers and the number of parameters
-	@$(RUN) -m pipelines describe --schema $(SCHEMA) $(CHOICES)
+	@$(RUN) -m pipelines describe --schema "$(SCHEMA)" $(CHOICES)
 
 versions: .venv/.installed ## List the versions; the current one has a star
-	@$(RUN) -m pipelines versions --schema $(SCHEMA) --store $(STORE)
+	@$(RUN) -m pipelines versions $(WHERE)
 
 promote: .venv/.installed ## Make VERSION the current one
-	@$(RUN) -m pipelines promote $(VERSION) --schema $(SCHEMA) --store $(STORE)
+	@$(RUN) -m pipelines promote "$(VERSION)" $(WHERE)
 
 rollback: .venv/.installed ## Make the version current again that was so before
-	@$(RUN) -m pipelines rollback --schema $(SCHEMA) --store $(STORE)
+	@$(RUN) -m pipelines rollback $(WHERE)
 
 test: .venv/.installed-dev ## Run the tests
 	@$(RUN) -m pytest
@@ -64,12 +66,11 @@ bench: .venv/.installed-dev ## Measure the service beside the least that a Flask
 clean: ## Remove the environment and the caches; the trained versions stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.venv/bin/python:
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: Python 3.11 to 3.13 is needed, and $(PYTHON) is {v[0]}.{v[1]}; choose another: make PYTHON=python3.12 ...")'
-	@echo "making .venv and installing; this takes a minute or two, once"
-	@$(PYTHON) -m venv .venv
-
-.venv/.installed: requirements.txt requirements-serve.txt constraints.txt | .venv/bin/python
+.venv/.installed: requirements.txt requirements-serve.txt constraints.txt
+	@$(RUN) -m pip --version > /dev/null 2>&1 || { \
+	  $(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: Python 3.11 to 3.13 is needed, and $(PYTHON) is {v[0]}.{v[1]}; choose another: make PYTHON=python3.12 ...")' \
+	  && echo "making .venv and installing; this takes a minute or two, once" \
+	  && $(PYTHON) -m venv .venv; }
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 
 from app.settings import Settings
-from model.artifact import MANIFEST, read_artifact
+from model.artifact import MANIFEST
 from model.errors import ModelError
 from model.records import RecordReader
 from model.scoring import Scorer
@@ -80,7 +80,7 @@ class CurrentModel:
             status = (folder / MANIFEST).stat()
             signature = (folder.name, status.st_mtime_ns, status.st_ino)
             if signature != self._signature:
-                artifact = read_artifact(folder)
+                artifact = store.read(folder.name)
                 reader = RecordReader(artifact.schema, max_records=self._settings.max_records)
                 version = artifact.manifest.version
                 self._loaded = LoadedModel(version, reader, Scorer(artifact))
@@ -89,13 +89,17 @@ class CurrentModel:
             self._reason = ""
         except (ModelError, OSError) as error:
             reason = str(error) if isinstance(error, ModelError) else "the store cannot be read"
-            if reason != self._reason:
-                logger.error("not loaded: %s", reason)
-            self._reason = reason
+            self._keep_on(reason)
         except Exception as error:
             # Whatever it was, the version before goes on serving, and the next look may succeed.
-            logger.exception("not loaded")
-            self._reason = f"the current version cannot be loaded ({type(error).__name__})"
+            reason = f"the current version cannot be loaded ({type(error).__name__})"
+            self._keep_on(reason, unexpected=True)
+
+    def _keep_on(self, reason: str, *, unexpected: bool = False) -> None:
+        """Go on with the version before, and say why, once."""
+        if reason != self._reason:
+            logger.error("not loaded: %s", reason, exc_info=unexpected)
+        self._reason = reason
 
     def _follow(self) -> None:
         pause = threading.Event()

@@ -19,7 +19,7 @@ import uuid
 from typing import Any
 
 import msgspec
-from flask import Flask, Response
+from flask import Flask, Response, current_app
 from werkzeug.exceptions import HTTPException
 
 from app.current import NotReady
@@ -112,10 +112,9 @@ def register_errors(app: Flask) -> None:
 
 
 def _invalid_records(error: InvalidRecords) -> Response:
-    rows = {p.row for p in error.problems if p.row is not None}
     detail = f"{error.n_problems} problem{'s' if error.n_problems > 1 else ''}"
-    if rows:
-        detail += f" in {len(rows)} of {error.n_records} records"
+    if error.n_wrong:
+        detail += f" in {error.n_wrong} of {error.n_records} records"
     if error.n_problems > len(error.problems):
         detail += f"; the first {len(error.problems)} are listed"
     listed = [_listed(p, error.path) for p in error.problems]
@@ -135,8 +134,9 @@ def _listed(found: Problem, path: str | None) -> dict[str, Any]:
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     code = _BY_STATUS.get(status, "bad_request" if status < 500 else "internal_error")
-    # The standard's own words for what the kinds below do not tell apart.
-    detail = KINDS[code][1] if code != "bad_request" else error.name
+    detail = KINDS[code][1].lower()
+    if status == 413:
+        detail += f": at most {current_app.config['MAX_CONTENT_LENGTH']} bytes"
     response = problem(code, detail, status=status)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):

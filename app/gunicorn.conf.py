@@ -5,10 +5,10 @@ is opened in each worker, because a process that forks after importing ONNX Runt
 is stopped.
 """
 
-import errno
 import json
 import os
 import socket
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 # One thread a worker: NumPy must not start its own either, and reads this when it is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from app.address import require_address
+from app.logs import logging_config
 from app.record_schema import example_record
 from app.settings import InvalidSettings, Settings
-from model.artifact import read_artifact
 from model.errors import ModelError
 from model.store import Store
 
@@ -41,42 +42,25 @@ errorlog = "-"
 # The heartbeat file of a worker, in memory: a container's file system is read-only.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 control_socket_disable = True
-logconfig_dict = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"level": _settings.log_level.upper(), "handlers": ["stderr"]},
-    "loggers": {
-        # gunicorn's own start and stop messages are of no use to whoever started it by hand.
-        "gunicorn.error": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
-        "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": False},
-    },
-}
+logconfig_dict = logging_config(_settings.log_level)
 
 
 def on_starting(server: Any) -> None:
-    """Stop at once, with a message, where the address cannot be had; gunicorn would try again."""
-    family = socket.AF_INET6 if ":" in _settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_settings.host, _settings.port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                sys.exit(
-                    f"error: port {_settings.port} on {_settings.host} is taken by another "
-                    f"program; choose another one, such as PORT={_settings.port % 65535 + 1}"
-                )
-            sys.exit(f"error: cannot listen on {bind}: {error.strerror or error}")
+    """Stop at once, with a message, where the address cannot be had."""
+    require_address(_settings)
 
 
 def when_ready(server: Any) -> None:
-    """Say where the service is and how to ask it."""
+    """Say where the service is and how to ask it, and have silent clients dropped."""
+    for listener in server.LISTENERS:
+        # Accepted connections inherit it: a read that gets nothing for so long fails. Without it a
+        # client that stops in the middle of a request would keep its worker for good.
+        limit = struct.pack("ll", _settings.client_seconds, 0)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
     print(f"\nserving on http://{bind}, {workers} workers; stop with Ctrl-C", flush=True)
     try:
         store = Store(_settings.model_store)
-        schema = read_artifact(store.path(store.current().version)).schema
+        schema = store.read(store.current().version).schema
     except ModelError as error:
         print(f"no model yet: {error}\n", flush=True)
         return

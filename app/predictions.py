@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, abort, current_app, request
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from app.current import CurrentModel, LoadedModel, NotReady
 from app.errors import KINDS, UnsupportedMediaType, problem
@@ -17,6 +18,24 @@ routes = Blueprint("predictions", __name__)
 # The command line may hold paths of the machine that trained; checksums are of no use to a client.
 _NOT_SHOWN = ("command", "files", "checksum")
 _encode = msgspec.json.Encoder().encode
+
+
+def read_body() -> bytes:
+    """The whole body of the request.
+
+    Raises:
+        RequestEntityTooLarge: it is longer than the limit, also where it declares no length.
+        BadRequest: it ended before it should have, or its chunks make no sense.
+    """
+    try:
+        body = request.get_data(cache=False)
+        if request.content_length is None and len(body) == request.max_content_length:
+            request.stream.read(1)  # Werkzeug stops at the limit, and says so only past it
+    except HTTPException:
+        raise
+    except Exception as error:  # the server's, and each server has its own
+        raise BadRequest from error
+    return body
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -44,7 +63,7 @@ def predict() -> Response:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     model = _current().get()
-    return _json(answer(request.get_data(cache=False), model))
+    return _json(answer(read_body(), model))
 
 
 @routes.get("/healthz")

@@ -50,10 +50,13 @@ class Settings:
     host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for every one")
     port: int = _setting(8080, "port to listen on", _whole(1, 65535))
     workers: int = _setting(2, "processes that answer requests", _whole(1, 256))
-    max_body_bytes: int = _setting(16 * 1024 * 1024, "longest body of a request", _whole(1, 2**31))
+    max_body_bytes: int = _setting(8 * 1024 * 1024, "longest body of a request", _whole(1, 2**31))
     max_records: int = _setting(10_000, "most records in one request", _whole(1, 10_000_000))
     reload_seconds: float = _setting(
         1.0, "how often a worker looks whether another version is current", _seconds
+    )
+    client_seconds: int = _setting(
+        10, "how long a worker waits for a client that has stopped sending", _whole(1, 3600)
     )
     graceful_seconds: int = _setting(
         30, "time that requests get to finish when the service is stopped", _whole(1, 3600)
@@ -61,12 +64,16 @@ class Settings:
     log_level: str = _setting("info", "debug, info, warning or error", _level)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read the settings; what is absent or empty has its default.
+
+        Args:
+            environment: the process's own unless given.
 
         Raises:
             InvalidSettings: every variable that is outside what is allowed, at once.
         """
+        environment = os.environ if environment is None else environment
         found, problems = {}, []
         for setting in dataclasses.fields(cls):
             text = environment.get(setting.name.upper(), "").strip()

@@ -149,7 +149,6 @@ def replace_file(path: Path, data: bytes) -> None:
     os.close(handle)
     try:
         _write_synced(Path(beside), data)
-        Path(beside).chmod(0o644)
         Path(beside).replace(path)
         sync_folder(path.parent)
     except BaseException:
@@ -171,6 +170,7 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    path.chmod(0o644)  # whatever the umask: another user may serve what this one trained
 
 
 def _read(path: Path, where: str) -> bytes:

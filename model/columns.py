@@ -1,7 +1,8 @@
 """One value of one column: what a person or a program gave, read by the schema's rules.
 
-Records that arrive as JSON and cells of a table go through the same reader, so that both accept
-the same spellings and refuse the same values.
+Records that arrive as JSON and cells of a table go through the same reader, so that both know the
+same levels and ranges. What means missing differs: null in a record, and in a table the cells that
+the schema lists.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from model.errors import Problem
@@ -41,11 +41,14 @@ class ColumnReader:
             if not column.must_be_known:
                 self.by_level[None] = MISSING
 
-    def read(self, value: Any) -> float | Problem:
+    def read(self, value: Any, *, guess: bool = True) -> float | Problem:
         """The value in the network's coding: a number in the schema's unit, or a level's code.
 
         Missing (None) is NaN. What is not allowed comes back as a problem without a row, which
         names what is allowed and never the value.
+
+        Args:
+            guess: look for the spelling that may have been meant; it takes a while.
         """
         column = self.column
         if value is None:
@@ -54,7 +57,7 @@ class ColumnReader:
             return MISSING
         if column.kind == "number":
             return self._number(value)
-        return self._level(value)
+        return self._level(value, guess)
 
     def absent(self) -> Problem:
         """The problem of a record that does not name the column at all."""
@@ -80,19 +83,19 @@ class ColumnReader:
             maximum=column.maximum,
         )
 
-    def _level(self, value: Any) -> float | Problem:
-        guess = None
+    def _level(self, value: Any, guess: bool) -> float | Problem:
+        near = None
         if isinstance(value, str):
             word = value.strip().casefold()
             if word in self.by_spelling:
                 return self.by_spelling[word]
-            guess = did_you_mean(word, tuple(self.by_spelling))
+            near = did_you_mean(word, tuple(self.by_spelling)) if guess else None
         elif isinstance(value, bool) or not isinstance(value, int | float):
             given = _TYPE_NAMES.get(type(value), "something else")
             return self._problem("wrong_type", f"must be a level, not {given}", with_levels=True)
         elif value in self.codes:
             return float(value)
-        return self._problem("not_allowed", "must be one of", with_levels=True, did_you_mean=guess)
+        return self._problem("not_allowed", "must be one of", with_levels=True, did_you_mean=near)
 
     def _problem(
         self, code: str, message: str, *, with_levels: bool = False, **details: Any
@@ -104,9 +107,11 @@ class ColumnReader:
         return Problem(field=self.column.name, code=code, message=message, **details)
 
 
-@lru_cache(maxsize=4096)
 def did_you_mean(word: str, known: Sequence[str]) -> str | None:
-    """The known word nearest to a mistaken one, or None where nothing is near."""
+    """The known word nearest to a mistaken one, or None where nothing is near.
+
+    Only the first 64 characters count, and nothing of the word is kept.
+    """
     folded = {name.casefold(): name for name in known}
     nearest = difflib.get_close_matches(word[:64].casefold(), folded, n=1)
     return folded[nearest[0]] if nearest else None

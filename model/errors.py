@@ -17,6 +17,7 @@
     │   └── GoldenRowsDiffer     the graph does not give the answers it was saved with
     └── StoreError               versions and the current one
         ├── NoCurrentVersion     nothing has been trained or promoted yet
+        ├── DamagedPointer       the file that names the current version is no such file
         ├── UnknownVersion       no such version in the store
         └── NothingToRollBack    the current version has no predecessor
 
@@ -85,6 +86,7 @@ class InvalidRecords(ModelError):
         problems: every problem of every record, in the order of the records.
         n_problems: how many there are; more than ``len(problems)`` if not all are listed.
         n_records: how many records were looked at.
+        n_wrong: how many of them have a problem.
         path: where the records stand in the body: ``""``, ``"/instances"``, or None for one record.
     """
 
@@ -93,12 +95,14 @@ class InvalidRecords(ModelError):
         problems: Sequence[Problem],
         *,
         n_records: int,
+        n_wrong: int = 0,
         path: str | None = "",
         n_problems: int | None = None,
     ) -> None:
         self.problems = problems
         self.n_problems = len(problems) if n_problems is None else n_problems
         self.n_records = n_records
+        self.n_wrong = n_wrong
         self.path = path
         first = problems[0]
         place = "" if first.row is None else f"row {first.row}: "
@@ -164,6 +168,10 @@ class StoreError(ModelError):
 
 class NoCurrentVersion(StoreError):
     """Nothing has been trained or promoted yet."""
+
+
+class DamagedPointer(StoreError):
+    """The file that names the current version is damaged."""
 
 
 class UnknownVersion(StoreError):

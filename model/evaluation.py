@@ -7,6 +7,7 @@ spread over folds. Patients are resampled, the same ones for both models of a pa
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from model.metrics import METRICS
 
 N_BOOTSTRAP = 2_000
 LEVEL = 0.95
+CELLS_AT_ONCE = 2_000_000
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -64,24 +66,28 @@ def compare(
             out-of-fold probabilities of one repeat.
         seed, n_splits: of the folds, for the record; the seed also draws the bootstrap.
     """
-    weights = bootstrap_weights(groups, seed=seed)
     everyone = np.ones((1, len(labels)))
     names = list(predictions)
     model, baseline = names
+    draws: dict[str, dict[str, list[np.ndarray]]] = {n: {m: [] for m in METRICS} for n in names}
+    for weights in bootstrap_weights(groups, seed=seed):
+        for name in names:
+            for metric, compute in METRICS.items():
+                draws[name][metric].append(compute(labels, predictions[name], weights))
     figures: dict[str, dict[str, Figure]] = {name: {} for name in names}
     differences = {}
     for metric, compute in METRICS.items():
+        drawn = {n: np.concatenate(draws[n][metric]) for n in names}
         values = {n: compute(labels, predictions[n], everyone)[0] for n in names}
-        draws = {n: compute(labels, predictions[n], weights) for n in names}
         repeats = {
             n: np.array([compute(labels, row[None], everyone)[0] for row in predictions[n]])
             for n in names
         }
         for n in names:
-            figures[n][metric] = _figure(values[n], draws[n], repeats[n])
+            figures[n][metric] = _figure(values[n], drawn[n], repeats[n])
         differences[metric] = _figure(
             values[model] - values[baseline],
-            draws[model] - draws[baseline],
+            drawn[model] - drawn[baseline],
             repeats[model] - repeats[baseline],
         )
     return Evaluation(
@@ -96,17 +102,23 @@ def compare(
     )
 
 
-def bootstrap_weights(groups: np.ndarray, *, seed: int, n_samples: int = N_BOOTSTRAP) -> np.ndarray:
+def bootstrap_weights(
+    groups: np.ndarray, *, seed: int, n_samples: int = N_BOOTSTRAP
+) -> Iterator[np.ndarray]:
     """How often each row is drawn in bootstrap samples of patients.
 
-    Returns:
-        float64 (n_samples, n); copies of a record are drawn together.
+    Yields:
+        float64 (b, n), until b adds up to ``n_samples``, in parts of bounded memory; copies of a
+        record are drawn together.
     """
     _, patient = np.unique(groups, return_inverse=True)
     n_patients = int(patient.max()) + 1
     draw = np.random.default_rng(seed)
-    counts = draw.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=n_samples)
-    return counts[:, patient].astype(np.float64)
+    shares = np.full(n_patients, 1 / n_patients)
+    part = max(1, CELLS_AT_ONCE // len(groups))
+    for start in range(0, n_samples, part):
+        counts = draw.multinomial(n_patients, shares, size=min(part, n_samples - start))
+        yield counts[:, patient].astype(np.float64)
 
 
 def standard_errors_worse(before: Evaluation, after: Evaluation) -> float:

@@ -46,14 +46,21 @@ def accuracy(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
 
 
 def auc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of pairs of an ill and a healthy patient that are in the right order; ties half."""
-    ill, healthy = labels == 1, labels == 0
-    difference = probabilities[:, ill, None] - probabilities[:, None, healthy]
-    right = ((np.sign(difference) + 1) / 2).mean(axis=0)
-    pairs = weights[:, ill].sum(axis=1) * weights[:, healthy].sum(axis=1)
-    right = np.einsum("bi,ij,bj->b", weights[:, ill], right, weights[:, healthy], optimize=True)
-    with np.errstate(invalid="ignore"):  # a sample of only ill or only healthy patients: NaN
-        return right / pairs
+    """Share of pairs of an ill and a healthy patient that are in the right order; ties half.
+
+    NaN for a sample without any ill or any healthy patient.
+    """
+    ill, healthy = weights * (labels == 1), weights * (labels == 0)
+    right = np.zeros(len(weights))
+    for repeat in probabilities:
+        order = np.argsort(repeat, kind="stable")
+        starts = np.flatnonzero(np.diff(repeat[order], prepend=-np.inf))  # of each run of ties
+        ill_here = np.add.reduceat(ill[:, order], starts, axis=1)
+        healthy_here = np.add.reduceat(healthy[:, order], starts, axis=1)
+        healthy_below = np.cumsum(healthy_here, axis=1) - healthy_here
+        right += (ill_here * (healthy_below + healthy_here / 2)).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return right / len(probabilities) / (ill.sum(axis=1) * healthy.sum(axis=1))
 
 
 def calibration_error(

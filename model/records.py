@@ -95,17 +95,20 @@ class RecordReader:
         """
         values = np.empty((len(records), len(self.columns)), dtype=np.float32)
         listed: list[Problem] = []
-        n_problems = 0
+        n_problems = n_wrong = 0
         for row, record in enumerate(records):
-            numbers, problems = self._check(record)
+            room = MAX_LISTED_PROBLEMS - len(listed)
+            numbers, problems = self._check(record, guess=room > 0)
             if not problems:
                 values[row] = numbers
                 continue
-            room = MAX_LISTED_PROBLEMS - len(listed)
+            n_wrong += 1
             listed += (self._with_guess(problem, row) for problem in problems[:room])
             n_problems += len(problems)
         if n_problems:
-            raise InvalidRecords(listed, n_records=len(records), path=path, n_problems=n_problems)
+            raise InvalidRecords(
+                listed, n_records=len(records), n_wrong=n_wrong, path=path, n_problems=n_problems
+            )
         return values
 
     def _read_fast(self, body: bytes) -> Batch | None:
@@ -158,7 +161,7 @@ class RecordReader:
             )
         return Batch(self.values(records, path), path)
 
-    def _check(self, record: Any) -> tuple[list[float], list[Problem]]:
+    def _check(self, record: Any, *, guess: bool) -> tuple[list[float], list[Problem]]:
         if not isinstance(record, Mapping):
             return [], [
                 Problem(code="not_an_object", message="must be an object, one key a column")
@@ -167,7 +170,7 @@ class RecordReader:
         problems: list[Problem] = []
         for reader in self.columns:
             name = reader.column.name
-            found = reader.read(record[name]) if name in record else reader.absent()
+            found = reader.read(record[name], guess=guess) if name in record else reader.absent()
             if isinstance(found, Problem):
                 problems.append(found)
             else:

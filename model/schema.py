@@ -185,6 +185,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         names = [*self.column_names, self.outcome.column]
         if len(set(names)) < len(names) or len(names) < 2:
             raise ValueError("columns: at least one, and no two of the same name")
+        if "instances" in names:
+            raise ValueError("columns: instances is what a request calls its records")
 
     @property
     def column_names(self) -> tuple[str, ...]:

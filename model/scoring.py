@@ -78,11 +78,15 @@ class Scorer:
         try:
             self.graph = Graph(artifact.files["model.onnx"])
             golden = msgspec.json.decode(artifact.files["golden.json"], type=Golden)
+            difference = _worst_difference(self.graph, golden)
         except Exception as error:  # ONNX Runtime has a class of its own for each status
             raise ArtifactDamaged(
                 f"{where}: the graph or its golden rows cannot be opened ({type(error).__name__})"
             ) from error
-        _prove(self.graph, golden, where)
+        if not difference <= GOLDEN_TOLERANCE:
+            raise GoldenRowsDiffer(
+                f"{where}: the graph differs by {difference:.1e} from the answers it was saved with"
+            )
         if set(self.manifest.ranges) != set(self.schema.column_names):
             raise ArtifactDamaged(f"{where}: its training ranges are not those of its columns")
         low, high, levels = [], [], []
@@ -90,8 +94,11 @@ class Scorer:
             seen = self.manifest.ranges[column.name]
             if seen.codes is not None:
                 levels.append((index, frozenset(float(code) for code in seen.codes)))
-            low.append(-math.inf if seen.minimum is None else seen.minimum)
-            high.append(math.inf if seen.maximum is None else seen.maximum)
+                low.append(-math.inf)
+                high.append(math.inf)
+            else:  # a column that was missing throughout has no range: every value is outside
+                low.append(math.inf if seen.minimum is None else seen.minimum)
+                high.append(-math.inf if seen.maximum is None else seen.maximum)
         self._low = np.array(low, dtype=np.float32)
         self._high = np.array(high, dtype=np.float32)
         self._levels = levels
@@ -138,17 +145,14 @@ class Scorer:
                     message = "no record of the training table has this level"
                     cautions.append(Caution(column.name, "level_not_in_training", message))
             elif not self._low[index] <= value <= self._high[index]:
-                unit = f" {column.unit}" if column.unit else ""
-                message = f"the training table holds {seen.minimum:g} to {seen.maximum:g}{unit}"
+                message = "the training table never holds it"
+                if seen.minimum is not None and seen.maximum is not None:
+                    message = f"the training table holds {seen.minimum:g} to {seen.maximum:g}"
+                    message += f" {column.unit}" if column.unit else ""
                 cautions.append(Caution(column.name, "outside_training_range", message))
         return tuple(missing), tuple(cautions)
 
 
-def _prove(graph: Graph, golden: Golden, where: str) -> None:
-    values = np.array(golden.values, dtype=np.float32)
-    found = graph.probabilities(values)
-    difference = np.abs(found - np.array(golden.probabilities)).max()
-    if not difference <= GOLDEN_TOLERANCE:
-        raise GoldenRowsDiffer(
-            f"{where}: the graph differs by {difference:.1e} from the answers it was saved with"
-        )
+def _worst_difference(graph: Graph, golden: Golden) -> float:
+    found = graph.probabilities(np.array(golden.values, dtype=np.float32))
+    return float(np.abs(found - np.array(golden.probabilities)).max())

@@ -14,11 +14,27 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from model.artifact import MANIFEST, WRITING, Artifact, replace_file, write_artifact
-from model.errors import NoCurrentVersion, NothingToRollBack, StoreError, UnknownVersion
+from model.artifact import (
+    MANIFEST,
+    WRITING,
+    Artifact,
+    add_metrics,
+    read_artifact,
+    replace_file,
+    write_artifact,
+)
+from model.errors import (
+    ArtifactDamaged,
+    DamagedPointer,
+    NoCurrentVersion,
+    NothingToRollBack,
+    StoreError,
+    UnknownVersion,
+)
 from model.manifest import Manifest
 
 CURRENT = "current.json"
@@ -63,12 +79,27 @@ class Store:
             raise UnknownVersion(f"there is no version {version}; there are: {known}")
         return self.folder if self.is_single else self.folder / version
 
+    def read(self, version: str, *, fingerprint: str | None = None) -> Artifact:
+        """Verify a version and read it.
+
+        Raises:
+            UnknownVersion: there is none of that name.
+            ArtifactError: as :func:`model.artifact.read_artifact`, and where the folder is a copy
+                of another version.
+        """
+        artifact = read_artifact(self.path(version), fingerprint=fingerprint)
+        written = artifact.manifest.version
+        if written != version and not self.is_single:
+            raise ArtifactDamaged(f"version {version}: its manifest is that of version {written}")
+        return artifact
+
     def current(self) -> Current:
         """The version that serves.
 
         Raises:
             NoCurrentVersion: nothing was promoted yet.
-            StoreError: the file that says so cannot be read.
+            DamagedPointer: the file that says so is damaged.
+            StoreError: it cannot be read.
         """
         if self.is_single:
             return Current(self.folder.name)
@@ -76,8 +107,10 @@ class Store:
             return msgspec.json.decode((self.folder / CURRENT).read_bytes(), type=Current)
         except FileNotFoundError:
             raise NoCurrentVersion("no version is current yet; make train makes one") from None
-        except (msgspec.DecodeError, UnicodeDecodeError, OSError):
-            raise StoreError(f"{CURRENT} cannot be read; promote a version to mend it") from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise DamagedPointer(f"{CURRENT} is damaged; promote a version to mend it") from None
+        except OSError as error:
+            raise StoreError(f"{CURRENT} cannot be read: {error.strerror}") from None
 
     def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> Artifact:
         """Write a new version, numbered after the greatest one; what serves stays what it is."""
@@ -87,6 +120,11 @@ class Store:
             version = str(int(self.versions()[-1]) + 1 if self.versions() else 1)
             manifest = msgspec.structs.replace(manifest, version=version)
             return write_artifact(self.folder / version, manifest, files)
+
+    def add_metrics(self, version: str, metrics: Mapping[str, Any]) -> Artifact:
+        """Add results of an evaluation to a version, replacing those of the same name."""
+        with self.locked():
+            return add_metrics(self.read(version), metrics)
 
     def promote(self, version: str) -> Current:
         """Make a version the current one.
@@ -98,7 +136,7 @@ class Store:
             self.path(version)
             try:
                 now = self.current()
-            except StoreError:
+            except (NoCurrentVersion, DamagedPointer):
                 return self._write(Current(version))
             if now.version == version:
                 return now

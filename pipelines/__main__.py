@@ -10,14 +10,14 @@ import logging
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 import msgspec
 
-from model.artifact import add_metrics, read_artifact
 from model.config import RECIPES, TrainingConfig, make_config
 from model.errors import ModelError, NoCurrentVersion, StoreError
+from model.evaluation import Evaluation
 from model.schema import Schema, load_schema
 from model.store import Store
 from pipelines.devices import Device, select_device
@@ -41,6 +41,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except ModelError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
 @click.group(cls=_Commands)
@@ -140,7 +142,7 @@ def evaluate(
     declared = load_schema(schema)
     opened = _open_store(store, declared)
     try:
-        artifact = read_artifact(opened.path(opened.current().version))
+        artifact = opened.read(opened.current().version, fingerprint=declared.fingerprint)
     except NoCurrentVersion:
         artifact = None
     if artifact and not (recipe or config or any(v is not None for v in settings.values())):
@@ -155,7 +157,7 @@ def evaluate(
     table = read_table(data, declared)
     results = {}
     for key, seed in (("evaluation", evaluating.SEED), ("evaluation_second_seed", evaluating.SECOND_SEED)):  # fmt: skip
-        found = evaluating.evaluate(
+        found, _ = evaluating.evaluate(
             table,
             chosen,
             name=name,
@@ -169,9 +171,8 @@ def evaluate(
         artifact
         and msgspec.convert(artifact.manifest.training, TrainingConfig) == chosen
         and artifact.manifest.data.sha256 == table.sha256
-        and artifact.schema == declared
     ):
-        add_metrics(artifact, results)
+        opened.add_metrics(artifact.manifest.version, results)
         click.echo(f"written into version {artifact.manifest.version}")
     else:
         click.echo("not written into the current version: it has another recipe or table")
@@ -190,15 +191,15 @@ def versions(schema: Path, store: Path | None) -> None:
     for version in opened.versions():
         mark = "*" if version == current else " "
         try:
-            manifest = read_artifact(opened.path(version)).manifest
+            manifest = opened.read(version).manifest
         except ModelError as error:
             click.echo(f"{mark} {version:>3}  {error}")
             continue
-        loss = cast(dict[str, Any], manifest.metrics["folds"])["figures"]
-        figure = next(iter(loss.values()))["log_loss"]["value"]
+        folds = msgspec.convert(manifest.metrics["folds"], Evaluation)
+        loss = folds.figures[folds.model]["log_loss"].value
         click.echo(
             f"{mark} {version:>3}  {manifest.created}  {manifest.recipe:<18}"
-            f"{manifest.data.file} ({manifest.data.rows} records)  log loss on folds {figure:.4f}"
+            f"{manifest.data.file} ({manifest.data.rows} records)  log loss on folds {loss:.4f}"
         )
 
 

@@ -10,11 +10,14 @@ import numpy as np
 from model.artifact import Artifact
 from model.config import TrainingConfig
 from model.evaluation import Evaluation, compare, standard_errors_worse
+from model.metrics import auc, log_loss
+from model.scoring import Graph
 from pipelines.evaluating import N_SPLITS, SEED, network_recipe, out_of_fold
 from pipelines.tables import Table
 
 TOLERANCE = 0.003
 STANDARD_ERRORS = 3.0
+SMALLEST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -29,56 +32,100 @@ class Decision:
 
 
 def decide(
-    table: Table, challenger: Artifact, champion: Artifact | None, *, jobs: int = 1
+    table: Table,
+    challenger: Artifact,
+    predictions: np.ndarray,
+    champion: Artifact | None,
+    *,
+    jobs: int = 1,
 ) -> Decision:
     """Compare a new version with the current one.
 
-    It becomes current when all of this holds:
+    It becomes current when all of this holds; without a champion only the first is asked.
 
     1. It has learned something: its log loss on the folds is below that of the share of positives.
-    2. Its table is as learnable as the champion's was: its log loss on the folds is at most three
-       standard errors above the one that the champion's manifest holds. A table with damaged
-       labels fails here.
-    3. Its recipe is not worse: on the same folds of the new table, both recipes fitted inside each
-       fold, its mean log loss is at most .003 above the champion's. (The champion itself has seen
-       some of these patients, so its own answers about them prove nothing.)
+    2. The champion's own answers about the new table are better than guessing. A table whose
+       outcome is turned round, or that is about something else, fails here.
+    3. The new table is not far smaller: at least half as many records.
+    4. It is as learnable: its log loss on the folds is at most three standard errors above the one
+       in the champion's manifest. A table with damaged labels fails here.
+    5. The recipe is not worse: on the same folds of the new table, both recipes fitted inside each
+       fold, its mean log loss is at most .003 above the champion's. (The finished champion has
+       seen some of these patients, so its own answers about them cannot be compared.)
 
-    Without a champion only the first is asked.
+    Args:
+        predictions: the challenger's out-of-fold probabilities (1, n) on the folds of its manifest.
     """
     folds = _folds(challenger)
     loss = folds.figures[folds.model]["log_loss"].value
-    share = table.labels.mean()
-    guess = float(-(share * np.log(share) + (1 - share) * np.log1p(-share)))
+    guess = _guessing(table)
     if loss >= guess:
         return Decision(
-            False, f"log loss {loss:.3f} is no better than guessing the share of positives"
-            f" ({guess:.3f})",
-        )  # fmt: skip
+            False,
+            f"log loss {loss:.3f} is no better than guessing the share of positives ({guess:.3f})",
+        )
     if champion is None:
         return Decision(True, "there is no current version to compare it with")
+    objection = _object_to_table(table, folds, champion, guess)
+    return objection or _compare_recipes(table, challenger, predictions, champion, jobs)
+
+
+def _object_to_table(
+    table: Table, folds: Evaluation, champion: Artifact, guess: float
+) -> Decision | None:
+    """Why the table itself should be looked at by a person before it goes live, if at all."""
     old = champion.manifest.version
+    look = "look at the data before you promote it"
+    if champion.schema.columns == table.schema.columns:
+        answers = Graph(champion.files["model.onnx"]).probabilities(table.values.astype(np.float32))
+        everyone = np.ones((1, len(table)))
+        area = auc(table.labels, answers[None], everyone)[0]
+        loss = log_loss(table.labels, answers[None], everyone)[0]
+        if area <= 0.5 or loss >= guess:
+            return Decision(
+                False,
+                f"the answers of version {old} about this table are no better than guessing (AUC "
+                f"{area:.3f}, log loss {loss:.3f}): {look}",
+            )
+    n_before = champion.manifest.data.rows
+    if len(table) < SMALLEST_SHARE * n_before:
+        return Decision(
+            False, f"{len(table)} records, where version {old} was trained on {n_before}: {look}"
+        )
     errors = standard_errors_worse(_folds(champion), folds)
     if errors > STANDARD_ERRORS:
+        loss = folds.figures[folds.model]["log_loss"].value
         return Decision(
             False,
             f"log loss {loss:.3f} on its folds is {errors:.1f} standard errors above the one that "
-            f"version {old} had on its own table: look at the data before you promote it",
+            f"version {old} had on its own table: {look}",
         )
-    return _compare_recipes(table, challenger, champion, jobs)
+    return None
 
 
-def _compare_recipes(table: Table, challenger: Artifact, champion: Artifact, jobs: int) -> Decision:
+def _compare_recipes(
+    table: Table, challenger: Artifact, predictions: np.ndarray, champion: Artifact, jobs: int
+) -> Decision:
     old = champion.manifest.version
     if _config(challenger) == _config(champion):
-        same = challenger.manifest.data.sha256 == champion.manifest.data.sha256
-        what = "the same recipe and the same table" if same else "the same recipe on another table"
-        return Decision(True, f"{what} as version {old}: no difference on the folds")
-    names = {f"version {a.manifest.version}": a for a in (challenger, champion)}
-    predictions = {
-        name: out_of_fold(table, network_recipe(_config(artifact)), seed=SEED, name=name, jobs=jobs)
-        for name, artifact in names.items()
-    }
-    found = compare(table.labels, table.groups, predictions, seed=SEED, n_splits=N_SPLITS)
+        new_loss, old_loss = (_loss(artifact) for artifact in (challenger, champion))
+        n, n_before = (a.manifest.data.rows for a in (challenger, champion))
+        return Decision(
+            True,
+            f"the same recipe as version {old}, so that their folds cannot differ; log loss "
+            f"{new_loss:.3f} on the folds of {n} records, {old_loss:.3f} on those of {n_before} "
+            "before",
+        )
+    name, champions_name = f"version {challenger.manifest.version}", f"version {old}"
+    recipe = network_recipe(_config(champion))
+    beside = out_of_fold(table, recipe, seed=SEED, name=champions_name, jobs=jobs)
+    found = compare(
+        table.labels,
+        table.groups,
+        {name: predictions, champions_name: beside},
+        seed=SEED,
+        n_splits=N_SPLITS,
+    )
     difference = found.differences["log_loss"]
     why = (
         f"on the same ten folds its log loss minus that of version {old} is "
@@ -88,8 +135,19 @@ def _compare_recipes(table: Table, challenger: Artifact, champion: Artifact, job
     return Decision(difference.value <= TOLERANCE, why)
 
 
+def _guessing(table: Table) -> float:
+    """The log loss of answering every record with the share of positives."""
+    share = table.labels.mean()
+    return float(-(share * np.log(share) + (1 - share) * np.log1p(-share)))
+
+
 def _folds(artifact: Artifact) -> Evaluation:
     return msgspec.convert(artifact.manifest.metrics["folds"], Evaluation)
+
+
+def _loss(artifact: Artifact) -> float:
+    folds = _folds(artifact)
+    return folds.figures[folds.model]["log_loss"].value
 
 
 def _config(artifact: Artifact) -> TrainingConfig:

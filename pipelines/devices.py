@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 from model.errors import DeviceUnavailable
@@ -29,7 +29,8 @@ def select_device(device: Device) -> str:
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
-    with _held_back_stderr():
+    # Who insists on a GPU is told everything, such as which of CUDA's libraries was not found.
+    with nullcontext() if device == "gpu" else _held_back_stderr():
         import keras  # only now, see above
 
         gpus = _visible_gpus(keras)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 
+import joblib
 import msgspec
 import numpy as np
 from joblib import Parallel, delayed
@@ -105,8 +105,11 @@ def evaluate(
     seed: int = SEED,
     n_repeats: int = N_REPEATS,
     jobs: int = 1,
-) -> Evaluation:
+) -> tuple[Evaluation, np.ndarray]:
     """A recipe beside logistic regression on the same folds.
+
+    Returns:
+        The figures, and the recipe's out-of-fold probabilities (n_repeats, n).
 
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
@@ -120,12 +123,13 @@ def evaluate(
             (BASELINE, logistic_baseline, 1),
         )
     }
-    return compare(table.labels, table.groups, predictions, seed=seed, n_splits=N_SPLITS)
+    found = compare(table.labels, table.groups, predictions, seed=seed, n_splits=N_SPLITS)
+    return found, predictions[name]
 
 
 def default_jobs(device: str) -> int:
     """Processes for the folds: one a core, but one in all where they would share a GPU."""
-    return 1 if device.startswith("gpu") else len(os.sched_getaffinity(0))
+    return 1 if device.startswith("gpu") else joblib.cpu_count()
 
 
 def _one_fold(

@@ -16,7 +16,7 @@ import keras
 import msgspec
 import numpy as np
 
-from model.artifact import Artifact, Golden, read_artifact
+from model.artifact import Artifact, Golden
 from model.config import TrainingConfig
 from model.errors import ModelError, NoCurrentVersion, ParityError
 from model.evaluation import Evaluation
@@ -67,12 +67,13 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
     """
     table = read_table(request.data, request.schema)
     _describe(table)
-    evaluation = _one_round_of_folds(table, request)
+    evaluation, predictions = _one_round_of_folds(table, request)
     fitted = fit_pipeline(table, request.config, progress=True)
     files, parity = _files(table, fitted, request)
     artifact = store.add(_manifest(table, fitted, request, evaluation, parity), files)
     logger.info("saved as version %s", artifact.manifest.version)
-    decision = decide(table, artifact, _champion(store), jobs=default_jobs(request.device))
+    jobs = default_jobs(request.device)
+    decision = decide(table, artifact, predictions, _champion(store), jobs=jobs)
     if decision.promote:
         store.promote(artifact.manifest.version)
     logger.info("%s", decision)
@@ -108,9 +109,9 @@ def _describe(table: Table) -> None:
         logger.warning("%s: %s", table.file, warning)
 
 
-def _one_round_of_folds(table: Table, request: Request) -> Evaluation:
+def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, np.ndarray]:
     logger.info("training on %s; first ten folds, to know what the recipe is worth", request.device)
-    evaluation = evaluate(
+    evaluation, predictions = evaluate(
         table,
         request.config,
         name=request.recipe,
@@ -126,7 +127,7 @@ def _one_round_of_folds(table: Table, request: Request) -> Evaluation:
         loss.value, loss.low, loss.high, area.value, area.low, area.high,
         beside.value, beside.low, beside.high,
     )  # fmt: skip
-    return evaluation
+    return evaluation, predictions
 
 
 def _files(
@@ -209,7 +210,7 @@ def _libraries() -> dict[str, str]:
 def _champion(store: Store) -> Artifact | None:
     """The current version, or None where there is none that could be compared with."""
     try:
-        return read_artifact(store.path(store.current().version))
+        return store.read(store.current().version)
     except NoCurrentVersion:
         return None
     except ModelError as error:

@@ -8,12 +8,15 @@ empty for missing). They differ in nothing that the schema does not say, so ther
 from __future__ import annotations
 
 import csv
+import decimal
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
+import pyarrow
+import pyarrow.parquet
 
 from model.errors import InvalidTable
 from model.schema import Schema
@@ -26,6 +29,8 @@ class Sheet:
     Attributes:
         lines: where each row stands in the file, for messages.
         unit: what such a place is called: ``line`` of a CSV, ``row`` of a Parquet file.
+        problems: what is wrong with rows that are not among these, because they are too short or
+            too long.
     """
 
     file: str
@@ -33,6 +38,7 @@ class Sheet:
     rows: list[list[Any]]
     lines: list[int]
     unit: str
+    problems: tuple[str, ...] = ()
 
     def column(self, name: str) -> list[Any]:
         """The cells below a name of the header, from top to bottom."""
@@ -45,8 +51,10 @@ def read_csv(file: str, content: bytes, schema: Schema) -> Sheet:
 
     Without one, the columns are the schema's, in its order, with or without the outcome.
 
+    Rows that are too short or too long are left out and named in the sheet's problems.
+
     Raises:
-        InvalidTable: not UTF-8, not CSV, empty, or rows of unequal length, by line.
+        InvalidTable: not UTF-8, not CSV, empty, or a first line that is neither header nor record.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -55,53 +63,63 @@ def read_csv(file: str, content: bytes, schema: Schema) -> Sheet:
         raise InvalidTable(file, [f"line {line}: not UTF-8 text"]) from None
     reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
     try:
-        rows = [([cell.strip() for cell in row], reader.line_num) for row in reader if any(row)]
+        rows = [([cell.strip() for cell in row], reader.line_num) for row in reader]
     except csv.Error as error:
         raise InvalidTable(file, [f"line {reader.line_num}: {error}"]) from None
+    rows = [(cells, line) for cells, line in rows if cells not in ([], [""])]
     if not rows:
         raise InvalidTable(file, ["the file is empty"])
     names = [*schema.column_names, schema.outcome.column]
     if all(cell in schema.missing or number(cell) is not None for cell in rows[0][0]):
-        width = len(rows[0][0])
-        if width not in (len(names), len(names) - 1):
+        header = names[: len(rows[0][0])]
+        if len(rows[0][0]) not in (len(names), len(names) - 1):
             expected = f"{len(names)} columns in the order {', '.join(names)}"
-            raise InvalidTable(file, [f"without a header it must have {expected}; it has {width}"])
-        header = names[:width]
+            raise InvalidTable(
+                file, [f"without a header it must have {expected}; it has {len(rows[0][0])}"]
+            )
     else:
-        header = [_known_spelling(cell, names) for cell in rows.pop(0)[0]]
-    ragged = [
+        cells, line = rows.pop(0)
+        header = _known_spellings(cells, names)
+        if not set(header) & set(names):
+            known = ", ".join(names)
+            raise InvalidTable(file, [f"line {line} is no record, and no header with {known}"])
+    ragged = tuple(
         f"line {line}: {len(cells)} cells where {len(header)} are expected"
         for cells, line in rows
         if len(cells) != len(header)
-    ]
-    if ragged:
-        raise InvalidTable(file, ragged)
-    return Sheet(file, header, [cells for cells, _ in rows], [line for _, line in rows], "line")
+    )
+    rows = [(cells, line) for cells, line in rows if len(cells) == len(header)]
+    lines = [line for _, line in rows]
+    return Sheet(file, header, [cells for cells, _ in rows], lines, "line", ragged)
 
 
-def read_parquet(file: str, content: bytes) -> Sheet:
-    """The values of a Parquet file; null and NaN are None.
+def read_parquet(file: str, content: bytes, schema: Schema) -> Sheet:
+    """The values of a Parquet file; null and NaN are None, decimals are floats.
 
     Raises:
         InvalidTable: not a Parquet file.
     """
     try:
-        frame = pd.read_parquet(io.BytesIO(content))
-    except (OSError, ValueError) as error:
+        table = pyarrow.parquet.read_table(io.BytesIO(content))
+    except (OSError, pyarrow.ArrowException) as error:
         raise InvalidTable(file, [f"not a Parquet file: {error}"]) from None
-    columns = [
-        [None if missing else value for value, missing in zip(column, lost, strict=True)]
-        for column, lost in (
-            (frame.iloc[:, i].tolist(), frame.iloc[:, i].isna()) for i in range(frame.shape[1])
-        )
-    ]
+    columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
     rows = [list(row) for row in zip(*columns, strict=True)]
-    return Sheet(file, [str(n) for n in frame.columns], rows, list(range(1, len(rows) + 1)), "row")
+    names = [*schema.column_names, schema.outcome.column]
+    header = _known_spellings(table.column_names, names)
+    return Sheet(file, header, rows, list(range(1, len(rows) + 1)), "row")
 
 
-def _known_spelling(cell: str, names: Sequence[str]) -> str:
-    """A header cell, in the schema's spelling where it differs in case only."""
-    return next((name for name in names if name.casefold() == cell.casefold()), cell)
+def _plain(value: Any) -> Any:
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _known_spellings(header: Sequence[str], names: Sequence[str]) -> list[str]:
+    """A header, with the schema's spelling where a name differs in case only."""
+    folded = {name.casefold(): name for name in names}
+    return [folded.get(cell.casefold(), cell) for cell in header]
 
 
 def number(cell: Any) -> float | None:

@@ -75,7 +75,7 @@ def read_table(path: Path, schema: Schema, *, need_outcome: bool = True) -> Tabl
     """Read and check a table.
 
     Args:
-        path: ``.parquet``, or anything else as CSV with or without a header.
+        path: ``.parquet`` or ``.pq``, or anything else as CSV with or without a header.
         need_outcome: False to read a file for scoring; any outcome column is then left alone.
 
     Raises:
@@ -86,8 +86,8 @@ def read_table(path: Path, schema: Schema, *, need_outcome: bool = True) -> Tabl
         content = path.read_bytes()
     except OSError as error:
         raise InvalidTable(str(path), [f"cannot be read: {error.strerror}"]) from None
-    if path.suffix == ".parquet":
-        sheet = read_parquet(path.name, content)
+    if path.suffix.casefold() in (".parquet", ".pq"):
+        sheet = read_parquet(path.name, content, schema)
     else:
         sheet = read_csv(path.name, content, schema)
     for copy in schema.refused:
@@ -106,16 +106,17 @@ def _is_copy(sheet: Sheet, copy: RefusedCopy, schema: Schema) -> bool:
             if not found or not found <= set(copy.codes[column.name]):
                 return False
             foreign = foreign or not found <= set(column.codes)
-    distinct = len({tuple(row) for row in sheet.rows})
+    distinct = len({str(row) for row in sheet.rows})
     return foreign and (not copy.repeated or distinct * 2 <= len(sheet.rows))
 
 
 def _check(sheet: Sheet, schema: Schema, sha256: str, need_outcome: bool) -> Table:
     problems, warnings = _check_header(sheet, schema, need_outcome)
-    if not sheet.rows:
+    if not sheet.rows and not sheet.problems:
         problems.append("the file holds no records")
     if problems:
-        raise InvalidTable(sheet.file, problems)
+        raise InvalidTable(sheet.file, [*problems, *sheet.problems])
+    problems += sheet.problems
     values = np.empty((len(sheet.rows), len(schema.columns)))
     for index, column in enumerate(schema.columns):
         reader = ColumnReader(column)
@@ -163,11 +164,16 @@ def _read_outcome(sheet: Sheet, schema: Schema, problems: list[str]) -> np.ndarr
 
 
 def _duplicates(table: Table) -> list[str]:
-    counts = np.bincount(table.groups)
-    repeats = int((counts - 1).sum())
-    if not repeats:
+    _, firsts, patient = np.unique(table.groups, return_index=True, return_inverse=True)
+    n_repeats = len(table) - len(firsts)
+    if not n_repeats:
         return []
-    return [f"{repeats} of {len(table)} records repeat another; no split separates copies"]
+    warnings = [f"{n_repeats} of {len(table)} records repeat another; no split separates copies"]
+    if table.outcome is not None:
+        n_contradict = int((table.labels != table.labels[firsts][patient]).sum())
+        if n_contradict:
+            warnings.append(f"{n_contradict} of them have another outcome than the first copy")
+    return warnings
 
 
 def _at(sheet: Sheet, row: int, column: str, message: str, guess: str | None) -> str:

@@ -1,37 +1,124 @@
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from model.store import Store
 from tests.conftest import ROOT
 
 
-def test_it_says_where_it_is_and_a_line_to_paste(trained: Store, serve: Callable[..., Any]) -> None:
+def exchange(server: Any, *parts: bytes, pause_s: float = 0.0) -> bytes:
+    """Send bytes as they are, and read until the server closes or answers."""
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        for part in parts:
+            client.sendall(part)
+            time.sleep(pause_s)
+        received = b""
+        while b"\r\n\r\n" not in received:
+            data = client.recv(65536)
+            if not data:
+                break
+            received += data
+        return received
+
+
+def head(*headers: str) -> bytes:
+    lines = ["POST /predict HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
+    return "".join(line + "\r\n" for line in lines).encode() + b"\r\n"
+
+
+def test_the_line_that_it_prints_can_be_pasted(
+    trained: Store, serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl, which is not on this machine")
+    with serve(trained.folder) as first:
+        first.wait_until(lambda: first.get("/readyz")[0] == 200, "the model")
+        first.stop()
+    assert f"serving on {first.address}" in first.output
+    start = first.output.index("curl ")
+    pasted = first.output[start : first.output.index("\n\n", start)]
+    with serve(trained.folder):
+        done = subprocess.run(
+            ["sh", "-c", pasted], capture_output=True, text=True, check=True, cwd=tmp_path
+        )
+    (prediction,) = json.loads(done.stdout)["predictions"]
+    assert prediction["missing"] == prediction["warnings"] == []
+
+
+def test_a_body_over_the_limit_is_refused_however_it_comes(
+    trained: Store, serve: Callable[..., Any], record: dict[str, Any]
+) -> None:
+    """Also in chunks, without a length: a body that is cut off at the limit may look faultless."""
+    body = json.dumps(record).encode() + b" " * 2_000
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    small = json.dumps(record).encode()
+    with serve(trained.folder, MAX_BODY_BYTES="1000") as server:
+        for request in (
+            head(f"Content-Length: {len(body)}") + body,
+            head("Transfer-Encoding: chunked") + chunked,
+        ):
+            assert exchange(server, request).startswith(b"HTTP/1.1 413")
+        in_chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(small), small)
+        answer = exchange(server, head("Transfer-Encoding: chunked") + in_chunks)
+        assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_chunks_that_make_no_sense_are_the_clients_mistake(
+    trained: Store, serve: Callable[..., Any]
+) -> None:
     with serve(trained.folder) as server:
-        server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
+        answer = exchange(server, head("Transfer-Encoding: chunked") + b'{"age": 1}\r\n')
+        assert answer.startswith(b"HTTP/1.1 400")
         server.stop()
-    assert f"serving on {server.address}" in server.output
-    start = server.output.index("curl ")
-    pasted = server.output[start : server.output.index("\n\n", start)]
-    assert f"{server.address}/predict" in pasted and '"thal": "normal"' in pasted
+    assert "ERROR" not in server.output
 
 
-def test_the_printed_line_works(trained: Store, serve: Callable[..., Any], free_port: int) -> None:
-    import json
+def test_a_silent_client_does_not_keep_the_worker(
+    trained: Store, serve: Callable[..., Any]
+) -> None:
+    """One worker, and clients that stop in the middle of a line, of the headers, of a body."""
+    with serve(trained.folder, CLIENT_SECONDS="1") as server:
+        host, port = server.address.removeprefix("http://").split(":")
+        silent = []
+        for part in (b"POST /pre", head("Content-Length: 50")[:-2], head("Content-Length: 50")):
+            client = socket.create_connection((host, int(port)))
+            client.sendall(part)
+            silent.append(client)
+        status, _ = server.get("/readyz")
+        assert status == 200
+        for client in silent:
+            client.close()
+        server.stop()
+    assert "Traceback" not in server.output and "ERROR" not in server.output
 
-    from app.record_schema import example_record
-    from model.schema import load_schema
 
-    with serve(trained.folder) as server:
-        record = example_record(load_schema(ROOT / "schemas/cleveland.toml"))
-        status, content = server.post("/predict", json.loads(json.dumps(record)))
-    assert status == 200 and content["predictions"][0]["warnings"] == []
+def test_no_value_reaches_gunicorns_log(trained: Store, serve: Callable[..., Any]) -> None:
+    """A length that is too short makes the rest of a record look like the next request."""
+    rest = b'"MARKED8151","age":8151,"chol":815.1}'
+    with serve(trained.folder, LOG_LEVEL="debug") as server:
+        exchange(
+            server, head("Content-Length: 2") + b"{}" + rest + b" / HTTP/1.1\r\n\r\n", pause_s=0.2
+        )
+        exchange(server, rest + b"\r\n\r\n")
+        exchange(server, head("MARKED8151 : 8151"))
+        exchange(server, head("Transfer-Encoding: chunked") + rest + b"\r\n")
+        exchange(server, b"GET /MARKED8151?age=8151 HTTP/1.1\r\nHost: x\r\n\r\n")
+        exchange(server, b"GET /" + b"MARKED8151" * 1_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.stop()
+    assert "Invalid request from a client" in server.output
+    assert "8151" not in server.output and "815.1" not in server.output
 
 
 def test_sigterm_stops_it_cleanly_and_soon(trained: Store, serve: Callable[..., Any]) -> None:

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
 from app.errors import KINDS
+from model.artifact import Artifact
+from model.manifest import TrainingRange
+from model.records import RecordReader
 from model.schema import Schema
+from model.scoring import Scorer
 from model.store import Store
 
 
@@ -74,6 +80,18 @@ def test_the_ends_of_the_training_range_are_inside(
     records = [{**record, "oldpeak": 6.2, "age": 29}, {**record, "age": 77, "chol": 564}]
     for answer in client.post("/predict", json=records).get_json()["predictions"]:
         assert answer["warnings"] == []
+
+
+def test_a_column_that_training_never_saw_is_warned_of(
+    artifact: Artifact, record: dict[str, Any]
+) -> None:
+    ranges = {**artifact.manifest.ranges, "chol": TrainingRange(missing=303)}
+    manifest = msgspec.structs.replace(artifact.manifest, ranges=ranges)
+    scorer = Scorer(dataclasses.replace(artifact, manifest=manifest))
+    (prediction,) = scorer.predict(RecordReader(artifact.schema).values([record]))
+    assert [(w.field, w.message) for w in prediction.warnings] == [
+        ("chol", "the training table never holds it")
+    ]
 
 
 def test_alive_and_ready(client: FlaskClient) -> None:

@@ -183,7 +183,8 @@ def test_a_body_over_the_limit(trained: Store, record: dict[str, Any]) -> None:
     settings = Settings(model_store=trained.folder, max_body_bytes=500)
     client = create_app(settings).test_client()
     assert client.post("/predict", json=record).status_code == 200
-    check(client.post("/predict", json=[record] * 5), 413, "body_too_large")
+    content = check(client.post("/predict", json=[record] * 5), 413, "body_too_large")
+    assert "at most 500 bytes" in content["error"]
 
 
 def test_more_records_than_the_limit(trained: Store, record: dict[str, Any]) -> None:
@@ -214,6 +215,14 @@ def test_every_problem_of_every_record(client: FlaskClient, record: dict[str, An
     assert content["error"] == "row 0: age must be between 1 and 120 years (and 5 more)"
     assert content["errors"][0]["minimum"] == 1 and content["errors"][0]["maximum"] == 120
     assert [e["row"] for e in content["errors"]] == [0, 0, 0, 2, 2, 2]
+
+
+def test_more_problems_than_are_listed(client: FlaskClient) -> None:
+    content = check(client.post("/predict", json=[{}] * 1_000), 422, "invalid_records")
+    assert len(content["errors"]) == 10_000
+    assert content["detail"] == (
+        "13000 problems in 1000 of 1000 records; the first 10000 are listed"
+    )
 
 
 def test_a_bug_is_answered_without_its_stack_and_logged_without_its_message(

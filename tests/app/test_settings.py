@@ -16,10 +16,10 @@ def test_every_setting_is_read() -> None:
     environment = {
         "MODEL_STORE": "/models", "HOST": "0.0.0.0", "PORT": "9000", "WORKERS": "4",
         "MAX_BODY_BYTES": "1000", "MAX_RECORDS": "7", "RELOAD_SECONDS": "0.5",
-        "GRACEFUL_SECONDS": "5", "LOG_LEVEL": "DEBUG",
+        "CLIENT_SECONDS": "4", "GRACEFUL_SECONDS": "5", "LOG_LEVEL": "DEBUG",
     }  # fmt: skip
     settings = Settings.from_environment(environment)
-    assert settings == Settings(Path("/models"), "0.0.0.0", 9000, 4, 1000, 7, 0.5, 5, "debug")
+    assert settings == Settings(Path("/models"), "0.0.0.0", 9000, 4, 1000, 7, 0.5, 4, 5, "debug")
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:

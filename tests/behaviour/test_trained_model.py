@@ -96,6 +96,6 @@ def test_the_line_over_a_hundred_folds(table: Table, recipe: str, low: float, hi
     from model.config import RECIPES
     from pipelines.evaluating import default_jobs
 
-    found = evaluate(table, RECIPES[recipe], name=recipe, seed=SEED, jobs=default_jobs("cpu:0"))
+    found, _ = evaluate(table, RECIPES[recipe], name=recipe, seed=SEED, jobs=default_jobs("cpu:0"))
     assert found.n_repeats == 10
     assert low <= found.differences["log_loss"].value <= high

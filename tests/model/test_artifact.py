@@ -116,6 +116,12 @@ def test_golden_rows_that_are_not_reproduced(artifact: Artifact) -> None:
         Scorer(read_artifact(artifact.folder))
 
 
+def test_golden_rows_that_are_none(artifact: Artifact) -> None:
+    replace(artifact, "golden.json", b'{"values": [], "probabilities": []}')
+    with pytest.raises(ArtifactDamaged, match="golden rows cannot be opened"):
+        Scorer(read_artifact(artifact.folder))
+
+
 def test_a_graph_that_is_none(artifact: Artifact) -> None:
     replace(artifact, "model.onnx", b"not a graph")
     with pytest.raises(ArtifactDamaged, match="cannot be opened"):

@@ -30,7 +30,7 @@ def sample(n: int = 200, repeats: int = 3) -> tuple[np.ndarray, np.ndarray]:
 def test_figures_are_scikit_learns_for_every_bootstrap_sample(name: str, reference: object) -> None:
     assert callable(reference)
     labels, probabilities = sample()
-    weights = bootstrap_weights(np.arange(200), seed=3, n_samples=5)
+    (weights,) = bootstrap_weights(np.arange(200), seed=3, n_samples=5)
     expected = [
         np.mean([reference(labels, p, sample_weight=w) for p in probabilities]) for w in weights
     ]
@@ -48,10 +48,16 @@ def test_calibration_error_by_hand() -> None:
 
 def test_bootstrap_samples_draw_copies_together() -> None:
     groups = np.array([4, 7, 4, 9])
-    weights = bootstrap_weights(groups, seed=0, n_samples=500)
+    (weights,) = bootstrap_weights(groups, seed=0, n_samples=500)
     np.testing.assert_array_equal(weights[:, 0], weights[:, 2])
     np.testing.assert_array_equal(weights[:, [0, 1, 3]].sum(axis=1), np.full(500, 3))
     assert abs(weights.mean() - 1) < 0.05
+
+
+def test_many_rows_are_drawn_in_parts() -> None:
+    parts = list(bootstrap_weights(np.arange(900_000), seed=0, n_samples=5))
+    assert [len(part) for part in parts] == [2, 2, 1]
+    assert all(part.sum() == len(part) * 900_000 for part in parts)
 
 
 def test_equal_models_do_not_differ_and_a_better_one_does() -> None:

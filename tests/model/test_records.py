@@ -154,6 +154,58 @@ def test_the_fast_road_never_disagrees_with_the_patient_one(content: list[Any]) 
             np.testing.assert_array_equal(fast.values, patient)
 
 
+@st.composite
+def texts(draw: st.DrawFn) -> bytes:
+    """JSON as no serialiser writes it: escaped names, names that stand twice, odd spaces."""
+    members = []
+    for column in SCHEMA.columns:
+        name = column.name
+        if draw(st.integers(0, 9)) == 0:
+            name = "".join(f"\\u{ord(letter):04x}" for letter in name)
+        value = draw(st.sampled_from([column.example, *column.allowed]))
+        members.append(f'"{name}"{draw(st.sampled_from(["", " "]))}: {json.dumps(value)}')
+    for again in draw(st.lists(st.sampled_from(members), max_size=2)):
+        if draw(st.booleans()):
+            members.append(again)
+    return ("{" + draw(st.sampled_from([",", " , ", ",\n"])).join(members) + "}").encode()
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts())
+def test_the_fast_road_notices_every_key_that_stands_twice(body: bytes) -> None:
+    names = [name for name, _ in json.loads(body, object_pairs_hook=list)]
+    if len(set(names)) == len(names):
+        assert READER.read_json(body).values.shape == (1, 13)
+    else:
+        with pytest.raises(InvalidRecords, match="is given more than once"):
+            READER.read_json(body)
+
+
+@pytest.mark.parametrize("unit", ['\\"', "[", '"', '"a":1,', "{}", "[]", "\\", ","])
+def test_a_hostile_body_of_a_megabyte_ends(unit: str) -> None:
+    """Whatever grows with the square of the length would not end within the hour."""
+    for start in ("", '"', "[", "{"):
+        with pytest.raises((UnreadableBody, InvalidRecords)):
+            READER.read_json((start + unit * (1_000_000 // len(unit))).encode())
+
+
+def test_nothing_of_a_wrong_word_is_kept(record: dict[str, Any]) -> None:
+    """A cache of guesses would keep what clients sent, and grow by as much."""
+    import tracemalloc
+
+    def ask(number: int) -> None:
+        with pytest.raises(InvalidRecords):
+            READER.read_json(json.dumps({**record, "thal": f"{number}" * 200_000}).encode())
+
+    ask(0)
+    tracemalloc.start()
+    for number in range(1, 6):
+        ask(number)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 200_000
+
+
 def test_faultless_records_take_the_fast_road(record: dict[str, Any]) -> None:
     for content in (record, [record] * 3, {"instances": [{**record, "thal": "fixed", "ca": None}]}):
         assert READER._read_fast(json.dumps(content).encode()) is not None

@@ -2,12 +2,20 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from model.artifact import MANIFEST, Artifact
-from model.errors import NoCurrentVersion, NothingToRollBack, StoreError, UnknownVersion
+from model.errors import (
+    ArtifactDamaged,
+    NoCurrentVersion,
+    NothingToRollBack,
+    StoreError,
+    UnknownVersion,
+)
 from model.store import CURRENT, Store
 
 
@@ -44,6 +52,26 @@ def test_rolling_back_skips_a_version_that_was_removed(store: Store, artifact: A
     assert store.rollback().version == "1"
 
 
+def test_a_copied_folder_is_not_another_version(store: Store) -> None:
+    shutil.copytree(store.path("1"), store.folder / "2")
+    with pytest.raises(ArtifactDamaged, match="version 2: its manifest is that of version 1"):
+        store.read("2")
+
+
+def test_files_can_be_read_by_another_user_whatever_the_umask(
+    store: Store, artifact: Artifact
+) -> None:
+    before = os.umask(0o077)
+    try:
+        version = add(store, artifact)
+        store.promote(version)
+    finally:
+        os.umask(before)
+    for path in (store.folder / CURRENT, *store.path(version).iterdir()):
+        assert path.stat().st_mode & 0o444 == 0o444
+    assert store.path(version).stat().st_mode & 0o555 == 0o555
+
+
 def test_an_unknown_version(store: Store) -> None:
     with pytest.raises(UnknownVersion, match="no version 9; there are: 1"):
         store.promote("9")
@@ -60,7 +88,7 @@ def test_an_empty_store(tmp_path: Path) -> None:
 
 def test_a_damaged_pointer_is_said_and_mended_by_promoting(store: Store) -> None:
     (store.folder / CURRENT).write_text("{")
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="is damaged"):
         store.current()
     assert store.promote("1").version == "1"
     assert store.current().version == "1"

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from model.artifact import Artifact, read_artifact
 from model.store import Store
 from pipelines.__main__ import main
+from pipelines.devices import select_device
 from tests.conftest import ROOT
 
 
@@ -52,11 +53,26 @@ def test_versions_promote_and_rollback(run: Any, store: Store, artifact: Artifac
     assert "there is no version 9" in run("promote", "9", "--store", store.folder).output
 
 
+def test_a_store_that_may_not_be_written(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = run("promote", "1", "--store", tmp_path / "file" / "store")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and "Not a directory" in result.output
+
+
+def test_evaluating_with_another_schema_is_refused(run: Any, store: Store) -> None:
+    result = run("evaluate", "--schema", "schemas/cleveland-release.toml", "--store", store.folder)
+    assert result.exit_code == 1
+    assert "it was trained on another schema than the one in use" in result.output
+
+
 def test_an_empty_store(run: Any, tmp_path: Path) -> None:
     assert "no version is current yet" in run("versions", "--store", tmp_path).output
 
 
 def test_a_gpu_that_is_not_there_is_a_clear_error(run: Any, tmp_path: Path) -> None:
+    if select_device("auto").startswith("gpu"):
+        pytest.skip("there is a GPU on this machine")
     result = run("retrain", "--device", "gpu", "--store", tmp_path / "store")
     assert result.exit_code == 1
     assert "a GPU was asked for" in result.output and "--device cpu" in result.output

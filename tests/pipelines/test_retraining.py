@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from model.config import RECIPES, TrainingConfig
 from model.errors import InvalidConfig, InvalidTable, ParityError
 from model.schema import Schema
 from model.store import Store
-from pipelines.deciding import decide
+from pipelines.deciding import Decision, decide
 from pipelines.fitting import fit_pipeline
 from pipelines.retraining import Request, check_parity, retrain
 from pipelines.tables import Table, read_table
@@ -28,17 +29,25 @@ def request(schema: Schema, data: Path = DATA, **choices: Any) -> Request:
     return Request(data, schema, config, "changed", "cpu:0", "pytest")
 
 
-def shuffled_labels(tmp_path: Path) -> Path:
-    """The table with the outcome of somebody else in every row."""
-    rows = list(csv.reader(DATA.open()))
-    outcomes = [row[-1] for row in rows[1:]]
-    random.Random(1).shuffle(outcomes)
-    for row, outcome in zip(rows[1:], outcomes, strict=True):
-        row[-1] = outcome
-    path = tmp_path / "shuffled.csv"
+def changed(tmp_path: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> Path:
+    """The table after a change of its rows."""
+    header, *rows = csv.reader(DATA.open())
+    path = tmp_path / "changed.csv"
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
+        csv.writer(file).writerows([header, *change(rows)])
     return path
+
+
+def shuffled(rows: list[list[str]]) -> list[list[str]]:
+    """The outcome of somebody else in every row."""
+    outcomes = [row[-1] for row in rows]
+    random.Random(1).shuffle(outcomes)
+    return [[*row[:-1], outcome] for row, outcome in zip(rows, outcomes, strict=True)]
+
+
+def turned_round(rows: list[list[str]]) -> list[list[str]]:
+    """Ill and healthy exchanged: as easy to learn as before, and all wrong."""
+    return [[*row[:-1], str(int(row[-1] == "0"))] for row in rows]
 
 
 def test_a_new_version_that_is_not_worse_becomes_current(store: Store, schema: Schema) -> None:
@@ -50,15 +59,20 @@ def test_a_new_version_that_is_not_worse_becomes_current(store: Store, schema: S
     assert store.rollback().version == "1"
 
 
-def test_the_same_recipe_and_table_are_no_difference(
+def decide_on(table: Table, challenger: Artifact, champion: Artifact | None) -> Decision:
+    """A decision that needs no fold fitted again: the recipes are the same, or it ends before."""
+    return decide(table, challenger, np.full((1, len(table)), np.nan), champion)
+
+
+def test_the_same_recipe_and_table_do_not_differ(
     store: Store, table: Table, artifact: Artifact
 ) -> None:
-    again = store.add(artifact.manifest, artifact.files)
-    decision = decide(table, again, artifact)
+    decision = decide_on(table, store.add(artifact.manifest, artifact.files), artifact)
     assert decision.promote
-    assert decision.why == (
-        "the same recipe and the same table as version 1: no difference on the folds"
+    assert decision.why.startswith(
+        "the same recipe as version 1, so that their folds cannot differ"
     )
+    assert "on the folds of 303 records" in decision.why
 
 
 def test_a_worse_recipe_is_kept_and_not_promoted(store: Store, schema: Schema) -> None:
@@ -72,9 +86,29 @@ def test_a_worse_recipe_is_kept_and_not_promoted(store: Store, schema: Schema) -
 def test_a_table_with_damaged_labels_is_not_promoted(
     store: Store, schema: Schema, tmp_path: Path
 ) -> None:
-    _, decision = retrain(request(schema, shuffled_labels(tmp_path), epochs=10), store)
+    file = changed(tmp_path, shuffled)
+    _, decision = retrain(request(schema, file, epochs=10), store)
     assert not decision.promote
     assert store.current().version == "1"
+
+
+def test_a_table_with_the_outcome_turned_round_is_not_promoted(
+    store: Store, schema: Schema, tmp_path: Path, artifact: Artifact
+) -> None:
+    """By the recipe alone it would be level with the champion: same recipe, same log loss."""
+    turned = read_table(changed(tmp_path, turned_round), schema)
+    decision = decide_on(turned, store.add(artifact.manifest, artifact.files), artifact)
+    assert not decision.promote
+    assert "the answers of version 1 about this table are no better than guessing" in decision.why
+
+
+def test_a_far_smaller_table_is_not_promoted(
+    store: Store, schema: Schema, tmp_path: Path, artifact: Artifact
+) -> None:
+    few = read_table(changed(tmp_path, lambda rows: rows[:150]), schema)
+    decision = decide_on(few, store.add(artifact.manifest, artifact.files), artifact)
+    assert not decision.promote
+    assert "150 records, where version 1 was trained on 303" in decision.why
 
 
 def test_a_table_much_harder_than_the_champions_is_held_back(
@@ -86,7 +120,7 @@ def test_a_table_much_harder_than_the_champions_is_held_back(
         for field in ("value", "low", "high"):
             figure["log_loss"][field] += 0.25
     manifest = msgspec.structs.replace(artifact.manifest, metrics={"folds": folds})
-    decision = decide(table, store.add(manifest, artifact.files), artifact)
+    decision = decide_on(table, store.add(manifest, artifact.files), artifact)
     assert not decision.promote
     assert "standard errors above the one that version 1 had" in decision.why
 
@@ -97,7 +131,7 @@ def test_a_version_that_learned_nothing_is_not_promoted_even_alone(
     folds = msgspec.to_builtins(artifact.manifest.metrics["folds"])
     folds["figures"]["default"]["log_loss"]["value"] = 0.6901
     manifest = msgspec.structs.replace(artifact.manifest, metrics={"folds": folds})
-    decision = decide(table, store.add(manifest, artifact.files), None)
+    decision = decide_on(table, store.add(manifest, artifact.files), None)
     assert not decision.promote
     assert "no better than guessing" in decision.why
 
@@ -125,7 +159,7 @@ def test_parity_is_measured_and_a_graph_of_other_weights_fails(
 
 
 def test_the_same_command_gives_the_same_model(table: Table, artifact: Artifact) -> None:
-    """Seed, table and recipe fix every weight; a second process is the session's own artifact."""
+    """Seed, table and recipe fix every weight."""
     from pipelines.reloading import load_network_of
 
     fitted = fit_pipeline(table, RECIPES["default"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import decimal
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +172,49 @@ def test_duplicates_are_warned_of_and_grouped(schema: Schema, write: Write) -> N
     assert len(set(copied.groups)) == 20
 
 
+def test_copies_with_another_outcome_are_said(schema: Schema, write: Write) -> None:
+    other = {**ROWS[3], "num": "4" if ROWS[3]["num"] == "0" else "0"}
+    copied = read_table(write(as_csv([*ROWS[:20], other])), schema)
+    assert copied.warnings[1] == "1 of them have another outcome than the first copy"
+
+
+def test_no_row_is_dropped_in_silence(schema: Schema, write: Write) -> None:
+    """Blank lines are nothing; a line of commas is a record without a single value."""
+    lines = [HEADER, *LINES[:2], "", "  ", "," * 13, LINES[2]]
+    with pytest.raises(InvalidTable) as caught:
+        read_table(write("\r\n".join(lines)), schema)
+    assert {problem.split(",")[0] for problem in caught.value.problems} == {"line 6"}
+    assert len(read_table(write("\n".join([*lines[:5], LINES[2]])), schema)) == 3
+
+
+def test_bad_cells_are_named_beside_bad_lines(schema: Schema, write: Write) -> None:
+    lines = [HEADER, LINES[0].replace("63,", "abc,", 1), LINES[1] + ",1"]
+    with pytest.raises(InvalidTable) as caught:
+        read_table(write("\n".join(lines)), schema)
+    assert caught.value.problems == [
+        "line 3: 15 cells where 14 are expected",
+        "line 2, column age: must be a number, not a string",
+    ]
+
+
+def test_parquet_of_many_kinds(table: Table, schema: Schema, tmp_path: Path) -> None:
+    frame = pd.read_csv(ROOT / "data/cleveland.csv")
+    frame["ca"] = frame["ca"].astype("Int64")
+    frame["thal"] = frame["thal"].map({3: "normal", 6: "fixed", 7: "reversible"}).astype("category")
+    frame["oldpeak"] = [decimal.Decimal(str(x)) for x in frame["oldpeak"]]
+    frame = frame.rename(columns={"chol": "CHOL"}).set_index("age")
+    frame.to_parquet(tmp_path / "table.PQ")
+    read = read_table(tmp_path / "table.PQ", schema)
+    np.testing.assert_array_equal(read.values, table.values)
+    frame["num"] = [[1]] * 303
+    frame["fbs"] = frame["fbs"] == 1
+    frame.to_parquet(tmp_path / "odd.parquet")
+    with pytest.raises(InvalidTable) as caught:
+        read_table(tmp_path / "odd.parquet", schema)
+    assert len(caught.value.problems) == 606
+    assert "row 1, column fbs: must be a level, not a boolean: 0, 1, no, yes" in str(caught.value)
+
+
 def test_missing_values_group_with_missing_values(schema: Schema, write: Write) -> None:
     row = {**ROWS[0], "ca": ""}
     groups = read_table(write(as_csv([row, row, ROWS[0]])), schema).groups
@@ -196,7 +240,9 @@ def test_columns_in_any_order_and_case_and_others_left_out(
         (HEADER.replace("thal,", "thall,") + "\n" + LINES[0], "column thal is absent; is it thall"),
         (HEADER.replace(",num", "") + "\n" + LINES[0][:-2], "the outcome column num is absent"),
         (HEADER.replace("sex", "age") + "\n" + LINES[0], "column age stands twice"),
-        (HEADER + "\n" + LINES[0] + "\n" + LINES[1] + ",1\n1,2", r"line 3: 15 cells .*\n.*line 4: 2"),
+        (HEADER + "\n" + LINES[1] + ",1\n1,2", r"line 2: 15 cells .*\n.*line 3: 2"),
+        ("a,b\n1,2\n", "line 1 is no record, and no header with age, sex"),
+        (LINES[0].replace(",6,", ",fixed,") + "\n" + LINES[1], "line 1 is no record"),
         ("1,2,3\n4,5,6\n", "without a header it must have 14 columns in the order age, sex"),
     ],
 )  # fmt: skip
