@@ -75,7 +75,7 @@ def test_a_service_that_started_without_a_model_gets_one(
     """The real server, a real store, and a promotion while it runs."""
     pointer = store.folder / "current.json"
     pointer.unlink()
-    with serve(store.folder, RELOAD_SECONDS="0.1", WORKERS="2") as server:
+    with serve(store.folder, RELOAD_SECONDS="0.1") as server:
         status, content = server.get("/readyz")
         assert status == 503 and "no version is current yet" in content["error"]
         store.promote("1")

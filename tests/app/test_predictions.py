@@ -74,12 +74,15 @@ def test_values_outside_the_training_range_are_warned_of(
 
 
 def test_the_ends_of_the_training_range_are_inside(
-    client: FlaskClient, record: dict[str, Any]
+    artifact: Artifact, record: dict[str, Any]
 ) -> None:
-    """Also where the end is no float32: 6.2 of oldpeak."""
-    records = [{**record, "oldpeak": 6.2, "age": 29}, {**record, "age": 77, "chol": 564}]
-    for answer in client.post("/predict", json=records).get_json()["predictions"]:
-        assert answer["warnings"] == []
+    """Also where the end is no float32: 1.1 becomes a little more, and 6.2 a little less."""
+    for end in (1.1, 6.2):
+        ranges = {**artifact.manifest.ranges, "oldpeak": TrainingRange(minimum=end, maximum=end)}
+        manifest = msgspec.structs.replace(artifact.manifest, ranges=ranges)
+        scorer = Scorer(dataclasses.replace(artifact, manifest=manifest))
+        values = RecordReader(artifact.schema).values([{**record, "oldpeak": end}])
+        assert scorer.predict(values)[0].warnings == ()
 
 
 def test_a_column_that_training_never_saw_is_warned_of(

@@ -53,6 +53,15 @@ def test_small_first_weights_are_a_tenth_of_glorots() -> None:
     assert 0.9 * limit < np.abs(glorot[0]).max() <= limit
 
 
+def test_equal_configs_give_equal_first_weights_whatever_was_drawn_before() -> None:
+    first = build_network(TrainingConfig(seed=3), 29).get_weights()
+    keras.random.uniform((7,))
+    for ours, theirs in zip(
+        build_network(TrainingConfig(seed=3), 29).get_weights(), first, strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_the_same_seed_gives_the_same_weights() -> None:
     features, labels = sample()
 
