@@ -22,8 +22,11 @@ _TYPE_NAMES = {str: "a string", bool: "a boolean", list: "a list", dict: "an obj
 class ColumnReader:
     """Reads values of one column.
 
-    >>> ColumnReader(schema_column("thal")).read("Fixed")
-    6.0
+    >>> thal = ColumnReader(column["thal"])
+    >>> thal.read("Fixed"), thal.read(6), thal.read(None)
+    (6.0, 6.0, nan)
+    >>> thal.read("fixd").did_you_mean
+    'fixed'
     """
 
     def __init__(self, column: Column) -> None:

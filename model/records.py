@@ -70,8 +70,11 @@ class RecordReader:
             UnreadableBody: it is not JSON.
             InvalidRecords: every problem of every record at once, by row and column.
 
-        >>> reader.read_json(b'[{"age": 63, "thal": "fixed", ...}]').values[0, [0, 12]]
-        array([63.,  6.], dtype=float32)
+        >>> batch = reader.read_json(b'''{"age": 63, "sex": "male", "cp": 1, "trestbps": 145,
+        ...     "chol": 233, "fbs": 1, "restecg": 2, "thalach": 150, "exang": 0, "oldpeak": 2.3,
+        ...     "slope": 3, "ca": null, "thal": "fixed"}''')
+        >>> batch.values[0, [0, 1, 11, 12]]
+        array([63.,  1., nan,  6.], dtype=float32)
         """
         batch = self._read_fast(body) if self._colons_are_keys else None
         if batch is not None and 0 < len(batch.values) <= self.max_records:

@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from model.store import Store
+from pipelines.__main__ import main
 from tests.conftest import ROOT
 
 NOBODY = 65534
@@ -160,6 +162,24 @@ def test_what_the_stages_promise() -> None:
         for copy in of(stage, "COPY"):
             for source in [s for s in copy.split()[:-1] if not copy.startswith("--from")]:
                 assert (ROOT / source).exists(), f"{stage} copies {source}, which is not there"
+
+
+def test_the_compose_file_fits_the_dockerfile_and_reserves_a_gpu() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    serve, train = services["serve"], services["train"]
+    for service in (serve, train):
+        assert service["build"]["target"] in stages()
+    assert serve["read_only"] is True
+    assert "models:/models:ro" in serve["volumes"] and "models:/models" in train["volumes"]
+    assert train["profiles"] == ["train"] and "profiles" not in serve
+    (device,) = train["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    requirements = train["build"]["args"]["REQUIREMENTS"]
+    assert requirements in of("train", "COPY")[0]
+    name, *options = [re.sub(r"\$\{\w+:-(.*?)\}", r"\1", word) for word in train["command"]]
+    chosen = main.commands[name].make_context(name, options).params
+    assert chosen["device"] == "gpu"
+    assert (chosen["store"], chosen["data"]) == (Path("/models"), Path("/data/cleveland.csv"))
 
 
 def test_the_ignore_file_lets_through_what_is_copied() -> None:

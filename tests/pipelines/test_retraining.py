@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,14 +161,31 @@ def test_parity_is_measured_and_a_graph_of_other_weights_fails(
 
 
 def test_the_same_command_gives_the_same_model(table: Table, artifact: Artifact) -> None:
-    """Seed, table and recipe fix every weight."""
+    """Seed, table and recipe fix every weight, in this process and in another."""
     from pipelines.reloading import load_network_of
 
-    fitted = fit_pipeline(table, RECIPES["default"])
-    for ours, saved in zip(
-        fitted.fit.network.get_weights(), load_network_of(artifact).get_weights(), strict=True
+    saved = load_network_of(artifact).get_weights()
+    for ours, theirs in zip(
+        fit_pipeline(table, RECIPES["default"]).fit.network.get_weights(), saved, strict=True
     ):
-        np.testing.assert_array_equal(ours, saved)
+        np.testing.assert_array_equal(ours, theirs)
+    program = """
+from pathlib import Path
+from model.config import RECIPES
+from model.schema import load_schema
+from pipelines.fitting import fit_pipeline
+from pipelines.tables import read_table
+schema = load_schema(Path("schemas/cleveland.toml"))
+table = read_table(Path("data/cleveland.csv"), schema)
+weights = fit_pipeline(table, RECIPES["default"]).fit.network.get_weights()
+print(*[float(w).hex() for array in weights for w in array.ravel()])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    expected = [float(w).hex() for array in saved for w in array.ravel()]
+    assert done.stdout.split() == expected
+    assert len(expected) == 497
 
 
 def test_the_release_schema_trains_too(tmp_path: Path) -> None:
