@@ -1,4 +1,4 @@
-"""How gunicorn runs the service: ``gunicorn -c app/gunicorn.conf.py app.wsgi:app``.
+"""How gunicorn runs the service: ``python -m gunicorn -c app/gunicorn.conf.py app.wsgi:app``.
 
 Everything but ONNX Runtime is imported before the fork, so that the workers share it; the graph
 is opened in each worker, because a process that forks after importing ONNX Runtime hangs when it

@@ -1,4 +1,4 @@
-"""What gunicorn runs: ``gunicorn -c app/gunicorn.conf.py app.wsgi:app``."""
+"""What gunicorn runs: ``python -m gunicorn -c app/gunicorn.conf.py app.wsgi:app``."""
 
 from app import create_app
 

@@ -30,8 +30,6 @@ from pipelines.options import (
     training_options,
 )
 
-logger = logging.getLogger("pipelines")
-
 
 class _Commands(click.Group):
     """Shows what this project refuses as a message, and everything else as what it is: a bug."""
@@ -41,8 +39,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except ModelError as error:
             raise click.ClickException(str(error)) from error
-        except OSError as error:
-            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+        except OSError as error:  # a folder that may not be written, a full disk
+            raise click.ClickException(str(error)) from error
 
 
 @click.group(cls=_Commands)
