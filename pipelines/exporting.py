@@ -15,10 +15,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
-from model.config import TrainingConfig
-from model.encoding import Encoding
 from model.errors import ExportUnavailable
 
 # What each backend needs to be there and to export.
@@ -40,38 +36,33 @@ def export_graph(files: Mapping[str, bytes], backend: str) -> bytes:
     if not able:
         needed = ", ".join(f"{name} with {exporter}" for name, exporter in EXPORTERS.items())
         raise ExportUnavailable(f"no installed Keras backend can export ONNX; one of {needed} can")
+    return build_from(files) if backend in able else export_elsewhere(files, able[0])
+
+
+def export_elsewhere(files: Mapping[str, bytes], backend: str) -> bytes:
+    """Build the graph in a process of its own, on another backend and its CPU."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file in INPUTS:
             (folder / file).write_bytes(files[file])
-        if backend in able:
-            return build_from(folder)
-        return export_elsewhere(folder, able[0])
+        done = subprocess.run(
+            [sys.executable, "-m", "pipelines.exporting", str(folder)],
+            env={**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ExportUnavailable(f"exporting on {backend} failed:\n{done.stderr}")
+        return (folder / "model.onnx").read_bytes()
 
 
-def export_elsewhere(folder: Path, backend: str) -> bytes:
-    """Build the graph in a process of its own, on another backend and its CPU."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.exporting", str(folder)],
-        env={**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ExportUnavailable(f"exporting on {backend} failed:\n{done.stderr}")
-    return (folder / "model.onnx").read_bytes()
-
-
-def build_from(folder: Path) -> bytes:
-    """The graph of what lies in a folder, on the backend of this process."""
+def build_from(files: Mapping[str, bytes]) -> bytes:
+    """The graph of saved choices and weights, on the backend of this process."""
     from model.graph import build_graph  # imports Keras, whose backend is settled by now
-    from model.network import load_network
+    from pipelines.reloading import rebuild
 
-    encoding = msgspec.json.decode((folder / "encoding.json").read_bytes(), type=Encoding)
-    config = msgspec.json.decode((folder / "network.json").read_bytes(), type=TrainingConfig)
-    network = load_network(config, len(encoding.features), folder / "network.weights.h5")
-    return build_graph(encoding, network)
+    return build_graph(*rebuild(files))
 
 
 def _installed(*names: str) -> bool:
@@ -80,4 +71,5 @@ def _installed(*names: str) -> bool:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    (target / "model.onnx").write_bytes(build_from(target))
+    graph = build_from({name: (target / name).read_bytes() for name in INPUTS})
+    (target / "model.onnx").write_bytes(graph)

@@ -1,8 +1,9 @@
-"""An artifact's Keras network, rebuilt from its saved choices and weights."""
+"""A Keras network, rebuilt from saved choices and weights."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -12,8 +13,21 @@ from model.artifact import Artifact
 from model.config import TrainingConfig
 from model.encoding import Encoding
 from model.errors import ArtifactDamaged
-from model.graph import join
 from model.network import load_network
+
+
+def rebuild(files: Mapping[str, bytes]) -> tuple[Encoding, keras.Model]:
+    """The fitted preprocessing and the network that an artifact's files hold.
+
+    Args:
+        files: at least ``encoding.json``, ``network.json`` and ``network.weights.h5``.
+    """
+    encoding = msgspec.json.decode(files["encoding.json"], type=Encoding)
+    config = msgspec.json.decode(files["network.json"], type=TrainingConfig)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "network.weights.h5"
+        weights.write_bytes(files["network.weights.h5"])
+        return encoding, load_network(config, len(encoding.features), weights)
 
 
 def load_network_of(artifact: Artifact) -> keras.Model:
@@ -22,19 +36,9 @@ def load_network_of(artifact: Artifact) -> keras.Model:
     Raises:
         ArtifactDamaged: its choices or its weights do not make a network.
     """
-    where = f"version {artifact.folder.name}"
-    with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "network.weights.h5"
-        weights.write_bytes(artifact.files["network.weights.h5"])
-        try:
-            config = msgspec.json.decode(artifact.files["network.json"], type=TrainingConfig)
-            return load_network(config, len(artifact.schema.feature_names), weights)
-        except (msgspec.DecodeError, ValueError, OSError) as error:
-            reason = f"its network cannot be rebuilt ({type(error).__name__})"
-            raise ArtifactDamaged(f"{where}: {reason}") from error
-
-
-def load_whole_of(artifact: Artifact) -> keras.Model:
-    """The saved preprocessing and network as one Keras model: values → probability."""
-    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
-    return join(encoding, load_network_of(artifact))
+    try:
+        return rebuild(artifact.files)[1]
+    except (msgspec.DecodeError, ValueError, OSError) as error:
+        where = f"version {artifact.folder.name}"
+        reason = f"its network cannot be rebuilt ({type(error).__name__})"
+        raise ArtifactDamaged(f"{where}: {reason}") from error

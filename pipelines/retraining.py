@@ -198,7 +198,7 @@ def _ranges(table: Table, rows: np.ndarray) -> dict[str, TrainingRange]:
 
 
 def _libraries() -> dict[str, str]:
-    found: dict[str, str] = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "keras backend": keras.config.backend()}
     for name in LIBRARIES:
         try:
             found[name] = importlib.metadata.version(name)

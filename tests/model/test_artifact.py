@@ -54,6 +54,7 @@ def test_the_manifest_says_how_it_came_about(artifact: Artifact, schema: Schema)
     assert manifest.ranges["thal"].codes == (3, 6, 7)
     assert manifest.ranges["ca"].missing == 4
     assert 0 <= manifest.parity <= 1e-6
+    assert manifest.libraries["keras backend"] == "tensorflow"
     assert {"keras", "tensorflow", "scikit-learn", "python"} <= set(manifest.libraries)
 
 

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import keras
-import msgspec
 import numpy as np
 import pytest
 
 from model.artifact import Artifact
 from model.encoding import Encoding
-from model.graph import Encode, build_graph
+from model.graph import Encode, build_graph, join
 from model.scoring import Graph, Scorer
 from pipelines.preprocessing import build_preprocessing, read_encoding
-from pipelines.reloading import load_network_of, load_whole_of
+from pipelines.reloading import rebuild
 from pipelines.tables import Table
 
 
@@ -22,7 +21,7 @@ def test_the_layer_encodes_like_the_column_transformer(table: Table) -> None:
 
 
 def test_the_graph_is_the_saved_preprocessing_and_weights(artifact: Artifact, table: Table) -> None:
-    whole = load_whole_of(artifact)
+    whole = join(*rebuild(artifact.files))
     values = table.values.astype(np.float32)
     served = Graph(artifact.files["model.onnx"]).probabilities(values)
     rebuilt = keras.ops.convert_to_numpy(whole(values))[:, 0]
@@ -30,8 +29,7 @@ def test_the_graph_is_the_saved_preprocessing_and_weights(artifact: Artifact, ta
 
 
 def test_the_graph_can_be_rebuilt_from_the_saved_weights(artifact: Artifact, table: Table) -> None:
-    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
-    again = build_graph(encoding, load_network_of(artifact))
+    again = build_graph(*rebuild(artifact.files))
     values = table.values.astype(np.float32)
     np.testing.assert_allclose(
         Graph(again).probabilities(values),
