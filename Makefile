@@ -1,6 +1,6 @@
 # Names the commands; what they do is in Python. Variables are set like this: make retrain DATA=new.csv
 .DEFAULT_GOAL := help
-.PHONY: help serve train retrain evaluate describe versions promote rollback test format lint types check check-slow bench clean
+.PHONY: help serve train retrain evaluate describe versions promote rollback test format lint types check check-slow bench bench-peers soak clean
 export HOST PORT WORKERS
 
 PYTHON ?= python3
@@ -8,18 +8,20 @@ SCHEMA ?= schemas/cleveland.toml
 DATA ?= data/cleveland.csv
 STORE ?= artifacts/$(basename $(notdir $(SCHEMA)))
 RUN := .venv/bin/python
+PEERS := fastapi mlserver bentoml mlflow granian uvloop
 WHERE = --schema "$(SCHEMA)" --store "$(STORE)"
 CHOICES = $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(SEED),--seed "$(SEED)")
 TRAINING = $(WHERE) --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOICES)
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Variables: HOST PORT WORKERS; DATA SCHEMA STORE RECIPE CONFIG SEED DEVICE; VERSION (of promote)"
+	@echo "  Variables: HOST PORT WORKERS; DATA SCHEMA STORE RECIPE CONFIG SEED DEVICE; VERSION (of promote);"
+	@echo "             OPTIONS (of bench, bench-peers, soak: OPTIONS=--help shows them)"
 
 serve: .venv/.installed ## Install, train if there is no model yet, and serve it on HOST:PORT
 	@$(RUN) -m app.address
 	@$(RUN) -m pipelines train --if-needed $(TRAINING)
-	@MODEL_STORE="$(STORE)" exec $(RUN) -m gunicorn -c app/gunicorn.conf.py app.wsgi:app
+	@MODEL_STORE="$(STORE)" LOG_FORMAT="$${LOG_FORMAT:-text}" exec $(RUN) -m gunicorn -c app/gunicorn.conf.py app.wsgi:app
 
 train: .venv/.installed ## Train a first version if there is none
 	@$(RUN) -m pipelines train $(TRAINING)
@@ -60,11 +62,20 @@ check: lint types test ## Everything that a change must pass: format, lint, type
 check-slow: check ## And the slow, thorough checks
 	@$(RUN) -m pytest -m slow
 
-bench: .venv/.installed-dev ## Measure the service beside the least that a Flask service can do
-	@$(RUN) -m bench.serving
+bench: .venv/.installed-dev ## Measure the service beside the least that Flask can do, and tutorial style
+	@$(RUN) -m pipelines train --if-needed $(TRAINING)
+	@$(RUN) -m bench.serving --store "$(STORE)" $(OPTIONS)
 
-clean: ## Remove the environment and the caches; the trained versions stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+bench-peers: .venv/.installed-dev $(PEERS:%=.venv-peers/%/.installed) ## Measure it beside FastAPI, MLServer, BentoML, MLflow, and on granian
+	@$(RUN) -m pipelines train --if-needed $(TRAINING)
+	@$(RUN) -m bench.serving --peers --store "$(STORE)" $(OPTIONS)
+
+soak: .venv/.installed-dev ## A million requests in a row: memory and errors
+	@$(RUN) -m pipelines train --if-needed $(TRAINING)
+	@$(RUN) -m bench.soak --store "$(STORE)" $(OPTIONS)
+
+clean: ## Remove the environments and the caches; the trained versions stay
+	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/.installed: requirements.txt requirements-serve.txt constraints.txt
 	@$(RUN) -m pip --version > /dev/null 2>&1 || { \
@@ -77,3 +88,10 @@ clean: ## Remove the environment and the caches; the trained versions stay
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+
+# A peer that does not install here is left out: the measurement goes on, and says so.
+.venv-peers/%/.installed: bench/peers/%/requirements.txt $(wildcard bench/peers/*/constraints.txt) requirements-serve.txt constraints.txt
+	@echo "making the environment of $*"
+	-@$(PYTHON) -m venv .venv-peers/$* \
+	  && .venv-peers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $< \
+	  && touch $@

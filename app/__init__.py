@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from flask import Flask
-
-from app.current import CurrentModel
-from app.errors import register_errors
-from app.predictions import routes
+from app.about import register_about
+from app.openapi import register_openapi
+from app.page import register_page
+from app.predictions import register_predictions
+from app.protocols.mlflow import register_mlflow
+from app.protocols.open_inference import register_open_inference
+from app.protocols.tensorflow_serving import register_tensorflow_serving
+from app.service import Service
 from app.settings import Settings
 
-__all__ = ["Settings", "create_app"]
+__all__ = ["Service", "Settings", "create_app"]
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None, *, hot: bool = True) -> Service:
     """The service as a WSGI application.
 
-    Nothing is loaded yet: a server calls ``app.extensions["current_model"].start()`` in each
-    worker after the fork, and otherwise the first request does.
+    Nothing is loaded yet: a server calls ``service.models.start()`` in each worker after the fork,
+    and otherwise the first request does.
 
     Args:
         settings: read from the environment unless given.
+        hot: whether predictions take the fast road; see :mod:`app.service`.
     """
-    settings = settings or Settings.from_environment()
-    app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.extensions["current_model"] = CurrentModel(settings)
-    app.register_blueprint(routes)
-    register_errors(app)
-    return app
+    service = Service(settings or Settings.from_environment(), hot=hot)
+    register_predictions(service)
+    register_about(service)
+    register_tensorflow_serving(service)
+    register_mlflow(service)
+    register_open_inference(service)
+    register_page(service, register_openapi(service))
+    return service

@@ -1,8 +1,8 @@
-"""Every error as RFC 9457 problem details, with one ``error`` string on top.
+"""Every refusal, in the form of RFC 9457 problem details with one ``error`` string on top.
 
     {"error": "row 0: age must be between 1 and 120 years (and 1 more)",
      "type": "/problems/invalid_records", "title": "Some records are not valid", "status": 422,
-     "detail": "2 problems in 1 of 3 records", "instance": "urn:uuid:…",
+     "detail": "2 problems in 1 of 3 records", "instance": "/requests/…",
      "errors": [{"row": 0, "field": "age", "pointer": "#/instances/0/age",
                  "code": "out_of_range", "message": "must be between 1 and 120 years",
                  "minimum": 1, "maximum": 120}, …]}
@@ -15,139 +15,157 @@ from __future__ import annotations
 
 import logging
 import traceback
-import uuid
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, current_app
 from werkzeug.exceptions import HTTPException
 
-from app.current import NotReady
-from model.errors import InvalidRecords, Problem, UnreadableBody
+from app.call import Answer, current_call
+from app.problems import BY_STATUS, KINDS
+from model.errors import (
+    ExplanationUnavailable,
+    InvalidRecords,
+    Problem,
+    UnknownVersion,
+    UnreadableBody,
+)
 
 logger = logging.getLogger(__name__)
 
-# code: (status, title, what to do)
-KINDS: dict[str, tuple[int, str, str]] = {
-    "empty_body": (400, "The body is empty", "Send a record as a JSON object."),
-    "not_utf8": (400, "The body is not UTF-8", "Encode the body as UTF-8."),
-    "broken_json": (400, "The body is not JSON", "Mend the JSON at the line and column named."),
-    "too_deep": (400, "The body is nested too deeply", "Send flat records."),
-    "bad_request": (400, "The request cannot be understood", "Mend the request."),
-    "not_found": (404, "There is nothing at this path", "Look the path up in the README."),
-    "method_not_allowed": (405, "This path does not take this method", "See the header Allow."),
-    "body_too_large": (413, "The body is too large", "Send fewer records at once."),
-    "unsupported_media_type": (
-        415,
-        "The body must be declared as JSON",
-        "Send the header Content-Type: application/json.",
-    ),
-    "invalid_records": (
-        422,
-        "Some records are not valid",
-        "Mend what the list of errors names; GET /schema says what is allowed.",
-    ),
-    "internal_error": (
-        500,
-        "The service failed",
-        "Report the instance; the log holds what happened under it.",
-    ),
-    "not_ready": (
-        503,
-        "No model is loaded",
-        "Try again shortly; GET /readyz gives the reason.",
-    ),
-}
 
-_BY_STATUS = {
-    400: "bad_request",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "body_too_large",
-    415: "unsupported_media_type",
-}
+class NotReady(Exception):
+    """No verified model is loaded; the message says why."""
 
 
-class UnsupportedMediaType(Exception):
-    """The body was not declared as JSON."""
-
-
-def problem(
-    code: str, detail: str, *, error: str | None = None, status: int | None = None, **more: Any
-) -> Response:
-    """A response of problem details.
+class Refused(Exception):
+    """A request that is refused for a reason of its own.
 
     Args:
-        code: a key of :data:`KINDS`.
+        code: a key of :data:`app.problems.KINDS`.
         detail: what is wrong this time.
-        error: one sentence for clients that read nothing else; the detail unless given.
-        status: instead of the kind's own.
+        headers: of the answer.
+        more: further members of the problem details.
     """
-    usual, title, _ = KINDS[code]
-    instance = f"urn:uuid:{uuid.uuid4()}"
-    body = {
-        "error": error or detail,
-        "type": f"/problems/{code}",
-        "title": title,
-        "status": status or usual,
-        "detail": detail,
-        "instance": instance,
-        **more,
-    }
-    logger.info("refused: %s, status %d, %s", code, status or usual, instance)
-    return Response(msgspec.json.encode(body), status or usual, mimetype="application/problem+json")
+
+    def __init__(
+        self, code: str, detail: str, *, headers: tuple[tuple[str, str], ...] = (), **more: Any
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.headers = headers
+        self.more = more
 
 
-def register_errors(app: Flask) -> None:
-    """Have the app answer every exception with problem details."""
-    app.register_error_handler(InvalidRecords, _invalid_records)
-    app.register_error_handler(UnreadableBody, lambda e: problem(e.code, str(e)))
-    app.register_error_handler(
-        UnsupportedMediaType,
-        lambda _: problem("unsupported_media_type", "send Content-Type: application/json"),
-    )
-    app.register_error_handler(NotReady, lambda e: problem("not_ready", str(e)))
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unexpected)
+class Refusal(msgspec.Struct, frozen=True):
+    """What is wrong with a request, before it has the form of one protocol or another.
+
+    Attributes:
+        code: a key of :data:`app.problems.KINDS`.
+        detail: what is wrong this time.
+        error: one sentence for clients that read nothing else.
+        more: further members of the problem details.
+    """
+
+    code: str
+    status: int
+    detail: str
+    error: str
+    headers: tuple[tuple[str, str], ...] = ()
+    more: dict[str, Any] = {}
+
+    def details(self) -> dict[str, Any]:
+        """The problem details of RFC 9457, with one ``error`` string on top."""
+        call = current_call.get()
+        return {
+            "error": self.error,
+            "type": f"/problems/{self.code}",
+            "title": KINDS[self.code].title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": f"/requests/{call.request_id if call else 'unknown'}",
+            **self.more,
+        }
+
+    def answer(self) -> Answer:
+        """As our own routes give it."""
+        body = msgspec.json.encode(self.details())
+        return Answer(body, self.status, "application/problem+json", self.headers)
 
 
-def _invalid_records(error: InvalidRecords) -> Response:
+def refusal_of(error: Exception, *, max_body_bytes: int = 0) -> Refusal:
+    """What an exception means to a client; logged, and an unexpected one with where it happened."""
+    refusal = as_refusal(error, max_body_bytes=max_body_bytes)
+    if refusal.status == 500:
+        # A bug. The message may hold values and is left out.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        instance = refusal.details()["instance"]
+        logger.error("%s under %s\n%s", type(error).__name__, instance, where)
+    logger.info("refused: %s, status %d", refusal.code, refusal.status)
+    return refusal
+
+
+def as_refusal(error: Exception, *, max_body_bytes: int = 0) -> Refusal:
+    """What an exception means to a client; nothing is logged."""
+    if isinstance(error, InvalidRecords):
+        return _invalid_records(error)
+    if isinstance(error, Refused):
+        return _refusal(error.code, str(error), headers=error.headers, more=error.more)
+    if isinstance(error, UnreadableBody):
+        return _refusal(error.code, str(error))
+    if isinstance(error, NotReady):
+        return _refusal("not_ready", str(error))
+    if isinstance(error, ExplanationUnavailable):
+        return _refusal("not_explainable", str(error))
+    if isinstance(error, UnknownVersion):
+        return _refusal("not_found", str(error))
+    if isinstance(error, HTTPException):
+        return _http(error, max_body_bytes)
+    return _refusal("internal_error", "an unexpected error; the log holds it")
+
+
+def _refusal(
+    code: str,
+    detail: str,
+    *,
+    error: str | None = None,
+    status: int | None = None,
+    headers: tuple[tuple[str, str], ...] = (),
+    more: dict[str, Any] | None = None,
+) -> Refusal:
+    usual = KINDS[code].status
+    return Refusal(code, status or usual, detail, error or detail, headers, more or {})
+
+
+def _invalid_records(error: InvalidRecords) -> Refusal:
     detail = f"{error.n_problems} problem{'s' if error.n_problems > 1 else ''}"
     if error.n_wrong:
         detail += f" in {error.n_wrong} of {error.n_records} records"
     if error.n_problems > len(error.problems):
         detail += f"; the first {len(error.problems)} are listed"
-    listed = [_listed(p, error.path) for p in error.problems]
-    return problem("invalid_records", detail, error=str(error), errors=listed)
+    locate = error.locate or (lambda found: pointer_of(found, error.path))
+    listed = [{**msgspec.to_builtins(p), "pointer": locate(p)} for p in error.problems]
+    return _refusal("invalid_records", detail, error=str(error), more={"errors": listed})
 
 
-def _listed(found: Problem, path: str | None) -> dict[str, Any]:
-    """A problem with a JSON pointer (RFC 6901) to its place in the body."""
+def pointer_of(found: Problem, path: str | None) -> str:
+    """A JSON pointer (RFC 6901) to the place of a problem in the body."""
     pointer = f"#{path or ''}"
     if path is not None and found.row is not None:
         pointer += f"/{found.row}"
     if found.field is not None:
         pointer += "/" + found.field.replace("~", "~0").replace("/", "~1")
-    return {**msgspec.to_builtins(found), "pointer": pointer}
+    return pointer
 
 
-def _http(error: HTTPException) -> Response:
+def _http(error: HTTPException, max_body_bytes: int) -> Refusal:
     status = error.code or 500
-    code = _BY_STATUS.get(status, "bad_request" if status < 500 else "internal_error")
-    detail = KINDS[code][1].lower()
-    if status == 413:
-        detail += f": at most {current_app.config['MAX_CONTENT_LENGTH']} bytes"
-    response = problem(code, detail, status=status)
-    for name, value in error.get_headers():
-        if name.lower() not in ("content-type", "content-length"):
-            response.headers[name] = value
-    return response
-
-
-def _unexpected(error: Exception) -> Response:
-    """A bug. The log gets where it happened; the message may hold values and is left out."""
-    response = problem("internal_error", "an unexpected error; the log holds it")
-    instance = msgspec.json.decode(response.get_data())["instance"]
-    where = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s under %s\n%s", type(error).__name__, instance, where)
-    return response
+    code = BY_STATUS.get(status, "bad_request" if status < 500 else "internal_error")
+    detail = KINDS[code].title.lower()
+    if status == 413 and max_body_bytes:
+        detail += f": at most {max_body_bytes} bytes"
+    kept = tuple(
+        (name, value)
+        for name, value in error.get_headers()
+        if name.lower() not in ("content-type", "content-length")
+    )
+    return _refusal(code, detail, status=status, headers=kept)

@@ -5,21 +5,31 @@ is opened in each worker, because a process that forks after importing ONNX Runt
 is stopped.
 """
 
+import atexit
+import contextlib
+import gc
 import json
 import os
+import resource
+import shutil
 import socket
 import struct
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 # One thread a worker: NumPy must not start its own either, and reads this when it is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from gunicorn.glogging import Logger
+
 from app.address import require_address
 from app.logs import logging_config
+from app.metrics import leave_place, make_room, share_between_processes, take_place
 from app.record_schema import example_record
 from app.settings import InvalidSettings, Settings
+from app.wishes import WishList
 from model.errors import ModelError
 from model.store import Store
 
@@ -28,26 +38,56 @@ try:
 except InvalidSettings as error:
     sys.exit(f"error: {error}")
 
+if _settings.run_folder is None:
+    # In memory where that can be had: counting must not wait for a disk, nor fail on a full one.
+    _in_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    os.environ["RUN_FOLDER"] = tempfile.mkdtemp(prefix="tabular-", dir=_in_memory)
+    _made_by = os.getpid()
+    atexit.register(
+        lambda: os.getpid() == _made_by and shutil.rmtree(os.environ["RUN_FOLDER"], True)
+    )
+share_between_processes(os.environ["RUN_FOLDER"])
+
+# An event loop holds a file for each client, and the usual limit of 1,024 is soon reached.
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+_wanted = 65_536 if _hard == resource.RLIM_INFINITY else min(_hard, 65_536)
+if _soft != resource.RLIM_INFINITY and _soft < _wanted:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_wanted, _hard))
+
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"  # fmt: skip
 workers = _settings.workers
 # Eight threads a worker answer no faster and cost a p99 of 23 ms instead of 4.
-worker_class = "gthread"
+worker_class = "app.workers.Threads"
 threads = 1
 preload_app = True
+# Of the ASGI worker: with uvloop a SIGTERM that comes while a worker starts is lost.
+asgi_loop = "asyncio"
 graceful_timeout = _settings.graceful_seconds
 loglevel = _settings.log_level
-# No access log: writing a line costs as much as a third of a prediction.
+# No access log: writing a line costs as much as a third of a prediction; the metrics count requests.
 accesslog = None
 errorlog = "-"
 # The heartbeat file of a worker, in memory: a container's file system is read-only.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 control_socket_disable = True
-logconfig_dict = logging_config(_settings.log_level)
+logconfig_dict = logging_config(_settings.log_level, _settings.log_format)
+
+
+class logger_class(Logger):  # noqa: N801 - gunicorn's name for the setting
+    """gunicorn's logger without the access log, for which it would gather facts all the same."""
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Nothing."""
+
+
+_places: dict[int, int] = {}
+"""By worker (gunicorn's age of it), its place: the smallest number that no living one has."""
 
 
 def on_starting(server: Any) -> None:
-    """Stop at once, with a message, where the address cannot be had."""
+    """Stop at once, with a message, where the address cannot be had; wish for nothing yet."""
     require_address(_settings)
+    WishList(Path(os.environ["RUN_FOLDER"])).clear()
 
 
 def when_ready(server: Any) -> None:
@@ -57,18 +97,50 @@ def when_ready(server: Any) -> None:
         # client that stops in the middle of a request would keep its worker for good.
         limit = struct.pack("ll", _settings.client_seconds, 0)
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-    print(f"\nserving on http://{bind}, {workers} workers; stop with Ctrl-C", flush=True)
+    _say(f"\nserving on http://{bind}, {workers} workers; stop with Ctrl-C")
     try:
         store = Store(_settings.model_store)
         schema = store.read(store.current().version).schema
     except ModelError as error:
-        print(f"no model yet: {error}\n", flush=True)
+        _say(f"no model yet: {error}\n")
         return
     record = json.dumps(example_record(schema))
     address = f"http://{bind}/predict".replace("0.0.0.0", "127.0.0.1")
-    print(f"\ncurl {address} -H 'Content-Type: application/json' \\\n  -d '{record}'\n", flush=True)
+    _say(f"\ncurl {address} -H 'Content-Type: application/json' \\\n  -d '{record}'\n")
+
+
+def _say(text: str) -> None:
+    """Tell whoever has started the service; where that is not to be had, it serves all the same."""
+    with contextlib.suppress(OSError):
+        os.write(1, f"{text}\n".encode())
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give the worker a place, before it is a process of its own."""
+    taken = {_places[other.age] for other in server.WORKERS.values() if other.age in _places}
+    _places[worker.age] = next(n for n in range(len(taken) + 1) if n not in taken)
+    make_room(str(_places[worker.age]))
+    # The collector writes into every object that it looks at, and a page that is written to is no
+    # longer shared with the workers. What is frozen it leaves alone.
+    gc.collect()
+    gc.freeze()
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Go on counting where whoever had this place before has stopped."""
+    take_place(str(_places[worker.age]))
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Forget what only a living worker can say, and give its place free."""
+    leave_place(str(_places.pop(worker.age, "")))
 
 
 def post_worker_init(worker: Any) -> None:
     """Open the graph in the worker, before its first request."""
-    worker.wsgi.extensions["current_model"].start()
+    app = worker.wsgi if hasattr(worker, "wsgi") else worker.asgi
+    app.models.start()
+    gc.freeze()
+    # A request leaves a few cycles behind; looking for them after every 700 objects costs more
+    # than what they hold meanwhile.
+    gc.set_threshold(20_000, 10, 10)

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from app.hosting import as_our_own
+from app.keys import Keys
 
 
 class InvalidSettings(Exception):
     """Environment variables outside what is allowed; the message lists every one."""
 
 
+_PATH = re.compile(r"(/[A-Za-z0-9._~:@!$&'()*+,;=-]+)+")
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
 def _setting(default: Any, meaning: str, read: Callable[[str], Any] = str) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "read": read})
+    metadata = {"meaning": meaning, "read": read}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -32,6 +43,45 @@ def _seconds(text: str) -> float:
     if not 0.05 <= number <= 3600:
         raise ValueError("expected seconds, from 0.05 to 3600")
     return number
+
+
+def _versions(text: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.lower().split(","))
+    if words not in (("current",), ("all",)) and not all(word.isdecimal() for word in words):
+        raise ValueError("expected current, all, or numbers of versions such as 3,4")
+    return words
+
+
+def _labels(text: str) -> dict[str, str]:
+    pairs = [word.strip().partition("=") for word in text.split(",")]
+    if not all(_LABEL.fullmatch(name) and number.isdecimal() for name, _, number in pairs):
+        raise ValueError("expected labels such as canary=4,stable=3")
+    return {name: number for name, _, number in pairs}
+
+
+def _path(text: str) -> str:
+    if not _PATH.fullmatch(text):
+        raise ValueError("expected a path such as /v1/health")
+    return text
+
+
+def _keys(text: str) -> str:
+    Keys(text)
+    return text
+
+
+def _keys_file(text: str) -> Path:
+    try:
+        Keys(Path(text).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    return Path(text)
+
+
+def _log_format(text: str) -> str:
+    if text.lower() not in ("json", "text"):
+        raise ValueError("expected json or text")
+    return text.lower()
 
 
 def _level(text: str) -> str:
@@ -61,7 +111,36 @@ class Settings:
     graceful_seconds: int = _setting(
         30, "time that requests get to finish when the service is stopped", _whole(1, 3600)
     )
+    versions: tuple[str, ...] = _setting(
+        ("current",),
+        "versions to serve: current, all, or numbers beside the current one",
+        _versions,
+    )
+    version_labels: Mapping[str, str] = _setting(
+        {}, "names of versions for clients, such as canary=4,stable=3", _labels
+    )
+    max_explained: int = _setting(
+        100, "most records in one request that asks for explanations", _whole(1, 10_000)
+    )
+    api_keys: str = _setting("", "hashes of API keys, see app/keys.py; none leaves it open", _keys)
+    api_keys_file: Path | None = _setting(None, "file with more of them", _keys_file)
+    health_route: str = _setting(
+        "", "one more path for GET /readyz, for hosts that choose it", _path
+    )
+    predict_route: str = _setting("", "one more path for predictions, likewise", _path)
     log_level: str = _setting("info", "debug, info, warning or error", _level)
+    log_format: str = _setting("json", "json, or text for a person at a terminal", _log_format)
+    run_folder: Path | None = _setting(
+        None, "folder that the workers share while they run; a temporary one unless given", Path
+    )
+
+    @property
+    def keys(self) -> Keys:
+        """The API keys, of both settings."""
+        entries = [self.api_keys]
+        if self.api_keys_file is not None:
+            entries.append(self.api_keys_file.read_text(encoding="utf-8"))
+        return Keys("\n".join(entries))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -73,7 +152,7 @@ class Settings:
         Raises:
             InvalidSettings: every variable that is outside what is allowed, at once.
         """
-        environment = os.environ if environment is None else environment
+        environment = as_our_own(os.environ if environment is None else environment)
         found, problems = {}, []
         for setting in dataclasses.fields(cls):
             text = environment.get(setting.name.upper(), "").strip()
@@ -81,7 +160,9 @@ class Settings:
                 try:
                     found[setting.name] = setting.metadata["read"](text)
                 except ValueError as error:
-                    problems.append(f"{setting.name.upper()}: {error}, received {text!r}")
+                    secret = setting.name.startswith("api_keys")
+                    received = "" if secret else f", received {text!r}"
+                    problems.append(f"{setting.name.upper()}: {error}{received}")
         if problems:
             raise InvalidSettings("; ".join(problems))
         return cls(**found)

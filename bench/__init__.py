@@ -1,1 +1,1 @@
-"""Measurements: ratios of contestants in one run. Never part of the tests."""
+"""Measurements: ratios of contestants in one run. Only their parts are tested, no figure is."""

@@ -1,128 +1,197 @@
-"""``make bench``: the service beside the floor, each in its own process, in alternating rounds.
+"""``make bench`` and ``make bench-peers``: contestants side by side, in alternating rounds.
 
-Server and load generator get a core each. Ratios of one run are what counts: absolute figures
-drift with the machine.
+Each contestant is a process of its own, on one core; the load generator has another. First each
+is started alone, a few times, for its first answer and its memory; then all run, and take turns
+under load. Ratios of one run are what counts: absolute figures drift with the machine.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import statistics
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import msgspec
+import numpy as np
 
-from app.record_schema import example_record
-from bench.load import Load, measure
-from model.schema import load_schema
+from bench.bodies import Record, coded, records_of
+from bench.contestants import Contestant, named_contestants
+from bench.load import measure, post
+from bench.machine import header
+from bench.results import MANY, ONE, Results, Round, Start, markdown
+from bench.running import Cores, DidNotStart, Running, memory_of, running
+from model.artifact import Artifact
+from model.errors import ModelError
+from model.scoring import Graph
+from model.store import Store
+from pipelines.options import DATA
 
-CONTESTANTS = {
-    "floor": ["--worker-class", "gthread", "--workers", "1", "--threads", "1", "bench.floor:app"],
-    "service": ["-c", "app/gunicorn.conf.py", "app.wsgi:app"],
-}
+N_RECORDS = {ONE: 1, MANY: 10_000}
+N_CLIENTS = {ONE: 8, MANY: 1}
+WARM_UP_SECONDS = 1.0
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the contestants of a run share.
+
+    Attributes:
+        store: whose current version everybody serves.
+        artifact: that version.
+        records: of the bundled table, 10,000.
+    """
+
+    store: Path
+    artifact: Artifact
+    records: Sequence[Record]
+    cores: Cores
+
+    def request(self, contestant: Contestant, title: str) -> bytes:
+        """The bytes of its request with as many records as the title says."""
+        records = self.records[: N_RECORDS[title]]
+        return post(contestant.path, contestant.body(self.artifact.schema, records))
+
+    @contextmanager
+    def running(self, contestant: Contestant) -> Iterator[Running]:
+        """The contestant, started, and proved to answer what the graph answers.
+
+        Raises:
+            DidNotStart: also where its answer is another.
+        """
+        schema, record = self.artifact.schema, self.records[0]
+        graph = self.artifact.folder / "model.onnx"
+        body = contestant.body(schema, [record])
+        with running(contestant, body, store=self.store, graph=graph, cores=self.cores) as server:
+            if contestant.probability:
+                values = np.array([coded(schema, record)], dtype=np.float32)
+                right = float(Graph(graph.read_bytes()).probabilities(values)[0])
+                answered = contestant.probability(server.answer)
+                if not abs(answered - right) < TOLERANCE:
+                    raise DidNotStart(f"it answers {answered}, and the graph {right}")
+            yield server
+
+    def start_alone(self, contestant: Contestant) -> Start:
+        """Start a contestant with no other running, for its first answer and its memory."""
+        with self.running(contestant) as server:
+            before = server.cpu_seconds()
+            # More clients than in the rounds, so that each of several workers gets some.
+            n_clients = 16 * contestant.n_workers
+            measure(server.port, self.request(contestant, ONE), seconds=1, connections=n_clients)
+            memory = [memory_of(pid) for pid in server.busiest(contestant.n_workers, before)]
+            return Start(
+                first_answer_s=server.first_answer_s,
+                rss_mb=[worker.rss for worker in memory],
+                pss_mb=[worker.pss for worker in memory],
+                all_pss_mb=server.all_pss(),
+            )
+
+    def measure_round(
+        self, contestant: Contestant, server: Running, title: str, seconds: float
+    ) -> Round:
+        """One turn of one contestant under load."""
+        before = sum(server.cpu_seconds().values())
+        load = measure(
+            server.port,
+            self.request(contestant, title),
+            seconds=seconds,
+            connections=N_CLIENTS[title],
+        )
+        cpu_us = (sum(server.cpu_seconds().values()) - before) / load.n_answers * 1e6
+        return Round(load.per_second, load.p50_ms, load.p99_ms, cpu_us, load.busy)
+
+
+def run(
+    bench: Bench,
+    contestants: Sequence[Contestant],
+    results: Results,
+    *,
+    n_starts: int,
+    n_rounds: int,
+    seconds: float,
+) -> None:
+    """Measure the contestants into the results: each alone first, then all in turns."""
+    for contestant in contestants:
+        with _noted(contestant, results):
+            starts = [bench.start_alone(contestant) for _ in range(n_starts)]
+            results.starts[contestant.name] = starts
+            _progress(f"{contestant.name}: started {n_starts} times")
+    with ExitStack() as stack:
+        servers: dict[str, tuple[Contestant, Running]] = {}
+        for contestant in contestants:
+            if contestant.name in results.starts and not contestant.only_memory:
+                with _noted(contestant, results):
+                    server = stack.enter_context(bench.running(contestant))
+                    servers[contestant.name] = contestant, server
+        for title in (ONE, MANY):
+            rounds: dict[str, list[Round]] = {
+                name: [] for name, (c, _) in servers.items() if title == ONE or c.batch
+            }
+            results.rounds[title] = rounds
+            # Round 0 warms up and is thrown away. Every other round goes the other way about, so
+            # that a machine that grows slower meanwhile is no advantage to anybody.
+            for number in range(n_rounds + 1):
+                for name in list(rounds) if number % 2 else list(reversed(rounds)):
+                    contestant, server = servers[name]
+                    with _noted(contestant, results):
+                        wanted = seconds if number else WARM_UP_SECONDS
+                        measured = bench.measure_round(contestant, server, title, wanted)
+                        if number:
+                            rounds[name].append(measured)
+                    if name in results.not_measured:
+                        del rounds[name]
+                _progress(f"{title.lower()}: round {number} of {n_rounds}")
 
 
 @contextmanager
-def _server(arguments: list[str], core: int) -> Iterator[tuple[int, int]]:
-    """A contestant with one worker on a core of its own: its port, and the worker's process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "PORT": str(port), "WORKERS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    bind = [] if "-c" in arguments else ["--bind", f"127.0.0.1:{port}"]
-    process = subprocess.Popen(
-        ["taskset", "-c", str(core), sys.executable, "-m", "gunicorn", *bind, *arguments],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+def _noted(contestant: Contestant, results: Results) -> Iterator[None]:
+    """Whoever fails is left out from here on, and the reason stands in the results."""
     try:
-        _wait(port)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        yield port, int(children[0])
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        yield
+    except (DidNotStart, RuntimeError, OSError) as error:
+        results.not_measured[contestant.name] = str(error)
+        _progress(f"{contestant.name}: {error}")
 
 
-def _wait(port: int) -> None:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/predict", b"{}", {"Content-Type": "application/json"}
-    )
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(request)
-        except urllib.error.HTTPError as error:
-            if error.code != 503:
-                return
-        except OSError:
-            pass
-        else:
-            return
-        time.sleep(0.05)
-    raise click.ClickException("a contestant did not start")
-
-
-def _memory_mb(process: int) -> float:
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
-
-
-def _report(title: str, rounds: dict[str, list[Load]]) -> None:
-    click.echo(f"\n{title}")
-    click.echo(f"{'':10}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'of the floor':>22}")
-    floor = [load.per_second for load in rounds["floor"]]
-    for name, loads in rounds.items():
-        ratios = [load.per_second / beside for load, beside in zip(loads, floor, strict=True)]
-        median = {
-            field: statistics.median(getattr(load, field) for load in loads)
-            for field in ("per_second", "p50_ms", "p99_ms")
-        }
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        click.echo(
-            f"{name:10}{median['per_second']:>9.0f}{median['p50_ms']:>9.2f}{median['p99_ms']:>9.2f}"
-            f"{spread:>22}"
-        )
+def _progress(line: str) -> None:
+    click.echo(line, err=True)
 
 
 @click.command()
-@click.option("--rounds", default=5, show_default=True)
-@click.option("--seconds", default=3.0, show_default=True, help="Of one round.")
-def main(rounds: int, seconds: float) -> None:
-    """Single records and batches of 10,000, in alternating rounds."""
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[-1]})
-    record = example_record(load_schema(Path("schemas/cleveland.toml")))
-    bodies = {
-        "one record": json.dumps(record).encode(),
-        "10,000 records": json.dumps([record] * 10_000).encode(),
-    }
-    with (
-        _server(CONTESTANTS["floor"], cores[0]) as (floor, floor_worker),
-        _server(CONTESTANTS["service"], cores[0]) as (service, service_worker),
-    ):
-        for title, body in bodies.items():
-            measured: dict[str, list[Load]] = {"floor": [], "service": []}
-            connections = 8 if title == "one record" else 1
-            for _ in range(rounds):
-                for name, port in (("floor", floor), ("service", service)):
-                    load = measure(port, body, seconds=seconds, connections=connections)
-                    measured[name].append(load)
-            _report(title, measured)
-        click.echo(
-            f"\nmemory of a worker: floor {_memory_mb(floor_worker):.0f} MB, "
-            f"service {_memory_mb(service_worker):.0f} MB"
-        )
+@click.option("--only", metavar="NAME,...", help="Contestants to measure, besides the floor.")
+@click.option("--peers", is_flag=True, help="The other serving systems, beside floor and service.")
+@click.option("--rounds", default=5, show_default=True, help="Turns of each contestant.")
+@click.option("--seconds", default=3.0, show_default=True, help="Of one turn.")
+@click.option("--starts", default=3, show_default=True, help="Starts alone, for memory and start.")
+@click.option("--store", type=click.Path(path_type=Path), default=Path("artifacts/cleveland"), show_default=True, help="Its current version is served.")  # fmt: skip
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every single figure there as well.")  # fmt: skip
+def main(
+    only: str | None,
+    peers: bool,
+    rounds: int,
+    seconds: float,
+    starts: int,
+    store: Path,
+    json_file: Path | None,
+) -> None:
+    """Measure contestants side by side, and print tables of their ratios to the floor."""
+    try:
+        contestants = named_contestants(only.split(",") if only else None, peers=peers)
+        versions = Store(store)
+        artifact = versions.read(versions.current().version)
+    except (ValueError, ModelError) as error:
+        raise click.ClickException(str(error)) from None
+    cores = Cores.of_this_machine()
+    results = Results(header("bench.serving", contestants, cores))
+    bench = Bench(store, artifact, records_of(artifact.schema, DATA, 10_000), cores)
+    run(bench, contestants, results, n_starts=starts, n_rounds=rounds, seconds=seconds)
+    click.echo(markdown(results))
+    if json_file:
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
+    sys.exit(1 if results.not_measured else 0)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ verified, and reading one imports no code that it names.
     network.weights.h5      the Keras weights
     model.onnx              the graph that serves: values → probability
     golden.json             records made from the schema, and the graph's answers to them
+    explanation.json        the layers as numbers, and the rows that explanations compare with:
+                            training rows of a published file, and otherwise made-up ones
     history.json            loss and metrics of every epoch
 """
 
@@ -45,8 +47,11 @@ FILES = (
     "network.weights.h5",
     "model.onnx",
     "golden.json",
+    "explanation.json",
     "history.json",
 )
+LATER = frozenset({"explanation.json"})
+"""Files that every artifact is written with, and that the first ones did not have."""
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +71,8 @@ class Artifact:
     """A verified artifact: everything in it is what was written.
 
     Attributes:
-        files: the bytes of each of :data:`FILES`, the very ones that were verified.
+        files: the bytes of each of :data:`FILES`, the very ones that were verified; without those
+            of :data:`LATER` that it was not written with.
     """
 
     folder: Path
@@ -118,6 +124,8 @@ def read_artifact(folder: Path, *, fingerprint: str | None = None) -> Artifact:
     manifest = decode_manifest(_read(folder / MANIFEST, where), where)
     files = {}
     for name in FILES:
+        if name in LATER and name not in manifest.files and not (folder / name).exists():
+            continue
         record, data = manifest.files.get(name), _read(folder / name, where)
         if record is None:
             raise ArtifactDamaged(f"{where}: the manifest knows no {name}")

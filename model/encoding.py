@@ -1,13 +1,14 @@
 """The numbers of a fitted preprocessing: what turns 13 values into 29 features.
 
 Fitting is the pipelines' work (a scikit-learn ColumnTransformer). What it found is a handful of
-numbers, which an artifact keeps as JSON and from which :mod:`model.graph` builds the first half
-of the graph that serves.
+numbers, which an artifact keeps as JSON, from which :mod:`model.graph` builds the first half of
+the graph that serves, and with which :mod:`model.explanation` takes that graph apart.
 """
 
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 
 class Encoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,3 +39,15 @@ class Encoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("means and scales differ in length")
         if not set(self.columns) <= set(range(self.n_columns)):
             raise ValueError("a feature is made of a column that is not there")
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """What the graph makes of validated values, worked out with NumPy.
+
+        **Shape**: (n, n_columns), missing as NaN → float64 (n, n_features).
+        """
+        raw = values[:, list(self.columns)].astype(np.float64)
+        n_standardised = len(self.means)
+        standardised = (raw[:, :n_standardised] - self.means) / self.scales
+        one_hot = raw[:, n_standardised:] == self.codes
+        features = np.concatenate([standardised, one_hot], axis=1)
+        return np.where(np.isnan(raw), self.fills, features)

@@ -3,12 +3,13 @@
     ModelError
     ├── InvalidSchema            the schema file contradicts itself
     ├── InvalidConfig            a training setting is outside what is allowed
-    ├── UnreadableBody           bytes that are not JSON
+    ├── UnreadableBody           bytes that are neither JSON nor CSV
     ├── InvalidRecords           records that do not fit the schema, every problem of them
     ├── InvalidTable             a file of records that cannot be used, every problem of it
     ├── DeviceUnavailable        a GPU was asked for and none is visible
     ├── ExportUnavailable        no installed Keras backend can make the graph
     ├── ParityError              the graph and the Keras network disagree
+    ├── ExplanationUnavailable   a version without what explanations need
     ├── ArtifactError            a version folder that must not be served
     │   ├── ArtifactIncomplete   a file is missing
     │   ├── ArtifactDamaged      a file's bytes are not the ones that were written
@@ -27,7 +28,7 @@ line and column, a field of a record by its row and name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -68,10 +69,10 @@ class InvalidConfig(ModelError):
 
 
 class UnreadableBody(ModelError):
-    """Bytes that are not JSON: nothing in them could be looked at.
+    """Bytes that are not JSON, or not CSV: nothing in them could be looked at.
 
     Attributes:
-        code: ``empty_body``, ``not_utf8``, ``broken_json`` or ``too_deep``.
+        code: ``empty_body``, ``not_utf8``, ``broken_json``, ``too_deep`` or ``broken_csv``.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -88,6 +89,8 @@ class InvalidRecords(ModelError):
         n_records: how many records were looked at.
         n_wrong: how many of them have a problem.
         path: where the records stand in the body: ``""``, ``"/instances"``, or None for one record.
+        locate: gives the place of a problem as the fragment of a URI, where a body is laid out in
+            another way than as a list of records; None where ``path`` says it all.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class InvalidRecords(ModelError):
         self.n_records = n_records
         self.n_wrong = n_wrong
         self.path = path
+        self.locate: Callable[[Problem], str] | None = None
         first = problems[0]
         place = "" if first.row is None else f"row {first.row}: "
         name = "" if first.field is None else f"{first.field} "
@@ -136,6 +140,10 @@ class ExportUnavailable(ModelError):
 
 class ParityError(ModelError):
     """The graph's probabilities are not those of the pipeline and the Keras network."""
+
+
+class ExplanationUnavailable(ModelError):
+    """The version was trained before answers could be explained; it serves, but cannot explain."""
 
 
 class ArtifactError(ModelError):

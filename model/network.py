@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from model.config import TrainingConfig
+from model.dense import DenseLayer
 
 
 def build_network(config: TrainingConfig, n_features: int) -> keras.Model:
@@ -75,6 +76,16 @@ def load_network(config: TrainingConfig, n_features: int, weights: Path) -> kera
 def _layers_alone(network: keras.Model) -> keras.Model:
     """The same layers as a model that was not compiled, and so has no optimiser to save."""
     return keras.Model(network.input, network.output)
+
+
+def read_layers(network: keras.Model) -> list[DenseLayer]:
+    """The numbers of a network's layers, for whoever works without Keras."""
+    layers = []
+    for layer in network.layers[1:]:  # the first only names the input
+        kernel, bias = layer.get_weights()
+        activation = keras.activations.serialize(layer.activation)
+        layers.append(DenseLayer(kernel=kernel.tolist(), bias=bias.tolist(), activation=activation))
+    return layers
 
 
 def describe_layers(network: keras.Model) -> list[dict[str, Any]]:

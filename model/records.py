@@ -1,41 +1,28 @@
 """Records: JSON or Python objects → validated values, or every problem of every record at once.
 
-A body that is right is decoded by one compiled msgspec decoder. A body that is not goes a second
-time through the patient reader below, which alone decides what is wrong; so there is one set of
-rules, and the fast road only has to notice that something is off.
+A body that is right is decoded by :mod:`model.faultless`. A body that is not goes a second time
+through the patient reader below, which alone decides what is wrong; so there is one set of rules,
+and the fast road only has to notice that something is off.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from model.columns import ColumnReader, did_you_mean
 from model.errors import InvalidRecords, Problem
-from model.schema import Column, Schema
+from model.faultless import Batch, FaultlessReader, Given
+from model.schema import Schema
 from model.strict_json import parse, repeated_keys
 
 MAX_LISTED_PROBLEMS = 10_000
 REPEATED = "is given more than once"
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The validated records of one request.
-
-    Attributes:
-        values: float32 (n, n_columns), one column per schema column, in schema order: numbers in
-            the schema's unit, levels as their code, missing as NaN. Row i is record i.
-        path: where the records stood: None for a single record, ``""`` or ``"/instances"``.
-    """
-
-    values: np.ndarray
-    path: str | None
 
 
 class RecordReader:
@@ -49,22 +36,16 @@ class RecordReader:
         self.schema = schema
         self.max_records = max_records
         self.columns = [ColumnReader(column) for column in schema.columns]
-        record: Any = _record_type(schema)
-        self._one = msgspec.json.Decoder(record)
-        self._many = msgspec.json.Decoder(list[record])
-        self._instances = msgspec.json.Decoder(
-            msgspec.defstruct(
-                "Instances", [("instances", list[record])], forbid_unknown_fields=True
-            )
-        )
-        # Where no spelling holds a colon, the colons of a body count its keys: msgspec keeps the
-        # last of two equal keys without a word, and this is how the fast road notices.
-        self._colons_are_keys = not any(":" in str(a) for c in schema.columns for a in c.allowed)
+        self._fast = FaultlessReader(schema, self.columns)
 
-    def read_json(self, body: bytes) -> Batch:
+    def read_json(self, body: bytes, *, beside: str | None = None) -> Batch:
         """Validate the records of a request body.
 
-        The body is one record, a list of records, or ``{"instances": [records]}``.
+        The body is one record, a list of records, or ``{"instances": [records]}``; beside
+        ``"instances"`` may stand ``"explain"``, true or false.
+
+        Args:
+            beside: one more key that may stand there, with anything in it; it says nothing here.
 
         Raises:
             UnreadableBody: it is not JSON.
@@ -76,10 +57,10 @@ class RecordReader:
         >>> batch.values[0, [0, 1, 11, 12]]
         array([63.,  1., nan,  6.], dtype=float32)
         """
-        batch = self._read_fast(body) if self._colons_are_keys else None
+        batch = self._fast.read(body)
         if batch is not None and 0 < len(batch.values) <= self.max_records:
             return batch
-        return self._read_patiently(parse(body))
+        return self._read_patiently(parse(body), beside)
 
     def values(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
         """Put records into the order in which the network reads them.
@@ -114,40 +95,14 @@ class RecordReader:
             )
         return values
 
-    def _read_fast(self, body: bytes) -> Batch | None:
-        """The batch of a faultless body, or None where the patient reader has to look."""
+    def _read_patiently(self, content: Any, beside: str | None) -> Batch:
         path: str | None = ""
-        n_keys = body.count(b":")
-        try:
-            if body.lstrip()[:1] == b"[":
-                rows = self._many.decode(body)
-            elif b'"instances"' in body[:64]:
-                rows, path = self._instances.decode(body).instances, "/instances"  # type: ignore[attr-defined]
-                n_keys -= 1
-            else:
-                rows, path = [self._one.decode(body)], None
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            return None
-        if n_keys != len(rows) * len(self.columns):
-            return None
-        values = np.empty((len(rows), len(self.columns)), dtype=np.float32)
-        columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
-        for index, (reader, given) in enumerate(zip(self.columns, columns, strict=False)):
-            try:
-                values[:, index] = (  # None becomes NaN
-                    [reader.by_level[value] for value in given] if reader.by_level else given
-                )
-            except KeyError:
-                return None
-        return Batch(values, path)
-
-    def _read_patiently(self, content: Any) -> Batch:
-        path: str | None = ""
-        records = content
+        records, explain = content, False
         if isinstance(content, dict):
             if "instances" in content:
                 path, records = "/instances", content["instances"]
-                _refuse_other_keys(content)
+                explain = content.get("explain", False)
+                _refuse_other_keys(content, beside)
             else:
                 path, records = None, [content]
         if not isinstance(records, list):
@@ -156,13 +111,66 @@ class RecordReader:
                 'must be a record, a list of records or {"instances": [records]}',
                 path,
             )
-        if not records:
+        return Batch(self.read_records(records, path), path, explain)
+
+    def read_records(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
+        """As :meth:`values`, within the limit of one request.
+
+        Raises:
+            InvalidRecords: also where there are none, or more than ``max_records``.
+        """
+        self._require_number(len(records), path)
+        values = self._fast.convert(records)
+        return self.values(records, path) if values is None else values
+
+    def read_columns(self, columns: Mapping[str, Given], path: str | None = "") -> np.ndarray:
+        """Validate records that come as columns, by the very rules of :meth:`read_records`.
+
+        Numbers that are right take no more than a few comparisons of whole columns; anything else
+        goes, as records, through the patient reader.
+
+        Args:
+            columns: by name, each with n values: numbers with NaN for missing as an ndarray, or
+                whatever stands in a record as a list, with None for missing.
+            path: where they stood in the body, for the errors.
+
+        Returns:
+            float32 (n, n_columns) as in :class:`Batch`.
+
+        Raises:
+            InvalidRecords: also where a column is absent or unknown, which is said once and not of
+                every record.
+
+        >>> ages, others = np.array([63.0, 41.0]), {"sex": ["male", "female"], "cp": np.array([1, 2])}
+        >>> missing = {c.name: [None, None] for c in schema.columns if not c.must_be_known}
+        >>> reader.read_columns({"age": ages, **others, **missing})[:, :4]
+        array([[63.,  1.,  1., nan],
+               [41.,  0.,  2., nan]], dtype=float32)
+        """
+        names = self.schema.column_names
+        problems = [r.absent() for r in self.columns if r.column.name not in columns]
+        unknown = [name for name in columns if name not in names]
+        n_problems = len(problems) + len(unknown)
+        if n_problems:
+            for name in unknown[:MAX_LISTED_PROBLEMS]:
+                problem = _key("unknown_column", name, "is not a column of this table")
+                near = did_you_mean(name, names)
+                problems.append(msgspec.structs.replace(problem, did_you_mean=near))
+            raise InvalidRecords(problems, n_records=0, path=path, n_problems=n_problems)
+        self._require_number(len(columns[names[0]]), path)
+        values = self._fast.read_columns(columns)
+        if values is not None:
+            return values
+        rows = zip(*(_as_in_records(columns[name]) for name in names), strict=True)
+        return self.values([dict(zip(names, row, strict=True)) for row in rows], path)
+
+    def _require_number(self, n_records: int, path: str | None) -> None:
+        if not n_records:
             raise _whole_body("no_records", "must hold at least one record", path)
-        if len(records) > self.max_records:
+        if n_records > self.max_records:
             raise _whole_body(
                 "too_many_records", f"must hold at most {self.max_records} records", path
             )
-        return Batch(self.values(records, path), path)
 
     def _check(self, record: Any, *, guess: bool) -> tuple[list[float], list[Problem]]:
         if not isinstance(record, Mapping):
@@ -196,24 +204,18 @@ def printable(name: object) -> str:
     return str(name)[:64].encode("utf-8", "replace").decode("utf-8")
 
 
-def _record_type(schema: Schema) -> type[msgspec.Struct]:
-    """A strict msgspec type for one faultless record of the schema."""
-
-    def annotation(column: Column) -> Any:
-        if column.kind == "number":
-            kind: Any = Annotated[float, msgspec.Meta(ge=column.minimum, le=column.maximum)]
-        else:
-            kind = float | str  # ColumnReader.by_level knows which of them are levels
-        return kind if column.must_be_known else kind | None
-
-    fields = [(f"c{index}", annotation(column)) for index, column in enumerate(schema.columns)]
-    names = {f"c{index}": column.name for index, column in enumerate(schema.columns)}
-    return msgspec.defstruct("Record", fields, rename=names, forbid_unknown_fields=True)
+def _as_in_records(given: Given) -> Sequence[Any]:
+    """A column's values as they stand in records, where missing is None and not NaN."""
+    if not isinstance(given, np.ndarray):
+        return given
+    return [None if math.isnan(value) else value for value in given.tolist()]
 
 
-def _refuse_other_keys(content: dict[str, Any]) -> None:
-    others = [name for name in content if name != "instances"]
+def _refuse_other_keys(content: dict[str, Any], beside: str | None) -> None:
+    others = [name for name in content if name not in ("instances", "explain", beside)]
     problems = [_key("unknown_key", name, 'may not stand beside "instances"') for name in others]
+    if not isinstance(content.get("explain", False), bool):
+        problems.append(_key("wrong_type", "explain", "must be true or false"))
     problems += (_key("duplicate_key", name, REPEATED) for name in repeated_keys(content))
     if problems:
         raise InvalidRecords(

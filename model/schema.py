@@ -1,8 +1,7 @@
 """The table, declared once: columns, units, ranges, levels, outcome and source.
 
-Everything that needs to know a column reads it here: the table reader, the preprocessing, the
-API, its JSON Schema and the documentation. A schema is written as TOML by a person and travels
-in an artifact as JSON.
+Everything that needs to know a column reads it here: table reader, preprocessing, API, JSON Schema
+and documentation. A schema is written as TOML by a person and travels in an artifact as JSON.
 """
 
 from __future__ import annotations
@@ -106,9 +105,7 @@ class MistakenOutcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is predicted. The one place that knows its kind.
-
-    A row is positive where ``column`` is greater than ``above``.
+    """What is predicted, positive where ``column`` > ``above``. The one place that knows its kind.
 
     Attributes:
         values: every value that the column may hold in a table.
@@ -165,6 +162,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         name: of the model that is trained on it; safe in a path and a URL.
         missing: cells of a table that mean missing, in every column.
         columns: in the order of the values, and of a published file without a header.
+        published: sha256 of the files whose rows an artifact may hold, to explain answers with.
     """
 
     format: int
@@ -176,6 +174,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     outcome: Outcome
     source: Source
     refused: tuple[RefusedCopy, ...] = ()
+    published: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.format != SCHEMA_FORMAT:
@@ -210,8 +209,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return "sha256:" + hashlib.sha256(self.to_json()).hexdigest()
 
     def to_json(self) -> bytes:
-        """The schema as JSON with sorted keys, as an artifact holds it."""
-        return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=1)
+        """JSON with sorted keys, as an artifact holds it: without ``published``."""
+        content = {k: v for k, v in msgspec.to_builtins(self).items() if k != "published"}
+        return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
 
     @classmethod
     def from_json(cls, data: bytes) -> Schema:

@@ -7,7 +7,9 @@ is stopped: so a server opens its graph after the fork.
 
 from __future__ import annotations
 
-import math
+import threading
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,17 +17,10 @@ import numpy as np
 from model.artifact import Artifact, Golden
 from model.errors import ArtifactDamaged, GoldenRowsDiffer
 from model.manifest import Manifest
+from model.remarks import Caution, Familiar, Remarks
 from model.schema import Schema
 
 GOLDEN_TOLERANCE = 1e-6
-
-
-class Caution(msgspec.Struct, frozen=True):
-    """Why an answer deserves less trust: a value of the record that training did not see."""
-
-    field: str
-    code: str
-    message: str
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -45,6 +40,18 @@ class Prediction(msgspec.Struct, frozen=True):
     warnings: tuple[Caution, ...]
 
 
+class Scores(NamedTuple):
+    """What the graph gives for n records, before it is put into words.
+
+    Attributes:
+        probabilities: float32 (n,), of the positive outcome.
+        remarks: by row, where there is anything to remark.
+    """
+
+    probabilities: np.ndarray
+    remarks: Mapping[int, Remarks]
+
+
 class Graph:
     """An ONNX graph, opened with one thread."""
 
@@ -54,13 +61,34 @@ class Graph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # What is known of a batch's memory pays only where batches are of one size, and memory that
+        # is kept from a great one only where another follows.
+        options.enable_mem_pattern = options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(
             data, options, providers=["CPUExecutionProvider"]
         )
+        self._output = self._session.get_outputs()[0].name
+        self._of_thread = threading.local()
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
         """float32 (n, n_columns), missing as NaN → float32 (n,) of the positive outcome."""
-        return self._session.run(None, {"values": values})[0][:, 0]
+        if len(values) == 1:
+            return self._of_one(values)
+        return self._session.run([self._output], {"values": values})[0][:, 0]
+
+    def _of_one(self, values: np.ndarray) -> np.ndarray:
+        """The usual request has one row, for which finding memory takes longer than scoring."""
+        try:
+            binding, given, found = self._of_thread.bound
+        except AttributeError:
+            binding = self._session.io_binding()
+            given, found = np.empty_like(values, np.float32), np.empty((1, 1), np.float32)
+            binding.bind_input("values", "cpu", 0, np.float32, given.shape, given.ctypes.data)
+            binding.bind_output(self._output, "cpu", 0, np.float32, found.shape, found.ctypes.data)
+            self._of_thread.bound = binding, given, found
+        given[:] = values
+        self._session.run_with_iobinding(binding)
+        return found[0].copy()
 
 
 class Scorer:
@@ -89,19 +117,15 @@ class Scorer:
             )
         if set(self.manifest.ranges) != set(self.schema.column_names):
             raise ArtifactDamaged(f"{where}: its training ranges are not those of its columns")
-        low, high, levels = [], [], []
-        for index, column in enumerate(self.schema.columns):
-            seen = self.manifest.ranges[column.name]
-            if seen.codes is not None:
-                levels.append((index, frozenset(float(code) for code in seen.codes)))
-                low.append(-math.inf)
-                high.append(math.inf)
-            else:  # a column that was missing throughout has no range: every value is outside
-                low.append(math.inf if seen.minimum is None else seen.minimum)
-                high.append(-math.inf if seen.maximum is None else seen.maximum)
-        self._low = np.array(low, dtype=np.float32)
-        self._high = np.array(high, dtype=np.float32)
-        self._levels = levels
+        self._familiar = Familiar(self.schema, self.manifest.ranges)
+
+    def score(self, values: np.ndarray) -> Scores:
+        """Score n records; row i of the answer belongs to row i.
+
+        Args:
+            values: float32 (n, n_columns), validated, missing as NaN.
+        """
+        return Scores(self.graph.probabilities(values), self._familiar.remarks(values))
 
     def predict(self, values: np.ndarray) -> list[Prediction]:
         """Answer n records; answer i belongs to row i.
@@ -109,48 +133,20 @@ class Scorer:
         Args:
             values: float32 (n, n_columns), validated, missing as NaN.
         """
+        return self.predictions(self.score(values))
+
+    def predictions(self, scores: Scores) -> list[Prediction]:
+        """The answers to what was scored, with their labels."""
         threshold, outcome = self.manifest.threshold, self.schema.outcome
-        odd = self._odd_rows(values)
-        return [
-            Prediction(
-                probability,
-                outcome.positive if probability >= threshold else outcome.negative,
-                threshold,
-                *(self._remarks(values[row]) if row in odd else ((), ())),
+        nothing = Remarks()
+        answers = []
+        for row, probability in enumerate(scores.probabilities.tolist()):
+            label = outcome.positive if probability >= threshold else outcome.negative
+            remarks = scores.remarks.get(row, nothing)
+            answers.append(
+                Prediction(probability, label, threshold, remarks.missing, remarks.warnings)
             )
-            for row, probability in enumerate(self.graph.probabilities(values).tolist())
-        ]
-
-    def _odd_rows(self, values: np.ndarray) -> frozenset[int]:
-        """Rows about which there may be something to remark; nearly all have nothing."""
-        # NaN compares as False, so a missing value is not inside either.
-        inside = (values >= self._low) & (values <= self._high)
-        for index, seen in self._levels:
-            column = values[:, index].tolist()
-            if not seen.issuperset(column):
-                inside[:, index] = [code in seen for code in column]
-        return frozenset(np.flatnonzero(~inside.all(axis=1)).tolist())
-
-    def _remarks(self, row: np.ndarray) -> tuple[tuple[str, ...], tuple[Caution, ...]]:
-        missing, cautions = [], []
-        levels = dict(self._levels)
-        for index, (column, value) in enumerate(
-            zip(self.schema.columns, row.tolist(), strict=True)
-        ):
-            seen = self.manifest.ranges[column.name]
-            if math.isnan(value):
-                missing.append(column.name)
-            elif index in levels:
-                if value not in levels[index]:
-                    message = "no record of the training table has this level"
-                    cautions.append(Caution(column.name, "level_not_in_training", message))
-            elif not self._low[index] <= value <= self._high[index]:
-                message = "the training table never holds it"
-                if seen.minimum is not None and seen.maximum is not None:
-                    message = f"the training table holds {seen.minimum:g} to {seen.maximum:g}"
-                    message += f" {column.unit}" if column.unit else ""
-                cautions.append(Caution(column.name, "outside_training_range", message))
-        return tuple(missing), tuple(cautions)
+        return answers
 
 
 def _worst_difference(graph: Graph, golden: Golden) -> float:

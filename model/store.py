@@ -13,6 +13,7 @@ import fcntl
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ class Current(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before: tuple[str, ...] = ()
 
 
+class _Named(msgspec.Struct):
+    """As much of a manifest as says which version it is."""
+
+    version: str
+
+
 class Store:
     """The versions of one model in one folder."""
 
@@ -62,7 +69,7 @@ class Store:
     def versions(self) -> list[str]:
         """All versions, oldest first."""
         if self.is_single:
-            return [self.folder.name]
+            return [self._single_version]
         if not self.folder.is_dir():
             return []
         found = [path.name for path in self.folder.iterdir() if path.is_dir()]
@@ -102,7 +109,7 @@ class Store:
             StoreError: it cannot be read.
         """
         if self.is_single:
-            return Current(self.folder.name)
+            return Current(self._single_version)
         try:
             return msgspec.json.decode((self.folder / CURRENT).read_bytes(), type=Current)
         except FileNotFoundError:
@@ -164,6 +171,14 @@ class Store:
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    @cached_property
+    def _single_version(self) -> str:
+        """The version in a single folder, whatever that is called: a host may have named it."""
+        try:
+            return msgspec.json.decode((self.folder / MANIFEST).read_bytes(), type=_Named).version
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return self.folder.name  # reading the artifact will say what is wrong with it
 
     def _write(self, current: Current) -> Current:
         replace_file(self.folder / CURRENT, msgspec.json.encode(current))

@@ -17,11 +17,14 @@ import msgspec
 import numpy as np
 
 from model.artifact import Artifact, Golden
+from model.background import choose_background
 from model.config import TrainingConfig
 from model.errors import ModelError, NoCurrentVersion, ParityError
 from model.evaluation import Evaluation
+from model.folding import Basis, fold
 from model.golden import golden_values
 from model.manifest import FORMAT_VERSION, DataRecord, Manifest, TrainingRange
+from model.network import read_layers
 from model.schema import Schema
 from model.scoring import Graph
 from model.store import Store
@@ -135,11 +138,20 @@ def _files(
 ) -> tuple[dict[str, bytes], float]:
     """The files of the artifact, and the parity of its graph with what was fitted."""
     encode = msgspec.json.encode  # NaN becomes null
+    encoding = read_encoding(table.schema, fitted.preprocessing)
+    background = choose_background(
+        table.schema,
+        encoding,
+        table.values[fitted.rows],
+        rows_may_leave=table.sha256 in table.schema.published,
+    )
+    basis = Basis(background=background, layers=read_layers(fitted.fit.network))
     files = {
         "schema.json": table.schema.to_json(),
-        "encoding.json": encode(read_encoding(table.schema, fitted.preprocessing)),
+        "encoding.json": encode(encoding),
         "network.json": encode(request.config),
         "network.weights.h5": fitted.fit.weights(),
+        "explanation.json": encode(basis),
         "history.json": encode(fitted.fit.history),
     }
     graph = export_graph(files, keras.config.backend())
@@ -149,6 +161,10 @@ def _files(
     answers = Graph(graph).probabilities(golden)
     files["model.onnx"] = graph
     files["golden.json"] = encode(Golden(golden.tolist(), answers.tolist()))
+    try:
+        fold(files)
+    except ValueError as error:
+        raise ParityError(f"answers could not be explained: {error}") from error
     return files, parity
 
 

@@ -28,6 +28,7 @@ from pipelines.devices import select_device
 from pipelines.tables import Table, read_table
 
 ROOT = Path(__file__).parent.parent
+KINDS = {"wsgi": ["app.wsgi:app"], "asgi": ["-k", "app.event_loop.EventLoop", "app.asgi:app"]}
 
 
 @pytest.fixture(scope="session")
@@ -85,27 +86,32 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def serve(free_port: int) -> Callable[..., Any]:
+def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
     """Start the real server in a process of its own, and stop it afterwards."""
 
     @contextmanager
-    def start(store: Path, **settings: str) -> Iterator[Server]:
+    def start(
+        store: Path, kind: str = "wsgi", log: Path | None = None, **settings: str
+    ) -> Iterator[Server]:
+        port = settings.get("PORT", str(free_port))
         environment = {
             **os.environ,
             "MODEL_STORE": str(store),
-            "PORT": str(free_port),
+            "PORT": port,
             "WORKERS": "1",
             **settings,
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", "app/gunicorn.conf.py", "app.wsgi:app"],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        server = Server(process, f"http://127.0.0.1:{free_port}")
+        # Not a pipe: one that nobody reads would stop the service once it is full.
+        log = log or tmp_path / f"log-{port}"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", "app/gunicorn.conf.py", *KINDS[kind]],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        server = Server(process, f"http://127.0.0.1:{port}", log)
         try:
             server.wait_until_alive()
             yield server
@@ -118,13 +124,22 @@ def serve(free_port: int) -> Callable[..., Any]:
 class Server:
     """A running server, as a client sees it."""
 
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], address: str, log: Path) -> None:
         self.process = process
         self.address = address
-        self.output = ""
+        self._log = log
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text()
 
     def get(self, path: str) -> tuple[int, Any]:
         return self._ask(urllib.request.Request(self.address + path))
+
+    def text(self, path: str) -> str:
+        with urllib.request.urlopen(self.address + path, timeout=10) as response:
+            return response.read().decode()
 
     def post(self, path: str, content: Any) -> tuple[int, Any]:
         headers = {"Content-Type": "application/json"}
@@ -141,7 +156,7 @@ class Server:
     def wait_until_alive(self) -> None:
         def is_alive() -> bool:
             if self.process.poll() is not None:
-                raise AssertionError(f"the server stopped: {self.process.communicate()[0]}")
+                raise AssertionError(f"the server stopped: {self.output}")
             try:
                 return self.get("/healthz")[0] == 200
             except OSError:
@@ -150,12 +165,10 @@ class Server:
         self.wait_until(is_alive, "the server")
 
     def stop(self) -> int:
-        """Stop it as a container engine does; what it printed is then in ``output``."""
+        """Stop it as a container engine does."""
         if self.process.poll() is None:
             self.process.terminate()
-        printed, _ = self.process.communicate(timeout=30)
-        self.output += printed or ""
-        return self.process.returncode
+        return self.process.wait(timeout=40)
 
     @staticmethod
     def _ask(request: urllib.request.Request) -> tuple[int, Any]:

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from app.errors import KINDS
+from app.problems import KINDS
 from model.artifact import Artifact
 from model.manifest import TrainingRange
 from model.records import RecordReader

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from app.hosting import IMAGE, as_our_own
 from app.settings import InvalidSettings, Settings
+from tests.conftest import ROOT
+
+KEY = f"ward:predict+explain:{'a' * 64}"
 
 
 def test_defaults() -> None:
@@ -16,15 +21,77 @@ def test_every_setting_is_read() -> None:
     environment = {
         "MODEL_STORE": "/models", "HOST": "0.0.0.0", "PORT": "9000", "WORKERS": "4",
         "MAX_BODY_BYTES": "1000", "MAX_RECORDS": "7", "RELOAD_SECONDS": "0.5",
-        "CLIENT_SECONDS": "4", "GRACEFUL_SECONDS": "5", "LOG_LEVEL": "DEBUG",
+        "CLIENT_SECONDS": "4", "GRACEFUL_SECONDS": "5", "VERSIONS": "3, 4",
+        "VERSION_LABELS": "canary=4,stable=3", "MAX_EXPLAINED": "9", "API_KEYS": KEY,
+        "API_KEYS_FILE": "/dev/null", "HEALTH_ROUTE": "/health/1", "PREDICT_ROUTE": "/go:predict",
+        "LOG_LEVEL": "DEBUG", "LOG_FORMAT": "text", "RUN_FOLDER": "/run/x",
     }  # fmt: skip
+    assert set(environment) == {field.name.upper() for field in dataclasses.fields(Settings)}
     settings = Settings.from_environment(environment)
-    assert settings == Settings(Path("/models"), "0.0.0.0", 9000, 4, 1000, 7, 0.5, 4, 5, "debug")
+    assert dataclasses.astuple(settings) == (
+        Path("/models"), "0.0.0.0", 9000, 4, 1000, 7, 0.5, 4, 5, ("3", "4"),
+        {"canary": "4", "stable": "3"}, 9, KEY, Path("/dev/null"), "/health/1", "/go:predict",
+        "debug", "text", Path("/run/x"),
+    )  # fmt: skip
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:
-    environment = {"PORT": "80800", "WORKERS": "two", "RELOAD_SECONDS": "0", "LOG_LEVEL": "loud"}
+    environment = {
+        "PORT": "80800", "WORKERS": "two", "RELOAD_SECONDS": "0", "LOG_LEVEL": "loud",
+        "VERSIONS": "newest", "VERSION_LABELS": "canary", "HEALTH_ROUTE": "health",
+        "LOG_FORMAT": "xml", "API_KEYS": "ward:predict:MARKED8151815", "API_KEYS_FILE": "/none",
+    }  # fmt: skip
     with pytest.raises(InvalidSettings) as caught:
         Settings.from_environment(environment)
     assert all(name in str(caught.value) for name in environment)
     assert "from 1 to 65535" in str(caught.value)
+    assert "MARKED8151815" not in str(caught.value), "what was meant as a key is not for the log"
+
+
+def test_what_a_host_says_is_taken_where_nothing_else_is_set(tmp_path: Path) -> None:
+    vertex = {
+        "AIP_HTTP_PORT": "9090", "AIP_HEALTH_ROUTE": "/h", "AIP_PREDICT_ROUTE": "/p",
+        "AIP_STORAGE_URI": "gs://bucket/model",
+    }  # fmt: skip
+    settings = Settings.from_environment(vertex)
+    assert (settings.host, settings.port) == ("0.0.0.0", 9090)
+    assert (settings.health_route, settings.predict_route) == ("/h", "/p")
+    assert settings.model_store == Settings().model_store
+    assert Settings.from_environment({**vertex, "PORT": "1234"}).port == 1234
+    assert "MODEL_STORE" not in as_our_own({}, tmp_path)
+    (tmp_path / "manifest.json").touch()
+    assert as_our_own({}, tmp_path)["MODEL_STORE"] == str(tmp_path)
+    assert as_our_own({"MODEL_STORE": "/mine"}, tmp_path)["MODEL_STORE"] == "/mine"
+
+
+def test_what_the_image_sets_gives_way_to_what_a_host_says(tmp_path: Path) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert all(f"{name}={value}" in dockerfile for name, value in IMAGE.items())
+    (tmp_path / "manifest.json").touch()
+    said = as_our_own({**IMAGE, "AIP_HTTP_PORT": "9090"}, tmp_path)
+    assert (said["HOST"], said["PORT"]) == ("0.0.0.0", "9090")
+    assert said["MODEL_STORE"] == str(tmp_path)
+    assert as_our_own(IMAGE, tmp_path / "none") == IMAGE
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (["current.json", "1/manifest.json"], "."),
+        (["manifest.json", "code/inference.py"], "."),
+        (["heart/current.json", "heart/1/manifest.json", "code/inference.py"], "heart"),
+        (["7/manifest.json"], "7"),
+        (["1/manifest.json", "2/manifest.json"], "."),
+        (["code/inference.py"], "."),
+        ([], None),
+    ],
+)
+def test_where_sagemaker_has_unpacked_the_model(
+    tmp_path: Path, files: list[str], found: str | None
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    said = as_our_own({}, tmp_path)
+    assert said.get("MODEL_STORE") == (None if found is None else str(tmp_path / found))
+    assert ("HOST" in said) is (found is not None)

@@ -94,9 +94,11 @@ def test_the_serving_image_installs_no_training_library(image: Path) -> None:
     assert copied == {"app", "model", "requirements-serve.txt", "constraints.txt"}
 
 
+@pytest.mark.parametrize("arguments", [[], ["serve"]], ids=["alone", "serve"])
 def test_it_serves_as_another_user_and_stops_cleanly(
-    image: Path, record: dict[str, Any], free_port: int
+    image: Path, record: dict[str, Any], free_port: int, arguments: list[str]
 ) -> None:
+    """As an engine starts it, and with the argument that SageMaker adds."""
     user = NOBODY if os.geteuid() == 0 else None
     if user is None:
         warnings.warn("not root: the image's command runs as the present user", stacklevel=1)
@@ -111,11 +113,9 @@ def test_it_serves_as_another_user_and_stops_cleanly(
         "MODEL_STORE": str(image / "models"),
         "PYTHONPATH": str(image / "site"),
     }
-    command = json.loads(of("serve", "ENTRYPOINT")[0])
-    assert command[0] == "python"
     before = sorted(str(path) for path in image.rglob("*"))
     process = subprocess.Popen(
-        [python, *command[1:]],
+        [python, *entry(), *arguments],
         cwd=image / "srv",
         env=environment,
         user=user,
@@ -128,12 +128,35 @@ def test_it_serves_as_another_user_and_stops_cleanly(
         answer = post(f"http://127.0.0.1:{free_port}/predict", record, process)
         health = json.loads(of("serve", "HEALTHCHECK")[0].split("CMD", 1)[1])
         subprocess.run([python, *health[1:]], env=environment, check=True)
+        running = Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")
+        assert running[1:3] == ["-m", "gunicorn"], "process 1, which gets the signals, is gunicorn"
     finally:
         process.terminate()
         output, _ = process.communicate(timeout=30)
     assert 0 < answer["predictions"][0]["probability"] < 1
     assert process.returncode == 0, output
     assert sorted(str(path) for path in image.rglob("*")) == before, "it wrote into its image"
+
+
+def entry() -> list[str]:
+    """The arguments of the image's Python; in exec form, so that no shell stands in between."""
+    python, *arguments = json.loads(of("serve", "ENTRYPOINT")[0])
+    assert python == "python"
+    return [str(argument) for argument in arguments]
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["serve", "--workers=4"], ["sh"]])
+def test_another_argument_is_refused_with_what_is_allowed(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, *entry(), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "`serve`" in done.stderr and "Traceback" not in done.stderr
 
 
 def post(address: str, content: Any, process: subprocess.Popen[str]) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 from app import Settings
-from app.errors import KINDS
+from app.problems import KINDS
 from model.schema import Schema
 from tests.conftest import ROOT
+from tests.house.test_watching import METRICS
 
 
 def table_rows(text: str) -> dict[str, list[str]]:
@@ -26,7 +28,15 @@ def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
     settings = dataclasses.fields(Settings)
     assert set(rows) - {"variable", "---"} == {setting.name.upper() for setting in settings}
     for setting in settings:
-        assert rows[setting.name.upper()] == [f"`{setting.default}`", setting.metadata["meaning"]]
+        assert rows[setting.name.upper()] == [shown(setting), setting.metadata["meaning"]]
+
+
+def shown(setting: dataclasses.Field[Any]) -> str:
+    """A default as one would write it into the environment."""
+    default = setting.default
+    if default in (None, "", dataclasses.MISSING):
+        return ""
+    return f"`{','.join(default) if isinstance(default, tuple) else default}`"
 
 
 def test_every_column_is_documented_with_its_unit_or_codes(schema: Schema) -> None:
@@ -59,14 +69,45 @@ def test_every_code_of_a_problem_is_documented() -> None:
         assert f"`{code}`" in text, code
 
 
+def test_every_error_has_a_remedy() -> None:
+    """One page from an error to what to do: every kind, every code of a record, no other one."""
+    text = (ROOT / "docs/errors.md").read_text()
+    kinds, codes = (table_rows(half) for half in text.split("## Codes of single records"))
+    assert set(kinds) - {"code", "---"} == set(KINDS)
+    for code, (status, _, _) in KINDS.items():
+        said, cause, _, remedy = kinds[code]
+        assert said == str(status) and cause and remedy, code
+    assert set(codes) - {"code", "---"} == codes_of_records()
+    for code, cells in codes.items():
+        assert all(cells), code
+
+
+def codes_of_records() -> set[str]:
+    """Every code of a problem of a record that any reader of records gives."""
+    readers = [ROOT / "model/columns.py", ROOT / "model/records.py", ROOT / "app/predictions.py",
+               *(ROOT / "app/protocols").glob("*.py")]  # fmt: skip
+    source = "".join(path.read_text() for path in readers)
+    return set(re.findall(r'(?:_problem\(|_key\(|_whole_body\(|code=)\s*"([a-z_]+)"', source))
+
+
 def test_every_route_is_documented() -> None:
     from app import create_app
 
     text = (ROOT / "docs/api.md").read_text()
     for rule in create_app(Settings()).url_map.iter_rules():
-        path = rule.rule.replace("<code>", "CODE")
+        path = re.sub(r"<(?:word:)?(\w+)>", lambda found: found[1].upper(), rule.rule)
         method = "POST" if "POST" in (rule.methods or ()) else "GET"
         assert f"`{method} {path}`" in text
+
+
+def test_every_metric_is_documented_with_its_labels() -> None:
+    rows = table_rows((ROOT / "docs/api.md").read_text())
+    documented = {
+        name: set(re.findall(r"`(\w+)`", cells[0]))
+        for name, cells in rows.items()
+        if name.startswith("tabular_")
+    }
+    assert documented == {name: labels for name, (_, labels) in METRICS.items()}
 
 
 def test_every_direct_dependency_is_pinned_and_justified() -> None:
@@ -78,6 +119,25 @@ def test_every_direct_dependency_is_pinned_and_justified() -> None:
                 package, version = line.split("==")
                 assert re.search(rf"\b{package}\b", reasons), f"{package} is not justified"
                 assert f"{package}=={version}\n" in constraints, f"{package} is not constrained"
+
+
+def test_every_package_of_a_peer_is_pinned_and_justified_and_not_installed_here() -> None:
+    reasons = (ROOT / "docs/decisions/0002-dependencies.md").read_text().lower()
+    here = (ROOT / "constraints.txt").read_text().lower()
+    files = sorted((ROOT / "bench/peers").glob("*/requirements.txt"))
+    assert len(files) == 6
+    for file in files:
+        for line in file.read_text().splitlines():
+            if line[0] not in "#-":
+                package, version = re.sub(r"\[.*\]", "", line).lower().split("==")
+                assert re.search(rf"\b{package}\b", reasons), f"{package} is not justified"
+                if package not in ("numpy", "onnxruntime"):
+                    assert f"\n{package}==" not in here, f"{package} is a peer's, not the service's"
+                else:
+                    assert f"\n{package}=={version}\n" in here, f"{package} differs from ours"
+                constraints = file.with_name("constraints.txt")
+                pinned = constraints.read_text().lower() if constraints.exists() else line
+                assert f"{package}=={version}" in pinned
 
 
 def test_links_lead_somewhere() -> None:

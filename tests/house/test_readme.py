@@ -55,7 +55,7 @@ def copy(trained: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("curl") is None:
         pytest.skip("the README's blocks need curl, which is not on this machine")
     folder = tmp_path_factory.mktemp("stranger") / "project"
-    ignore = shutil.ignore_patterns(".venv", "artifacts", ".git", ".*_cache", "__pycache__")
+    ignore = shutil.ignore_patterns(".venv*", "artifacts", ".git", ".*_cache", "__pycache__")
     shutil.copytree(ROOT, folder, ignore=ignore)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     shutil.copytree(trained.folder, folder / "artifacts/cleveland")

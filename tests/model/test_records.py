@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.errors import InvalidRecords, UnreadableBody
 from model.records import MAX_LISTED_PROBLEMS, RecordReader
-from model.schema import Schema, load_schema
+from model.schema import Column, Schema, load_schema
 from tests.conftest import ROOT
 
 SCHEMA = load_schema(ROOT / "schemas/cleveland.toml")
@@ -122,7 +123,9 @@ def test_names_that_are_no_valid_unicode_can_be_sent_back(record: dict[str, Any]
 
 
 # Values of every kind that JSON can bring, right and wrong ones.
-_numbers = st.one_of(st.integers(-10, 400), st.floats(-20, 600, width=32), st.just(math.inf))
+_numbers = st.one_of(
+    st.integers(-10, 400), st.floats(-20, 600, width=32), st.sampled_from([math.inf, math.nan])
+)
 _anything = st.one_of(
     st.none(), st.booleans(), _numbers, st.sampled_from(["fixed", "Male", "no", "x", ""]),
     st.lists(st.integers(), max_size=1), st.dictionaries(st.sampled_from("ab"), st.none(), max_size=1),
@@ -143,13 +146,15 @@ def records(draw: st.DrawFn) -> Any:
 @given(st.lists(records(), min_size=1, max_size=3))
 def test_the_fast_road_never_disagrees_with_the_patient_one(content: list[Any]) -> None:
     body = json.dumps(content).encode()
-    fast = READER._read_fast(body)
+    fast = READER._fast.read(body)
     try:
         patient = READER.values(content)
     except InvalidRecords:
         assert fast is None, "the fast road took a record that the rules refuse"
+        assert READER._fast.convert(content) is None
     else:
         np.testing.assert_array_equal(READER.read_json(body).values, patient)
+        np.testing.assert_array_equal(READER.read_records(content), patient)
         if fast is not None:
             np.testing.assert_array_equal(fast.values, patient)
 
@@ -208,7 +213,18 @@ def test_nothing_of_a_wrong_word_is_kept(record: dict[str, Any]) -> None:
 
 def test_faultless_records_take_the_fast_road(record: dict[str, Any]) -> None:
     for content in (record, [record] * 3, {"instances": [{**record, "thal": "fixed", "ca": None}]}):
-        assert READER._read_fast(json.dumps(content).encode()) is not None
+        assert READER._fast.read(json.dumps(content).encode()) is not None
+    assert READER._fast.convert([{**record, "thal": "fixed", "ca": None}]) is not None
+
+
+@pytest.mark.parametrize("value", [math.nan, 1.0000000001, 2.5, 10**30, True])
+def test_a_level_that_is_none_never_passes(record: dict[str, Any], value: Any) -> None:
+    """Not beside a missing one either, nor in a batch that is read column by column."""
+    for batch in ([1], [1, 1], [1, None, 1]):
+        for number in range(len(batch)):
+            rows = [{**record, "fbs": fbs} for fbs in batch]
+            rows[number]["fbs"] = value
+            assert READER._fast.convert(rows) is None
 
 
 @settings(max_examples=300, deadline=None)
@@ -221,13 +237,126 @@ def test_no_bytes_break_the_reader(body: bytes) -> None:
 def test_no_message_holds_a_value(record: dict[str, Any]) -> None:
     marked = {
         **record,
-        "age": 8151.25,
+        "age": 8151815.25,
         "thal": "MARKED-WORD",
         "chol": "MARKED-TOO",
-        "ca": [8151.25],
+        "ca": [8151815.25],
     }
     with pytest.raises(InvalidRecords) as caught:
         READER.read_json(json.dumps(marked).encode())
     told = str(caught.value) + " ".join(str(p) for p in caught.value.problems)
     assert len(caught.value.problems) == 4
-    assert "MARKED" not in told and "8151" not in told
+    assert "MARKED" not in told and "8151815" not in told
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> dict[str, Any]:
+    """Columns as protocols bring them, right ones but for one or two of any kind."""
+    n = draw(st.integers(1, 3))
+    wrong = draw(st.lists(st.sampled_from(SCHEMA.column_names), max_size=2))
+    return {c.name: draw(column_of(c, n, right=c.name not in wrong)) for c in SCHEMA.columns}
+
+
+@st.composite
+def column_of(draw: st.DrawFn, column: Column, n: int, *, right: bool) -> Any:
+    codes = [column.example, column.minimum, column.maximum, *column.codes]
+    numbers = [number for number in codes if number is not None]
+    words: list[str | None] = [word for word in column.allowed if isinstance(word, str)]
+    if not right:
+        numbers += [math.nan, math.inf, -math.inf, 0.5, -1, 1e9, 2**60, 5e-324, 77]
+        kind = draw(st.sampled_from(["d", "f", "e", "q", "Q", "b", "B", "?", "list"]))
+    else:
+        numbers += [] if column.must_be_known else [math.nan]
+        words += [] if column.must_be_known else [None]
+        kind = draw(st.sampled_from(["d", "f", "list"] if column.levels and words else ["d", "f"]))
+    if kind == "list":
+        picked: Any = st.sampled_from(words) if right else _anything
+        return draw(st.lists(picked, min_size=n, max_size=n))
+    given = np.array(draw(st.lists(st.sampled_from(numbers), min_size=n, max_size=n)), dtype="d")
+    if np.dtype(kind).kind in "iu":
+        info = np.iinfo(kind)
+        given = np.clip(np.nan_to_num(given), float(info.min), float(info.max) / 2)
+    with np.errstate(over="ignore"):
+        return given.astype(kind)
+
+
+@settings(max_examples=500, deadline=None)
+@given(columns())
+def test_columns_are_read_by_the_rules_of_records(content: dict[str, Any]) -> None:
+    """NaN is missing in an array, which has nothing else for it, and a mistake in a list."""
+    listed = [
+        [None if math.isnan(v) else v for v in c.tolist()] if isinstance(c, np.ndarray) else c
+        for c in content.values()
+    ]
+    rows = [dict(zip(content, row, strict=True)) for row in zip(*listed, strict=True)]
+    fast = READER._fast.read_columns(content)
+    try:
+        patient = READER.values(rows)
+    except InvalidRecords as error:
+        assert fast is None, "the fast road took columns that the rules refuse"
+        with pytest.raises(InvalidRecords) as caught:
+            READER.read_columns(content)
+        assert caught.value.problems == error.problems
+    else:
+        np.testing.assert_array_equal(READER.read_columns(content), patient)
+        if fast is not None:
+            np.testing.assert_array_equal(fast, patient)
+
+
+@pytest.mark.parametrize("kind", ["d", "f", "q", "h"])
+def test_faultless_columns_take_the_fast_road(kind: str) -> None:
+    content: dict[str, Any] = {
+        c.name: np.array([c.example] * 2).astype(kind) for c in SCHEMA.columns
+    }
+    content["thal"] = ["fixed", None]
+    values = READER._fast.read_columns(content)
+    assert values is not None and values.flags.c_contiguous and values.dtype == np.float32
+    if kind == "d":
+        content["ca"] = np.array([1, math.nan])
+        assert READER._fast.read_columns(content) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "code"),
+    [
+        ("age", np.array([math.nan]), "must_be_known"),
+        ("sex", np.array([math.nan], dtype="f"), "must_be_known"),
+        ("cp", [None], "must_be_known"),
+        ("fbs", [True], "wrong_type"),
+        ("fbs", np.array([True]), "wrong_type"),
+        ("slope", np.array([1.5]), "not_allowed"),
+        ("chol", np.array([-math.inf]), "not_finite"),
+        ("chol", ["246"], "wrong_type"),
+    ],
+)
+def test_what_a_column_may_not_hold(name: str, given: Any, code: str) -> None:
+    content: dict[str, Any] = {c.name: np.array([c.example]) for c in SCHEMA.columns}
+    with pytest.raises(InvalidRecords) as caught:
+        READER.read_columns({**content, name: given})
+    assert [(p.row, p.field, p.code) for p in caught.value.problems] == [(0, name, code)]
+
+
+def test_an_integer_that_no_float_holds_is_not_rounded_into_the_range() -> None:
+    column = msgspec.structs.replace(SCHEMA.columns[0], maximum=2.0**60)
+    schema = msgspec.structs.replace(SCHEMA, columns=(column, *SCHEMA.columns[1:]))
+    content = {c.name: np.array([int(c.example)]) for c in SCHEMA.columns}
+    with pytest.raises(InvalidRecords, match="must be between"):
+        RecordReader(schema).read_columns({**content, "age": np.array([2**60 + 1])})
+
+
+def test_absent_and_unknown_columns_are_named_once() -> None:
+    content: dict[str, Any] = {c.name: np.full(1000, c.example) for c in SCHEMA.columns}
+    content["thall"] = content.pop("thal")
+    with pytest.raises(InvalidRecords) as caught:
+        READER.read_columns(content)
+    assert [(p.row, p.field, p.code, p.did_you_mean) for p in caught.value.problems] == [
+        (None, "thal", "absent", None),
+        (None, "thall", "unknown_column", "thal"),
+    ]
+
+
+def test_limits_on_the_number_of_records_in_columns() -> None:
+    reader = RecordReader(SCHEMA, max_records=2)
+    for n, message in ((0, "at least one"), (3, "at most 2 records")):
+        with pytest.raises(InvalidRecords, match=message):
+            reader.read_columns({c.name: np.full(n, c.example) for c in SCHEMA.columns})

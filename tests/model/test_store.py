@@ -94,11 +94,18 @@ def test_a_damaged_pointer_is_said_and_mended_by_promoting(store: Store) -> None
 
 
 def test_the_folder_of_one_version_is_a_store(store: Store) -> None:
-    single = Store(store.path("1"))
-    assert single.current().version == "1"
-    assert (single.path("1") / MANIFEST).is_file()
-    with pytest.raises(StoreError, match="single version"):
-        single.promote("1")
+    """Whatever that is called: SageMaker calls it model."""
+    folder = store.path("1")
+    for name in ("1", "model"):
+        folder = folder.rename(store.folder / name)
+        single = Store(folder)
+        assert single.current().version == "1" and single.versions() == ["1"]
+        assert (single.path("1") / MANIFEST).is_file()
+        assert single.read("1").manifest.version == "1"
+        with pytest.raises(StoreError, match="single version"):
+            single.promote("1")
+    (folder / MANIFEST).write_text("{")
+    assert Store(folder).versions() == ["model"], "its manifest no longer says which it is"
 
 
 def test_what_a_killed_writer_left_is_cleared_away(store: Store, artifact: Artifact) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from app import Settings, create_app
-from app.current import CurrentModel
+from app.metrics import Metrics
+from app.models import Models
 from model.artifact import Artifact, add_metrics
 from model.store import Store
 
 
 def test_a_promoted_version_is_taken_over(store: Store, artifact: Artifact) -> None:
-    current = CurrentModel(Settings(model_store=store.folder))
+    current = Models(Settings(model_store=store.folder), Metrics())
     current.refresh()
     store.add(artifact.manifest, artifact.files)
     current.refresh()
@@ -34,7 +35,7 @@ def test_a_damaged_version_leaves_the_old_one_serving(
     graph = store.path("2") / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"?")
     store.promote("2")
-    app.extensions["current_model"].refresh()
+    app.models.refresh()
     ready = client.get("/readyz")
     assert ready.status_code == 200
     assert ready.get_json() == {
@@ -44,7 +45,7 @@ def test_a_damaged_version_leaves_the_old_one_serving(
     }
     assert client.post("/predict", json=record).get_json() == before
     store.rollback()
-    app.extensions["current_model"].refresh()
+    app.models.refresh()
     assert "reload_failure" not in client.get("/readyz").get_json()
 
 
@@ -53,12 +54,12 @@ def test_results_added_to_the_serving_version_are_shown(store: Store, artifact: 
     client = app.test_client()
     assert "evaluation" not in client.get("/model").get_json()["metrics"]
     add_metrics(artifact, {"evaluation": {"done": True}})
-    app.extensions["current_model"].refresh()
+    app.models.refresh()
     assert client.get("/model").get_json()["metrics"]["evaluation"] == {"done": True}
 
 
 def test_the_store_is_followed_without_being_asked(store: Store, artifact: Artifact) -> None:
-    current = CurrentModel(Settings(model_store=store.folder, reload_seconds=0.05))
+    current = Models(Settings(model_store=store.folder, reload_seconds=0.05), Metrics())
     assert current.get().version == "1"
     store.add(artifact.manifest, artifact.files)
     store.promote("2")

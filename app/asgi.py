@@ -1,0 +1,139 @@
+"""The service for ASGI servers.
+
+``python -m gunicorn -c app/gunicorn.conf.py -k app.event_loop.EventLoop app.asgi:app``
+
+An event loop a worker reads requests, however slowly they come, and hands each to the WSGI service
+once it is whole: hot routes at once, everything else in a thread, so that a long answer holds up
+nobody. Guards, routes and answers are the WSGI service's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote
+
+from app import create_app
+from app.service import Service
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class AsgiService:
+    """A WSGI service behind ASGI's interface."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.models = service.models
+        self._beside = ThreadPoolExecutor(1, "beside")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request, or take part in the start and the end of the server."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        if scope["type"] != "http":
+            return
+        body = await self._body(receive)
+        if body is None:
+            return
+        environ = _environ(scope, body)
+        if self.service.is_hot(environ):
+            start, content = self._answer(environ)
+        else:
+            loop = asyncio.get_running_loop()
+            start, content = await loop.run_in_executor(self._beside, self._answer, environ)
+        await send(start)
+        await send({"type": "http.response.body", "body": content})
+
+    def _answer(self, environ: dict[str, Any]) -> tuple[Message, bytes]:
+        started: list[Message] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
+            raw = [
+                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
+            ]
+            started.append(
+                {"type": "http.response.start", "status": int(status[:3]), "headers": raw}
+            )
+
+        chunks = self.service(environ, start_response)
+        try:
+            content = b"".join(chunks)
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+        return started[-1], content
+
+    async def _body(self, receive: Receive) -> bytes | None:
+        """The whole body; one byte too much of one that is too long; None where the client left."""
+        settings = self.service.settings
+        limit = settings.max_body_bytes
+        parts: list[bytes] = []
+        n_bytes = 0
+        while True:
+            try:
+                async with asyncio.timeout(settings.client_seconds):
+                    message = await receive()
+            except TimeoutError:
+                return None
+            if message["type"] != "http.request":
+                return None
+            part = message.get("body", b"")
+            n_bytes += len(part)
+            parts.append(part)
+            if n_bytes > limit:
+                return b"".join(parts)[: limit + 1]
+            if not message.get("more_body"):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """ASGI's lifespan; the models are opened by the server's own hook."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _environ(scope: Message, body: bytes) -> dict[str, Any]:
+    """A request that has been read whole, as WSGI (PEP 3333) describes it."""
+    host, port = scope.get("server") or ("", 0)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
+        "RAW_URI": quote(scope["path"]),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port or 0),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for raw_name, raw_value in scope["headers"]:
+        name = raw_name.decode("latin-1")
+        if "_" in name or name == "transfer-encoding":
+            continue  # a name with _ would pass as one with -; chunks have been put together
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        value = raw_value.decode("latin-1")
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    environ["CONTENT_LENGTH"] = str(len(body))
+    return environ
+
+
+app = AsgiService(create_app())

@@ -1,0 +1,93 @@
+"""gunicorn's ASGI worker, but that stopping loses nobody who has connected, and silence costs nothing.
+
+As :mod:`app.workers`, whose worker needs no asyncio and has a file of its own for that: it takes 4 MB.
+A client that connects and sends nothing stays with gunicorn's event loop for good. Here it is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import Any
+
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers import gasgi
+
+HEADERS_S = 10.0
+"""How long the event loop waits for the headers of a first request, as the proxy does."""
+
+ANNOUNCING_S = 0.1
+"""How long a stopping event loop announces the close before it closes anything; far longer than
+from the bytes of an answer to the look at whether its connection is kept."""
+
+
+class EventLoop(gasgi.ASGIWorker):
+    """gunicorn's ``asgi``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connections: set[Connection] = set()
+        self.stopping = False
+
+    def handle_exit_signal(self) -> None:
+        """Announce with every answer that the connection closes, and stop a moment later.
+
+        gunicorn would close connections at once that have just been told to stay open, and with
+        them the requests that are on their way.
+        """
+        self.stopping = True
+        self.loop.call_later(ANNOUNCING_S, super().handle_exit_signal)
+
+    async def _shutdown(self) -> None:
+        """Accept whoever waits, give silent connections a last two seconds, and stop."""
+        for listener in self.sockets:
+            self.loop.remove_reader(listener.sock.fileno())
+        await asyncio.sleep(0)  # what has been accepted becomes a connection while it still can
+        waiting = [client for listener in self.sockets for client in _accepted(listener.sock)]
+        for server in self.servers:
+            server.close()
+        for client in waiting:
+            await self.loop.connect_accepted_socket(lambda: gasgi.ASGIProtocol(self), client)
+        for connection in self.connections:
+            connection.close_if_silent()
+        await super()._shutdown()
+
+
+class Connection(ASGIProtocol):
+    """A connection of the event loop."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Expect the headers of a request; gunicorn does so only after the first."""
+        super().connection_made(transport)
+        self.worker.connections.add(self)
+        self._keepalive_handle = self.worker.loop.call_later(HEADERS_S, self._keepalive_timeout)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self.worker.connections.discard(self)
+        super().connection_lost(exc)
+
+    def _will_close(self, request: Any, response_requires_close: bool) -> bool:
+        """Whether the answer announces that the connection closes, and it does."""
+        return self.worker.stopping or super()._will_close(request, response_requires_close)
+
+    def close_if_silent(self) -> None:
+        """Close it after as long as a kept connection may be idle, unless a request comes."""
+        if self._awaiting_request:
+            self._arm_keepalive_timer()
+
+
+def _accepted(listener: socket.socket) -> list[socket.socket]:
+    """Everybody who waits to be accepted, at once; the listener does not block."""
+    clients = []
+    with contextlib.suppress(OSError):  # BlockingIOError: that was the last one
+        while True:
+            client, _ = listener.accept()
+            client.setblocking(False)
+            clients.append(client)
+    return clients
+
+
+# The worker makes its connections of what it finds under this name.
+gasgi.ASGIProtocol = Connection

@@ -1,0 +1,151 @@
+"""What the page shows, out of the OpenAPI document: references resolved, long schemas left out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from model.schema import Column, Schema
+
+Json = dict[str, Any]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A column of a record, in words."""
+
+    name: str
+    title: str
+    help: str
+    allowed: tuple[str, ...]
+    must_be_known: bool
+    example: Any
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """An operation.
+
+    Attributes:
+        id: of its place on the page.
+        parameters: with their schemas as text, but for the header that every operation takes.
+        bodies: what may be sent, by media type.
+        responses: what comes back.
+    """
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    keys: str
+    parameters: list[Json]
+    bodies: list[Json]
+    responses: list[Json]
+
+
+def contents(document: Json, schema: Schema) -> Json:
+    """What the template is filled with."""
+    groups: dict[str, list[Shown]] = {tag["name"]: [] for tag in document["tags"]}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            shown = _operation(document, method.upper(), path, operation)
+            groups[operation["tags"][0]].append(shown)
+    record = document["components"]["schemas"]["Record"]
+    example = record["examples"][0]
+    return {
+        "info": document["info"],
+        "caution": schema.outcome.caution,
+        "meaning": schema.outcome.meaning,
+        "rows": [_row(column, example[column.name]) for column in schema.columns],
+        "example": example,
+        "pasted": shlex.quote(json.dumps(example)),
+        "request_id": document["components"]["parameters"]["RequestId"]["description"],
+        "groups": groups,
+        "schemas": document["components"]["schemas"],
+    }
+
+
+def _row(column: Column, example: Any) -> Row:
+    if column.kind == "number":
+        allowed: tuple[str, ...] = (
+            f"{column.minimum:g} to {column.maximum:g} {column.unit}".strip(),
+        )
+    else:
+        allowed = tuple(
+            " or ".join([str(level.code), *level.spellings])
+            + ("" if level.label.lower() in level.spellings else f": {level.label}")
+            for level in column.levels
+        )
+    return Row(
+        column.name,
+        column.title,
+        column.help,
+        allowed,
+        column.must_be_known,
+        example,
+    )
+
+
+def _operation(document: Json, method: str, path: str, operation: Json) -> Shown:
+    body = operation.get("requestBody", {})
+    parameters = [p for p in operation["parameters"] if "$ref" not in p]
+    responses = [
+        {
+            "status": status,
+            "phrase": HTTPStatus(int(status)).phrase,
+            "description": response["description"],
+            "contents": list(_media(response.get("content", {}))),
+        }
+        for status, response in operation["responses"].items()
+    ]
+    return Shown(
+        id=operation["operationId"],
+        method=method,
+        path=path,
+        summary=operation["summary"],
+        description=operation.get("description", ""),
+        keys=_keys(operation),
+        parameters=[{**p, "may_be": _may_be(p["schema"])} for p in parameters],
+        bodies=list(_media(body.get("content", {}))),
+        responses=responses,
+    )
+
+
+def _keys(operation: Json) -> str:
+    """Which key it takes, where keys are configured."""
+    if "security" not in operation:
+        return ""
+    if not operation["security"]:
+        return "needs no key"
+    (scopes,) = operation["security"][0].values()
+    return f"needs a key with the scope {scopes[0]}" if scopes else "needs a key"
+
+
+def _media(content: Json) -> Iterator[Json]:
+    for media_type, media in content.items():
+        yield {
+            "media_type": media_type,
+            "schemas": sorted(_names(media.get("schema", {}))),
+            "examples": list(media.get("examples", {}).values()),
+        }
+
+
+def _names(schema: Any) -> set[str]:
+    """The names of the schemas that one refers to directly."""
+    if isinstance(schema, list):
+        return set().union(*map(_names, schema))
+    if not isinstance(schema, dict):
+        return set()
+    if "$ref" in schema:
+        return {schema["$ref"].split("/")[3]}
+    return set().union(*map(_names, schema.values()))
+
+
+def _may_be(schema: Json) -> str:
+    if "enum" in schema:
+        return " or ".join(map(str, schema["enum"][:4])) + (" …" if schema["enum"][4:] else "")
+    return schema.get("pattern") or "text"

@@ -1,0 +1,1 @@
+"""Other servers' protocols, as thin translations onto the one scoring path."""

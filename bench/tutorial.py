@@ -1,0 +1,32 @@
+"""The service as tutorials build it: Flask, a frame a request, ``ColumnTransformer``, ``predict``.
+
+The network is that of the store's current version. An artifact holds no pickled preprocessing, so
+the one that a tutorial would unpickle is fitted here, on the table that trained the version.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from flask import Flask, Response, jsonify, request
+
+from app.settings import Settings
+from model.store import Store
+from pipelines.options import DATA
+from pipelines.preprocessing import build_preprocessing
+from pipelines.reloading import load_network_of
+from pipelines.tables import read_table
+
+_store = Store(Settings.from_environment().model_store)
+_artifact = _store.read(_store.current().version)
+preprocessing = build_preprocessing(_artifact.schema)
+preprocessing.fit(read_table(DATA, _artifact.schema).frame)
+network = load_network_of(_artifact)
+
+app = Flask(__name__)
+
+
+@app.post("/predict")
+def predict() -> Response:
+    """The probability of one record, given in the coding of the training frame."""
+    features = preprocessing.transform(pd.DataFrame([request.get_json()]))
+    return jsonify(probability=float(network.predict(features, verbose=0)[0, 0]))

@@ -1,0 +1,151 @@
+"""Triton's own Python client, from its defaults, against the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.keys import new_entry
+from model.schema import Schema
+from model.store import Store
+from pipelines.tables import Table
+from tests.house.test_parity import as_records
+
+triton = pytest.importorskip("tritonclient.http", reason="needs tritonclient[http]")
+InferenceServerException = pytest.importorskip("tritonclient.utils").InferenceServerException
+
+
+@pytest.fixture
+def connected(trained: Store, serve: Callable[..., Any]) -> Callable[..., Any]:
+    @contextmanager
+    def start(**settings: str) -> Iterator[tuple[Any, Any]]:
+        with serve(trained.folder, **settings) as server:
+            address = server.address.removeprefix("http://")
+            with triton.InferenceServerClient(address) as client:
+                server.wait_until(client.is_server_ready, "the model")
+                yield server, client
+
+    return start
+
+
+def matrix_input(values: np.ndarray, datatype: str, *, binary: bool = True) -> list[Any]:
+    one = triton.InferInput("input-0", list(values.shape), datatype)
+    return [one.set_data_from_numpy(values, binary_data=binary)]
+
+
+def column_inputs(table: Table, schema: Schema, *, binary: bool = True) -> list[Any]:
+    """Numbers as FP64, missing as NaN; thal as an object array, missing as an empty word."""
+    inputs = []
+    for index, column in enumerate(schema.columns):
+        values: np.ndarray = table.values[:, index].astype(np.float64).reshape(-1, 1)
+        datatype = "FP64"
+        if column.name == "thal":
+            words = {float(lv.code): lv.spellings[0] for lv in column.levels if lv.spellings}
+            texts = [words.get(v, "") for v in values[:, 0].tolist()]
+            values, datatype = np.array(texts, dtype=np.object_).reshape(-1, 1), "BYTES"
+        one = triton.InferInput(column.name, list(values.shape), datatype)
+        inputs.append(one.set_data_from_numpy(values, binary_data=binary))
+    return inputs
+
+
+def test_from_its_defaults(connected: Callable[..., Any], table: Table, schema: Schema) -> None:
+    """Every road through the client gives the very answers of /predict."""
+    with connected() as (server, client):
+        answers = server.post("/predict", as_records(table))[1]["predictions"]
+        probabilities = [[a["probability"]] for a in answers]
+        labels = [a["label"] for a in answers]
+
+        def check(result: Any, labelled: type = bytes) -> None:
+            found = result.as_numpy("probability")
+            assert found.dtype == np.float32 and found.tolist() == probabilities
+            words = result.as_numpy("label")[:, 0].tolist()
+            assert all(type(word) is labelled for word in words)
+            assert [w.decode() if isinstance(w, bytes) else w for w in words] == labels
+
+        f32, f64 = table.values.astype(np.float32), table.values.astype(np.float64)
+        asked = [
+            matrix_input(f32, "FP32"), matrix_input(f64, "FP64"), column_inputs(table, schema),
+            matrix_input(f64, "FP64", binary=False), column_inputs(table, schema, binary=False),
+        ]  # fmt: skip
+        for inputs in asked:
+            check(client.infer("cleveland", inputs))
+            for binary in (True, False):
+                outputs = [
+                    triton.InferRequestedOutput("label", binary_data=binary),
+                    triton.InferRequestedOutput("probability", binary_data=binary),
+                ]
+                result = client.infer("cleveland", inputs, outputs=outputs, request_id="r-1")
+                check(result, bytes if binary else str)
+                told = result.get_response()
+                assert (told["id"], told["model_version"]) == ("r-1", "1")
+                assert [output["name"] for output in told["outputs"]] == ["label", "probability"]
+        mixed = [
+            triton.InferRequestedOutput("probability", binary_data=False),
+            triton.InferRequestedOutput("label"),
+        ]
+        check(client.infer("cleveland", asked[0], outputs=mixed))
+        for sent in ("gzip", "deflate", None):
+            for wanted in ("gzip", "deflate", None):
+                check(
+                    client.infer(
+                        "cleveland",
+                        asked[2],
+                        model_version="1",
+                        request_compression_algorithm=sent,
+                        response_compression_algorithm=wanted,
+                    )
+                )
+        only = [triton.InferRequestedOutput("label")]
+        assert client.infer("cleveland", asked[0], outputs=only).as_numpy("probability") is None
+
+
+def test_what_it_asks_of_a_server(connected: Callable[..., Any], schema: Schema) -> None:
+    key, entry = new_entry("operator", ["manage", "monitor", "predict"])
+    headers = {"X-API-Key": key}
+    with connected(API_KEYS=entry) as (_, client):
+        assert client.is_server_live() and client.is_server_ready()
+        assert client.is_model_ready("cleveland") and client.is_model_ready("cleveland", "1")
+        assert not client.is_model_ready("nope") and not client.is_model_ready("cleveland", "9")
+        assert "binary_tensor_data" in client.get_server_metadata(headers=headers)["extensions"]
+        for version in ("", "1"):
+            told = client.get_model_metadata("cleveland", version, headers=headers)
+            assert [i["name"] for i in told["inputs"]] == list(schema.column_names)
+        (entry_1,) = client.get_model_repository_index(headers=headers)
+        assert (entry_1["name"], entry_1["version"], entry_1["state"]) == (
+            "cleveland",
+            "1",
+            "READY",
+        )
+        client.unload_model("cleveland", headers=headers)
+        assert not client.is_server_ready() and not client.is_model_ready("cleveland")
+        client.load_model("cleveland", headers=headers)
+        assert client.is_server_ready() and client.is_model_ready("cleveland")
+        with pytest.raises(InferenceServerException, match="send an API key"):
+            client.get_model_repository_index()
+        with pytest.raises(InferenceServerException, match="come from the store"):
+            client.load_model("cleveland", headers=headers, config="{}")
+
+
+def test_its_errors_can_be_read(connected: Callable[..., Any], table: Table) -> None:
+    values = table.values[:2].astype(np.float32)
+    wrong = values.copy()
+    wrong[1, 0] = 8151815
+    with connected() as (_, client):
+        for name, inputs, more, status, message in (
+            ("nope", matrix_input(values, "FP32"), {}, "404", "there is cleveland"),
+            ("cleveland", matrix_input(values, "FP32"), {"model_version": "9"}, "404", "loaded are: 1"),
+            ("cleveland", matrix_input(values[:, :5], "FP32"), {}, "400", r"must be \[N, 13\]"),
+            ("cleveland", matrix_input(wrong, "FP32"), {}, "400", "row 1: age must be between 1 and 120"),
+            ("cleveland", matrix_input(wrong, "FP32", binary=False), {}, "400", "row 1: age must be"),
+            ("cleveland", matrix_input(values, "FP32"),
+             {"outputs": [triton.InferRequestedOutput("risk")]}, "400", "there is no output risk"),
+        ):  # fmt: skip
+            with pytest.raises(InferenceServerException, match=message) as caught:
+                client.infer(name, inputs, **more)
+            assert caught.value.status() == status and "8151815" not in caught.value.message()
+        with pytest.raises(InferenceServerException, match="no API key with the scope manage"):
+            client.load_model("cleveland")

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import Settings, create_app
+from model.artifact import MANIFEST, Artifact
+from model.manifest import decode_manifest, encode_manifest, seal
+from model.store import Store
+
+
+def logit(probability: float) -> float:
+    return math.log(probability / (1 - probability))
+
+
+def test_contributions_sum_to_the_answer(client: FlaskClient, record: dict[str, Any]) -> None:
+    records = [record, {**record, "ca": None, "thal": "reversible"}, {**record, "age": 90}]
+    content = client.post("/explain", json=records).get_json()
+    assert (content["model"], content["version"]) == ("cleveland", "1")
+    plain = client.post("/predict", json=records).get_json()["predictions"]
+    for prediction, without in zip(content["predictions"], plain, strict=True):
+        explanation = prediction.pop("explanation")
+        assert prediction == without
+        assert list(explanation["contributions"]) == list(record)
+        total = explanation["base"] + sum(explanation["contributions"].values())
+        assert total == pytest.approx(explanation["log_odds"], abs=1e-5)
+        assert total == pytest.approx(logit(prediction["probability"]), abs=1e-4)
+        assert "standard_errors" not in explanation, "exact ones have none"
+    bases = {p["base"] for p in (e["explanation"] for e in
+             client.post("/explain", json=records).get_json()["predictions"])}  # fmt: skip
+    assert len(bases) == 1, "the base belongs to the version"
+
+
+def test_explain_beside_instances_is_the_same(client: FlaskClient, record: dict[str, Any]) -> None:
+    asked = {"instances": [record, record], "explain": True}
+    wanted = client.post("/explain", json=[record, record]).get_json()
+    assert client.post("/predict", json=asked).get_json() == wanted
+    asked["explain"] = False
+    assert "explanation" not in client.post("/predict", json=asked).text
+
+
+def test_explain_is_true_or_false(client: FlaskClient, record: dict[str, Any]) -> None:
+    values: list[Any] = [1, "true", None, []]
+    for value in values:
+        response = client.post("/predict", json={"instances": [record], "explain": value})
+        assert response.status_code == 422
+        (error,) = response.get_json()["errors"]
+        assert (error["field"], error["code"]) == ("explain", "wrong_type")
+
+
+def test_more_records_than_are_explained(trained: Store, record: dict[str, Any]) -> None:
+    settings = Settings(model_store=trained.folder, max_explained=2)
+    client = create_app(settings).test_client()
+    assert client.post("/explain", json=[record] * 2).status_code == 200
+    assert client.post("/predict", json=[record] * 3).status_code == 200
+    asked: list[tuple[str, Any]] = [
+        ("/explain", [record] * 3),
+        ("/predict", {"instances": [record] * 3, "explain": True}),
+    ]
+    for path, content in asked:
+        response = client.post(path, json=content)
+        assert response.status_code == 422
+        assert "at most 2 records" in response.get_json()["error"]
+
+
+def test_bad_records_are_refused_alike(client: FlaskClient, record: dict[str, Any]) -> None:
+    bad: list[Any] = [{**record, "age": 0}, [], {}, {"instances": 3}]
+    for content in bad:
+        explained = client.post("/explain", json=content, headers={"X-Request-ID": "same"})
+        predicted = client.post("/predict", json=content, headers={"X-Request-ID": "same"})
+        assert (explained.status_code, explained.data) == (422, predicted.data)
+    assert client.post("/explain", data="{}", content_type="text/csv").status_code == 415
+
+
+def test_a_version_of_before_explanations_says_so(
+    store: Store, artifact: Artifact, record: dict[str, Any]
+) -> None:
+    """It serves as ever."""
+    (artifact.folder / "explanation.json").unlink()
+    manifest = decode_manifest((artifact.folder / MANIFEST).read_bytes(), "here")
+    files = {name: file for name, file in manifest.files.items() if name != "explanation.json"}
+    changed = json.loads(encode_manifest(manifest)) | {
+        "files": {name: {"sha256": f.sha256, "bytes": f.bytes} for name, f in files.items()}
+    }
+    import msgspec
+
+    sealed = seal(msgspec.convert(changed, type(manifest)))
+    (artifact.folder / MANIFEST).write_bytes(encode_manifest(sealed))
+    client = create_app(Settings(model_store=store.folder)).test_client()
+    assert client.post("/predict", json=record).status_code == 200
+    response = client.post("/explain", json=record)
+    assert response.status_code == 501
+    assert response.get_json()["type"] == "/problems/not_explainable"
+    assert "retrain" in response.get_json()["error"].lower()

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from app import Service, Settings, create_app
+from app.keys import ANY_KEY, OPEN, SCOPES, Keys, new_entry
+from model.store import Store
+from tests.conftest import ROOT
+
+OPEN_PATHS = (
+    *("/", "/healthz", "/readyz", "/problems/not_found", "/v2/health/live", "/v2/health/ready"),
+    *("/v2/models/cleveland/ready", "/v2/models/cleveland/versions/1/ready"),
+    *("/ping", "/health", "/version", "/execution-parameters"),
+    *("/openapi.json", "/docs", "/docs/page.css", "/docs/try.js"),
+)
+PLACEHOLDERS = {
+    "code": "not_found",
+    "name": "cleveland",
+    "version": "1",
+    "label": "current",
+    "verb": "fly",
+}
+
+
+def service(store: Store, *scopes: str) -> tuple[Service, str]:
+    key, entry = new_entry("ward-7", scopes)
+    return create_app(Settings(model_store=store.folder, api_keys=f"# of ward 7\n{entry}")), key
+
+
+def test_without_keys_everything_is_open_but_managing(trained: Store) -> None:
+    app = create_app(Settings(model_store=trained.folder))
+    app.add_route("GET", "/managing", lambda call: pytest.fail("it was let in"), "manage")
+    assert app.test_client().get("/metrics").status_code == 200
+    response = app.test_client().get("/managing")
+    assert response.status_code == 403
+    assert response.get_json()["type"] == "/problems/management_off"
+
+
+def test_a_key_opens_its_scopes_and_no_other(trained: Store, record: dict[str, Any]) -> None:
+    app, key = service(trained, "predict")
+    client = app.test_client()
+    for headers in ({"Authorization": f"Bearer {key}"}, {"X-API-Key": key}):
+        assert client.post("/predict", json=record, headers=headers).status_code == 200
+        assert client.get("/model", headers=headers).status_code == 200
+        for response in (
+            client.get("/metrics", headers=headers),
+            client.post("/explain", json=record, headers=headers),
+            client.post("/predict", json={"instances": [record], "explain": True}, headers=headers),
+        ):
+            assert response.status_code == 403
+            assert "lacks the scope" in response.get_json()["error"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X-API-Key": "nobody"}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer "},
+     {"X-API-Key": "\xff\xfe"}],
+)  # fmt: skip
+def test_nothing_but_health_and_descriptions_is_answered_without_a_key(
+    trained: Store, record: dict[str, Any], headers: dict[str, str]
+) -> None:
+    app, _ = service(trained, *SCOPES)
+    client = app.test_client()
+    for rule in app.url_map.iter_rules():
+        method = "POST" if "POST" in (rule.methods or ()) else "GET"
+        path = rule.rule
+        for placeholder, value in PLACEHOLDERS.items():
+            path = re.sub(f"<(word:)?{placeholder}>", value, path)
+        assert "<" not in path, path
+        response = client.open(path, method=method, json=record, headers=headers)
+        if path in OPEN_PATHS:
+            assert response.status_code == 200, path
+        else:
+            assert response.status_code == 401, path
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_every_route_says_which_scope_it_needs(trained: Store) -> None:
+    app, _ = service(trained, "predict")
+    for endpoint, view in app.view_functions.items():
+        assert getattr(view, "scope", None) in (*SCOPES, ANY_KEY, OPEN), endpoint
+
+
+@pytest.mark.parametrize(
+    "entry", ["ward", "ward:predict", "ward:fly:" + "a" * 64, "w:predict:MARKED"]
+)
+def test_an_entry_that_is_none_is_named_by_its_number(entry: str) -> None:
+    _, good = new_entry("ward", ["predict"])
+    with pytest.raises(ValueError, match="entry 2 must be") as caught:
+        Keys(f"{good}\n{entry}")
+    assert "MARKED" not in str(caught.value)
+
+
+def test_keys_of_a_file(trained: Store, tmp_path: Any, record: dict[str, Any]) -> None:
+    key, entry = new_entry("ward", ["predict"])
+    (tmp_path / "keys").write_text(entry + "\n")
+    app = create_app(Settings(model_store=trained.folder, api_keys_file=tmp_path / "keys"))
+    assert app.test_client().post("/predict", json=record).status_code == 401
+    response = app.test_client().post("/predict", json=record, headers={"X-API-Key": key})
+    assert response.status_code == 200
+
+
+def test_the_command_prints_a_key_that_its_entry_lets_in(
+    trained: Store, record: dict[str, Any]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app.keys", "ward", "predict", "explain"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    key, entry = (line.split()[-1] for line in done.stdout.splitlines())
+    assert key not in entry
+    app = create_app(Settings(model_store=trained.folder, api_keys=entry))
+    response = app.test_client().post("/predict", json=record, headers={"X-API-Key": key})
+    assert response.status_code == 200

@@ -1,0 +1,363 @@
+"""The description is valid, and true: what it says is sent to the service, and comes back."""
+
+from __future__ import annotations
+
+import base64
+import doctest
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from flask.testing import FlaskClient
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+from schemathesis.specs.openapi.definitions import OPENAPI_31
+from werkzeug.test import TestResponse
+
+from app import Service, Settings, create_app
+from app.call import Answer
+from app.errors import Refusal
+from app.keys import OPEN, new_entry
+from app.loading import LoadedModel
+from app.openapi import GROUPS, derived, register_openapi
+from app.openapi.document import UNDESCRIBED, described, path_of
+from app.openapi.operations import Subject
+from app.problems import KINDS
+from model.schema import Schema
+from model.store import Store
+
+Json = dict[str, Any]
+INSTANCE = "/requests/"
+
+
+@pytest.fixture(scope="module")
+def app(trained: Store) -> Service:
+    return create_app(Settings(model_store=trained.folder, max_records=30, max_explained=7))
+
+
+@pytest.fixture(scope="module")
+def document(app: Service) -> Json:
+    return description_of(app)
+
+
+def description_of(app: Service) -> Json:
+    response = app.test_client().get("/openapi.json")
+    assert response.status_code == 200
+    assert response.mimetype == "application/json"
+    found: Json = response.get_json()
+    return found
+
+
+def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method.upper(), path, operation
+
+
+def validator(document: Json, schema: Json) -> jsonschema.Draft202012Validator:
+    """Of a schema that refers to the document's components."""
+    whole = Resource.from_contents(document, default_specification=DRAFT202012)
+    registry: Registry[Any] = Registry().with_resource("urn:openapi", whole)
+    placed = json.loads(json.dumps(schema).replace('"#/', '"urn:openapi#/'))
+    return jsonschema.Draft202012Validator(placed, registry=registry)
+
+
+def without_instance(content: Json) -> Json:
+    assert content["instance"].startswith(INSTANCE)
+    return {**content, "instance": INSTANCE}
+
+
+def test_it_is_valid(document: Json) -> None:
+    jsonschema.Draft202012Validator(OPENAPI_31).validate(document)
+    for name, schema in document["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        validator(document, schema).is_valid({})  # raises where it refers to nothing
+        assert f'"#/components/schemas/{name}' in json.dumps(document), f"nothing refers to {name}"
+
+
+def test_it_lists_every_route_and_no_other(app: Service, document: Json) -> None:
+    listed = {(method, path) for method, path, _ in operations(document)}
+    assert listed == {(route.method, path_of(route)) for route in app.routes()}
+    rules = [rule for rule in app.url_map.iter_rules() if rule.methods]
+    assert len(listed) == sum(len(set(rule.methods or ()) - {"HEAD", "OPTIONS"}) for rule in rules)
+
+
+def test_every_route_has_a_description_of_its_own(app: Service) -> None:
+    subject = Subject(app.models.get(), app.settings)
+    for route, operation in described(app, subject, GROUPS).items():
+        assert operation is not UNDESCRIBED, f"{route.method} {route.rule}: add it to app/openapi"
+        assert route.handler.__doc__
+
+
+def test_a_path_that_a_host_chooses_is_described(trained: Store) -> None:
+    settings = Settings(model_store=trained.folder, health_route="/v1/up", predict_route="/v1/ask")
+    paths = description_of(create_app(settings))["paths"]
+    assert set(paths["/v1/up"]) == {"get"} and set(paths["/v1/ask"]) == {"post"}
+    assert paths["/v1/up"]["get"]["responses"]["503"]
+    assert paths["/v1/ask"]["post"]["responses"]["422"]
+
+
+def test_the_record_is_that_of_the_schema(document: Json, schema: Schema) -> None:
+    record = document["components"]["schemas"]["Record"]
+    assert record["required"] == list(record["properties"]) == list(schema.column_names)
+    for column in schema.columns:
+        described_column = record["properties"][column.name]
+        assert described_column["title"] == column.title
+        if column.kind == "number":
+            assert described_column["minimum"] == column.minimum
+            assert described_column["maximum"] == column.maximum
+            assert described_column.get("x-unit", "") == column.unit
+        else:
+            assert set(described_column["enum"]) - {None} == set(column.allowed)
+            assert list(described_column["x-levels"].values()) == [c.label for c in column.levels]
+
+
+def test_the_limits_are_those_of_the_settings(document: Json) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["Instances"]["properties"]["instances"]["maxItems"] == 30
+    assert schemas["InstancesToExplain"]["properties"]["instances"]["maxItems"] == 7
+    (too_large,) = document["paths"]["/predict"]["post"]["responses"]["413"]["content"].values()
+    ((example,),) = [list(too_large["examples"].values())]
+    assert "at most 8388608 bytes" in example["value"]["error"]
+
+
+def test_every_example_of_a_request_is_answered_as_described(app: Service, document: Json) -> None:
+    n_sent = 0
+    for method, path, operation in operations(document):
+        for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
+            for name, example in media.get("examples", {}).items():
+                where = f"{method} {path}, {name}"
+                assert validator(document, media["schema"]).is_valid(example["value"]), where
+                response = app.test_client().open(
+                    filled(path, operation),
+                    method=method,
+                    data=text_of(example["value"]),
+                    content_type=media_type,
+                )
+                # What cannot be had at all is described by the refusal alone.
+                expected = [s for s in ("200", "501", "403") if s in operation["responses"]]
+                assert response.status_code == int(expected[0]), where
+                check(document, operation, response, where)
+                n_sent += 1
+    assert n_sent >= 5
+
+
+def test_every_get_is_answered_as_described(app: Service, document: Json) -> None:
+    for method, path, operation in operations(document):
+        if method == "GET":
+            response = app.test_client().get(filled(path, operation))
+            assert response.status_code == 200, path
+            check(document, operation, response, path)
+
+
+def filled(path: str, operation: Json) -> str:
+    """A path with something in the place of every placeholder."""
+    for parameter in operation["parameters"]:
+        if parameter.get("in") == "path":
+            schema = parameter["schema"]
+            value = (schema.get("enum") or schema.get("examples") or ["x"])[0]
+            path = path.replace(f"{{{parameter['name']}}}", value)
+    return path
+
+
+def check(document: Json, operation: Json, response: TestResponse, where: str) -> None:
+    """An answer has a described status, type, headers and body."""
+    told = operation["responses"][str(response.status_code)]
+    for name, header in told["headers"].items():
+        shown = resolved(document, header)
+        assert not shown["required"] or name in response.headers, where
+        validator(document, shown["schema"]).validate(response.headers[name])
+    media = told["content"][response.mimetype]
+    if "schema" in media:
+        is_json = str(response.mimetype).endswith("json")
+        content = response.get_json() if is_json else response.text
+        validator(document, media["schema"]).validate(content)
+
+
+def resolved(document: Json, part: Json) -> Json:
+    for name in part.get("$ref", "#").split("/")[1:]:
+        part = document[name] if part.get("$ref") else part[name]
+    return part
+
+
+def text_of(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def test_every_example_of_an_answer_has_the_described_form(document: Json) -> None:
+    n_seen = 0
+    for method, path, operation in operations(document):
+        for status, told in operation["responses"].items():
+            for media in told.get("content", {}).values():
+                for name, example in media.get("examples", {}).items():
+                    found = validator(document, media["schema"]).iter_errors(example["value"])
+                    assert not list(found), f"{method} {path} {status} {name}"
+                    n_seen += 1
+    assert n_seen > 40
+
+
+def test_every_example_of_a_refusal_really_comes(app: Service, document: Json) -> None:
+    """Sent as ``x-request`` says; the answer is the example, letter by letter."""
+    kinds = set()
+    for method, path, operation in operations(document):
+        for status, told in operation["responses"].items():
+            for media_type, media in told.get("content", {}).items():
+                for name, example in media.get("examples", {}).items():
+                    if "x-request" in example:
+                        where = f"{method} {path} {status} {name}"
+                        response = send(app.test_client(), method, path, example["x-request"])
+                        content = response.get_json()
+                        kinds.add(content["type"].rpartition("/")[2])
+                        if (path, response.status_code) == ("/explain", 501):
+                            continue
+                        assert response.status_code == int(status), where
+                        assert response.mimetype == media_type, where
+                        assert without_instance(content) == without_instance(example["value"])
+                        check(document, operation, response, where)
+    assert kinds >= {
+        *("empty_body", "not_utf8", "broken_json", "too_deep", "bad_request"),
+        *("body_too_large", "unsupported_media_type", "invalid_records"),
+    }
+
+
+def send(client: FlaskClient, method: str, path: str, asked: Json) -> TestResponse:
+    body = asked.get("text", "").encode()
+    if "base64" in asked:
+        body = base64.b64decode(asked["base64"])
+    headers = dict(asked.get("headers", {}))
+    length = headers.pop("Content-Length", str(len(body)))
+    return client.open(
+        path,
+        method=method,
+        data=body,
+        headers=headers,
+        environ_overrides={"CONTENT_LENGTH": length},
+    )
+
+
+def test_refusals_that_no_body_brings_about_come_as_described(
+    trained: Store, tmp_path: Path, record: dict[str, Any]
+) -> None:
+    """No key, an unknown key, a scope that lacks, no model, an unknown kind, a bug."""
+    key, entry = new_entry("ward", ["monitor"])
+    guarded = create_app(Settings(model_store=trained.folder, api_keys=entry))
+    document = description_of(guarded)
+    asking = guarded.test_client()
+    found = [
+        ("/predict", "post", asking.post("/predict", json=record)),
+        ("/predict", "post", asking.post("/predict", json=record, headers={"X-API-Key": "none"})),
+        ("/predict", "post", asking.post("/predict", json=record, headers={"X-API-Key": key})),
+        ("/model", "get", asking.get("/model")),
+        ("/problems/{code}", "get", asking.get("/problems/none")),
+    ]
+    without = create_app(Settings(model_store=tmp_path / "none")).test_client()
+    found += [(path, "get", without.get(path)) for path in ("/readyz", "/model", "/openapi.json")]
+    found += [("/predict", "post", without.post("/predict", json=record))]
+    broken = create_app(Settings(model_store=trained.folder))
+    broken.models.get = lambda *_: 1 / 0  # type: ignore[method-assign, assignment]
+    found += [("/predict", "post", broken.test_client().post("/predict", json=record))]
+    for path, method, response in found:
+        operation = document["paths"][path][method]
+        where = f"{path}: {response.status_code}"
+        check(document, operation, response, where)
+        content = response.get_json()
+        media = operation["responses"][str(response.status_code)]["content"][response.mimetype]
+        shown = [example["value"] for example in media["examples"].values()]
+        assert (content["type"], content["title"]) in [(s["type"], s["title"]) for s in shown]
+        if response.status_code == 401:
+            assert without_instance(content) in [without_instance(s) for s in shown]
+    statuses = {response.status_code for *_, response in found}
+    assert statuses == {401, 403, 404, 500, 503}
+
+
+def test_keys_are_asked_for_only_where_they_are_configured(trained: Store, document: Json) -> None:
+    assert "security" not in json.dumps(document["paths"])
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    app = create_app(Settings(model_store=trained.folder, api_keys=new_entry("w", ["predict"])[1]))
+    guarded = description_of(app)
+    for route in app.routes():
+        operation = guarded["paths"][path_of(route)][route.method.lower()]
+        if route.scope == OPEN:
+            assert operation["security"] == []
+            assert not {"401", "403"} & set(operation["responses"])
+        elif route.scope == "manage":
+            assert "403" in operation["responses"], "no key may manage"
+            assert set(operation["responses"]) <= {"403", "404", "405"}
+        else:
+            scopes = [route.scope] if route.scope != "any" else []
+            assert operation["security"] == [{"bearer": scopes}, {"apiKey": scopes}]
+            assert ("403" in operation["responses"]) is bool(scopes)
+            assert "401" in operation["responses"]
+
+
+def test_another_version_is_described_anew(store: Store) -> None:
+    app = create_app(Settings(model_store=store.folder))
+    assert description_of(app)["info"]["version"] == "1"
+    other = LoadedModel(store, "1", app.settings, app.metrics)
+    manifest = msgspec.structs.replace(other.manifest, version="2", threshold=0.3)
+    other.scorer.manifest = other.manifest = manifest
+    other.version = "2"
+    app.models.get = lambda *_: other  # type: ignore[method-assign]
+    found = description_of(app)
+    assert found["info"]["version"] == "2"
+    threshold = found["components"]["schemas"]["Prediction"]["properties"]["threshold"]
+    assert threshold["const"] == 0.3
+    assert "by version 2 of cleveland" in app.test_client().get("/docs").text
+
+
+def test_the_routes_of_a_protocol_appear_when_there_are_some(trained: Store) -> None:
+    """In its own words: the form of a refusal is what the protocol makes of it."""
+
+    def in_other_words(refusal: Refusal) -> Answer:
+        status = 400 if refusal.status == 422 else refusal.status
+        return Answer(msgspec.json.encode({"error": refusal.error}), status)
+
+    app = Service(Settings(model_store=trained.folder))
+    register_openapi(app)
+    assert set(description_of(app)["paths"]) == {"/openapi.json"}
+    app = Service(Settings(model_store=trained.folder))
+    register_openapi(app)
+    for method, rule in (
+        ("POST", "/v1/models/<name>:predict"),
+        ("POST", "/v2/models/<model>/versions/<int:number>/infer"),
+    ):
+        app.add_route(method, rule, answers, OPEN, render=in_other_words)
+    app.add_route("GET", "/unheard/<of>", lambda call, of: Answer(b"{}"), OPEN)
+    document = description_of(app)
+    jsonschema.Draft202012Validator(OPENAPI_31).validate(document)
+    predict = document["paths"]["/v1/models/{name}:predict"]["post"]
+    assert predict["tags"] == ["TensorFlow Serving"]
+    assert predict["summary"] == "It answers so."
+    assert "422" not in predict["responses"]
+    examples = predict["responses"]["400"]["content"]["application/json"]["examples"]
+    assert list(examples["a_column_is_absent"]["value"]) == ["error"]
+    infer = document["paths"]["/v2/models/{model}/versions/{number}/infer"]["post"]
+    assert [p["name"] for p in infer["parameters"][:2]] == ["model", "number"]
+    assert infer["parameters"][0]["schema"] == {"enum": ["cleveland"]}
+    assert "TensorRows" in document["components"]["schemas"]
+    assert "Invocation" not in document["components"]["schemas"]
+    assert document["paths"]["/unheard/{of}"]["get"]["tags"] == ["Others"]
+
+
+def answers(call: Any, **placeholders: Any) -> Answer:
+    """It answers so."""
+    return Answer(b"{}")
+
+
+def test_every_kind_of_problem_has_an_example(app: Service) -> None:
+    from app.openapi.refusals import examples
+
+    found = examples(Subject(app.models.get(), app.settings))
+    assert set(found) == set(KINDS)
+    for code, those in found.items():
+        assert those
+        assert {example.refusal.code for example in those} == {code}
+
+
+def test_the_example_of_how_docstrings_are_read() -> None:
+    failed, tried = doctest.testmod(derived)
+    assert tried and not failed

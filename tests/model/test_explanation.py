@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import shutil
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import msgspec
+import numpy as np
+import pytest
+import shap
+
+from model.artifact import MANIFEST, Artifact, Golden, read_artifact, write_artifact
+from model.background import choose_background
+from model.config import TrainingConfig
+from model.encoding import Encoding
+from model.errors import ArtifactDamaged, ExplanationUnavailable
+from model.explanation import EXACT_COLUMNS, Explainer, Explanation
+from model.folding import Background, Basis
+from model.golden import golden_values
+from model.graph import Encode, join
+from model.manifest import encode_manifest, seal
+from model.network import build_network, read_layers
+from model.scoring import Graph, Scorer
+from pipelines.preprocessing import build_preprocessing, read_encoding
+from pipelines.tables import Table
+
+LogOdds = Callable[[np.ndarray], np.ndarray]
+# Two patients without a gap, one without ca, one without thal.
+PATIENTS = (0, 150, 166, 87)
+
+
+@pytest.fixture
+def values(table: Table) -> np.ndarray:
+    return table.values.astype(np.float32)
+
+
+def background_part(artifact: Artifact) -> Background:
+    return msgspec.json.decode(artifact.files["explanation.json"], type=Basis).background
+
+
+def background_of(artifact: Artifact) -> np.ndarray:
+    return np.array(background_part(artifact).values, dtype=np.float32)
+
+
+def log_odds_of_graph(artifact: Artifact) -> LogOdds:
+    graph = Graph(artifact.files["model.onnx"])
+
+    def log_odds(values: np.ndarray) -> np.ndarray:
+        found = graph.probabilities(values.astype(np.float32)).astype(np.float64)
+        return np.log(found / (1 - found))
+
+    return log_odds
+
+
+def contributions(explanation: Explanation) -> np.ndarray:
+    return np.array(list(explanation.contributions.values()))
+
+
+def by_definition(log_odds: LogOdds, row: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Every order of the columns, every background row, nothing clever."""
+    n_columns = len(row)
+
+    def worth(members: tuple[int, ...]) -> float:
+        mixed = background.copy()
+        mixed[:, list(members)] = row[list(members)]
+        return float(log_odds(mixed).mean())
+
+    found = np.zeros(n_columns)
+    for order in itertools.permutations(range(n_columns)):
+        for turn, column in enumerate(order):
+            found[column] += worth(order[: turn + 1]) - worth(order[:turn])
+    return found / math.factorial(n_columns)
+
+
+def toy(
+    table: Table, names: tuple[str, ...], folder: Path, **choices: Any
+) -> tuple[Artifact, LogOdds, keras.Model]:
+    """An artifact of a few columns with an untrained network, and the log-odds that Keras gives."""
+    columns = tuple(column for column in table.schema.columns if column.name in names)
+    schema = msgspec.structs.replace(table.schema, columns=columns)
+    chosen = [table.schema.column_names.index(column.name) for column in columns]
+    part = replace(table, schema=schema, values=table.values[:, chosen])
+    encoding = read_encoding(schema, build_preprocessing(schema).fit(part.frame))
+    config = TrainingConfig(initial_weights="glorot", **choices)
+    network = build_network(config, len(encoding.features))
+    draw = np.random.default_rng(5)
+    network.set_weights([w + draw.normal(0, 0.3, w.shape) for w in network.get_weights()])
+    background = choose_background(schema, encoding, part.values[:20], rows_may_leave=True)
+    files = {"encoding.json": msgspec.json.encode(encoding)}
+    manifest: Any = None  # explanations do not ask it
+    artifact = Artifact(folder, manifest, schema, files)
+    return (
+        with_network(artifact, network, background),
+        log_odds_of_keras(encoding, network),
+        network,
+    )
+
+
+def with_network(artifact: Artifact, network: keras.Model, background: Background) -> Artifact:
+    """The artifact with the numbers of a network, and the answers that Keras gives."""
+    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
+    golden = golden_values(artifact.schema)
+    answers = keras.ops.convert_to_numpy(join(encoding, network)(golden))[:, 0].tolist()
+    basis = Basis(background=background, layers=read_layers(network))
+    files = {
+        **artifact.files,
+        "golden.json": msgspec.json.encode(Golden(golden.tolist(), answers)),
+        "explanation.json": msgspec.json.encode(basis),
+    }
+    return replace(artifact, files=files)
+
+
+def log_odds_of_keras(encoding: Encoding, network: keras.Model) -> LogOdds:
+    """What Keras hands to the last sigmoid, which itself has too few digits far from 0."""
+    last = network.layers[-1]
+    before = keras.Model(network.input, last.input)
+    kernel, bias = (weights.astype(np.float64) for weights in last.get_weights())
+
+    def log_odds(values: np.ndarray) -> np.ndarray:
+        found = before(Encode(encoding)(values.astype(np.float32)))
+        return (keras.ops.convert_to_numpy(found) @ kernel + bias)[:, 0]
+
+    return log_odds
+
+
+def with_basis(artifact: Artifact, change: Callable[[dict[str, Any]], None]) -> Artifact:
+    """The artifact after a change of explanation.json, sealed as if it were right."""
+    content = json.loads(artifact.files["explanation.json"])
+    change(content)
+    files = {**artifact.files, "explanation.json": json.dumps(content).encode()}
+    shutil.rmtree(artifact.folder)
+    return write_artifact(artifact.folder, artifact.manifest, files)
+
+
+def as_before(artifact: Artifact) -> None:
+    """The artifact as a release wrote it that did not know of explanations."""
+    (artifact.folder / "explanation.json").unlink()
+    files = {n: f for n, f in artifact.manifest.files.items() if n != "explanation.json"}
+    manifest = seal(msgspec.structs.replace(artifact.manifest, files=files))
+    (artifact.folder / MANIFEST).write_bytes(encode_manifest(manifest))
+
+
+def test_contributions_are_those_of_shap(artifact: Artifact, values: np.ndarray) -> None:
+    """Its exact explainer asks the ONNX graph for every coalition and every background row."""
+    background = background_of(artifact)
+    masker = shap.maskers.Independent(background, max_samples=len(background))
+    theirs = shap.explainers.Exact(log_odds_of_graph(artifact), masker)
+    rows = np.concatenate([values[list(PATIENTS)], np.full((1, 13), np.nan, np.float32)])
+    assert np.isnan(rows).any(axis=1).sum() == 3
+    expected = theirs(rows, max_evals=2**13)
+    for row, ours in enumerate(Explainer(artifact).explain(rows)):
+        np.testing.assert_allclose(contributions(ours), expected.values[row], atol=2e-5)
+        assert ours.base == pytest.approx(expected.base_values[row], abs=1e-5)
+
+
+def test_contributions_sum_to_the_answer_of_every_patient(
+    artifact: Artifact, values: np.ndarray
+) -> None:
+    answers = Scorer(artifact).predict(values)
+    explained = Explainer(artifact).explain(values)
+    assert len(explained) == 303
+    for answer, explanation in zip(answers, explained, strict=True):
+        assert tuple(explanation.contributions) == artifact.schema.column_names
+        total = explanation.base + sum(explanation.contributions.values())
+        assert total == pytest.approx(explanation.log_odds, abs=1e-5)
+        log_odds = math.log(answer.probability / (1 - answer.probability))
+        assert explanation.log_odds == pytest.approx(log_odds, abs=1e-4)
+
+
+def test_the_base_is_the_mean_over_the_background(artifact: Artifact, values: np.ndarray) -> None:
+    expected = log_odds_of_graph(artifact)(background_of(artifact)).mean()
+    assert Explainer(artifact).explain(values[:1])[0].base == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "activation"),
+    [
+        ((), "relu"),
+        ((16,), "relu"),
+        ((7, 5), "relu"),
+        ((6,), "leaky_relu"),
+        ((6, 3), "tanh"),
+        ((6,), "sigmoid"),
+        ((4, 4), "linear"),
+    ],
+)
+def test_contributions_follow_the_definition(
+    table: Table, tmp_path: Path, hidden: tuple[int, ...], activation: str
+) -> None:
+    """A number, a category and an ordinal; every activation; missing on either side."""
+    names = ("oldpeak", "slope", "ca")
+    artifact, log_odds, network = toy(table, names, tmp_path, hidden=hidden, activation=activation)
+    background = background_of(artifact)
+    background[3, 2] = background[4, 1] = np.nan
+    holes = Background(origin="drawn", seed=0, values=background.tolist())
+    artifact = with_network(artifact, network, holes)
+    rows = np.array([[2.3, 3, 0], [0, 1, np.nan], [-10, np.nan, 3], [np.nan] * 3], np.float32)
+    for row, explanation in zip(rows, Explainer(artifact).explain(rows), strict=True):
+        expected = by_definition(log_odds, row, background)
+        assert np.abs(expected).max() > 0.01
+        np.testing.assert_allclose(contributions(explanation), expected, atol=1e-5)
+
+
+def test_a_column_that_the_network_does_not_read_contributes_nothing(
+    table: Table, tmp_path: Path
+) -> None:
+    artifact, _, network = toy(table, ("age", "sex", "ca"), tmp_path)
+    kernel, *others = network.get_weights()
+    kernel[1:3] = 0  # the features are age, sex=0, sex=1, ca=0, …
+    network.set_weights([kernel, *others])
+    artifact = with_network(artifact, network, background_part(artifact))
+    rows = np.array([[50, 0, 1], [60, 1, np.nan]], np.float32)
+    for explanation in Explainer(artifact).explain(rows):
+        assert explanation.contributions["sex"] == 0
+        assert explanation.contributions["age"] != 0
+
+
+def test_columns_that_do_the_same_contribute_the_same(table: Table, tmp_path: Path) -> None:
+    artifact, _, network = toy(table, ("age", "fbs", "exang"), tmp_path)
+    kernel, *others = network.get_weights()
+    kernel[1:3] = kernel[3:5]  # the features are age, fbs=0, fbs=1, exang=0, exang=1
+    network.set_weights([kernel, *others])
+    background = background_of(artifact)
+    background[:, 1] = background[:, 2]
+    same = Background(origin="drawn", seed=0, values=background.tolist())
+    artifact = with_network(artifact, network, same)
+    for value in (0, 1):
+        row = np.array([[61, value, value]], np.float32)
+        found = Explainer(artifact).explain(row)[0].contributions
+        assert found["fbs"] == pytest.approx(found["exang"], abs=1e-6)
+        assert abs(found["fbs"]) > 1e-3
+
+
+def test_a_record_of_the_background_against_itself_alone(table: Table, tmp_path: Path) -> None:
+    artifact, log_odds, network = toy(table, ("age", "sex", "ca"), tmp_path)
+    rows = background_of(artifact)[:1]
+    alone = Background(origin="drawn", seed=0, values=rows.tolist())
+    explanation = Explainer(with_network(artifact, network, alone)).explain(rows)[0]
+    assert explanation.contributions == {"age": 0, "sex": 0, "ca": 0}
+    assert explanation.base == explanation.log_odds
+    assert explanation.base == pytest.approx(log_odds(rows)[0], abs=1e-5)
+
+
+def test_exact_contributions_have_no_standard_error(artifact: Artifact, values: np.ndarray) -> None:
+    explanation = Explainer(artifact).explain(values[:1])[0]
+    assert explanation.standard_errors is None
+    assert b"standard_errors" not in msgspec.json.encode(explanation)
+
+
+def test_sampling_agrees_within_four_standard_errors(
+    artifact: Artifact, values: np.ndarray
+) -> None:
+    rows = values[::10]
+    estimated = Explainer(artifact, exact_columns=12).explain(rows)
+    errors = []
+    for exact, estimate in zip(Explainer(artifact).explain(rows), estimated, strict=True):
+        assert estimate.standard_errors is not None
+        assert tuple(estimate.standard_errors) == artifact.schema.column_names
+        errors.append(list(estimate.standard_errors.values()))
+        distances = np.abs(contributions(estimate) - contributions(exact))
+        assert (distances <= 4 * np.array(errors[-1]) + 1e-6).all()
+        total = estimate.base + sum(estimate.contributions.values())
+        assert total == pytest.approx(estimate.log_odds, abs=1e-9)
+        assert (estimate.base, estimate.log_odds) == (exact.base, exact.log_odds)
+    spread = np.sqrt(np.square(errors).mean())
+    assert 0 < spread < 0.01, "the errors must be small beside contributions of about 0.3"
+
+
+def test_sampling_gives_the_same_answer_again(artifact: Artifact, values: np.ndarray) -> None:
+    """Alone, in company, and from another explainer."""
+    together = Explainer(artifact, exact_columns=0).explain(values[:3])
+    assert Explainer(artifact, exact_columns=0).explain(values[2:3])[0] == together[2]
+
+
+@pytest.mark.parametrize("n_columns", [EXACT_COLUMNS, EXACT_COLUMNS + 1])
+def test_up_to_fifteen_columns_are_exact(table: Table, tmp_path: Path, n_columns: int) -> None:
+    age = table.schema.columns[0]
+    columns = tuple(msgspec.structs.replace(age, name=f"c{i}") for i in range(n_columns))
+    schema = msgspec.structs.replace(table.schema, columns=columns)
+    numbers = np.random.default_rng(1).uniform(1, 120, (30, n_columns)).round()
+    wide = replace(table, schema=schema, values=numbers)
+    artifact, log_odds, _ = toy(wide, schema.column_names, tmp_path)
+    row = np.linspace(20, 90, n_columns, dtype=np.float32)[None]
+    explanation = Explainer(artifact).explain(row)[0]
+    assert (explanation.standard_errors is None) == (n_columns <= 15)
+    total = explanation.base + sum(explanation.contributions.values())
+    assert total == pytest.approx(log_odds(row)[0], abs=1e-5)
+
+
+def test_a_version_from_before_serves_and_says_what_to_do(
+    artifact: Artifact, values: np.ndarray
+) -> None:
+    assert Explainer(artifact).available
+    as_before(artifact)
+    old = read_artifact(artifact.folder)
+    assert Scorer(old).predict(values[:5]) == Scorer(artifact).predict(values[:5])
+    explainer = Explainer(old)
+    assert not explainer.available
+    with pytest.raises(ExplanationUnavailable, match=r"version 1 was trained before.*make retrain"):
+        explainer.explain(values[:1])
+
+
+def test_a_file_that_the_manifest_does_not_know_is_refused(artifact: Artifact) -> None:
+    as_before(artifact)
+    (artifact.folder / "explanation.json").write_bytes(artifact.files["explanation.json"])
+    with pytest.raises(ArtifactDamaged, match=r"the manifest knows no explanation\.json"):
+        read_artifact(artifact.folder)
+
+
+def test_a_new_version_is_not_written_without(artifact: Artifact, tmp_path: Path) -> None:
+    files = {n: data for n, data in artifact.files.items() if n != "explanation.json"}
+    with pytest.raises(ValueError, match=r"explanation\.json"):
+        write_artifact(tmp_path / "9", artifact.manifest, files)
+
+
+def set_to(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(content: Any) -> None:
+        for step in path[:-1]:
+            content = content[step]
+        content[path[-1]] = value
+
+    return change
+
+
+def more_bias(content: dict[str, Any]) -> None:
+    content["layers"][1]["bias"][0] += 1e-4
+
+
+def without_unit(content: dict[str, Any]) -> None:
+    for row in content["layers"][0]["kernel"]:
+        row.pop()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        more_bias,
+        without_unit,
+        set_to("layers", 0, "kernel", 28, 3, value=0.5),
+        set_to("layers", 0, "activation", value="tanh"),
+        set_to("layers", 0, "activation", value="planted:function"),
+        set_to("layers", 1, "activation", value="linear"),
+        set_to("layers", 0, "bias", 0, value=None),
+        set_to("layers", 0, "bias", 0, value=1e60),
+        set_to("layers", value=[]),
+        set_to("background", "values", value=[]),
+        set_to("background", "values", value=[[1.0]]),
+        set_to("background", "values", 0, value=[1.0]),
+        set_to("surplus", value=1),
+    ],
+)
+def test_a_basis_that_is_not_the_graphs_is_refused(
+    artifact: Artifact, change: Callable[[dict[str, Any]], None]
+) -> None:
+    """Sealed as if it were right; the version itself still serves."""
+    changed = with_basis(artifact, change)
+    Scorer(changed)
+    with pytest.raises(ArtifactDamaged, match="version 1: its answers cannot be explained"):
+        Explainer(changed)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[]"])
+def test_bytes_that_are_no_basis_are_refused(artifact: Artifact, data: bytes) -> None:
+    files = {**artifact.files, "explanation.json": data}
+    with pytest.raises(ArtifactDamaged, match="cannot be explained"):
+        Explainer(replace(artifact, files=files))
+
+
+def test_golden_rows_that_are_none_prove_nothing(artifact: Artifact) -> None:
+    files = {**artifact.files, "golden.json": b'{"values": [], "probabilities": []}'}
+    with pytest.raises(ArtifactDamaged, match="golden rows"):
+        Explainer(replace(artifact, files=files))
+
+
+def test_memory_stays_flat(table: Table, tmp_path: Path) -> None:
+    """8,192 coalitions of 256 units are 8 MB against each background row, 400 MB against all."""
+    artifact, _, _ = toy(table, table.schema.column_names, tmp_path, hidden=(256,))
+    explainer = Explainer(artifact)
+    agrees_nowhere = np.array([[20.5, 7, 9, 50, 50, 7, 9, 30, 7, 9.5, 9, 9, 9]], np.float32)
+    explainer.explain(agrees_nowhere)
+    tracemalloc.start()
+    explainer.explain(agrees_nowhere)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3e6

@@ -1,0 +1,83 @@
+"""The clock of the machine jumps while clients ask; the one that only goes on does not."""
+
+from __future__ import annotations
+
+import mmap
+import shutil
+import struct
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.store import Store
+from tests.survival.crowd import Crowd
+from tests.survival.processes import total, workers_of
+from tests.survival.told import Told
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux" or shutil.which("cc") is None,
+        reason="needs Linux and a C compiler, cc, which is not on this machine",
+    ),
+]
+
+DAY_S = 86_400
+
+
+class Clock:
+    """The time of day of the programs that are started with its environment."""
+
+    def __init__(self, folder: Path) -> None:
+        library, file = folder / "clock.so", folder / "clock"
+        source = Path(__file__).parent / "clock.c"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source], check=True)
+        file.write_bytes(bytes(8))
+        self.environment = {"LD_PRELOAD": str(library), "CLOCK_FILE": str(file)}
+        with file.open("r+b") as handle:
+            self._offset = mmap.mmap(handle.fileno(), 8)
+
+    def set(self, seconds: int) -> None:
+        """How far it is ahead of the machine's own."""
+        self._offset[:] = struct.pack("q", seconds)
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_clients_notice_nothing(
+    trained: Store, serve: Any, record: dict[str, Any], told: Told, tmp_path: Path, kind: str
+) -> None:
+    """No request fails, no worker is taken for dead, and no latency is a day."""
+    clock = Clock(tmp_path)
+    with serve(trained.folder, kind=kind, WORKERS="2", **clock.environment) as server:
+        server.wait_until(lambda: len(workers_of(server)) == 2, "both workers")
+        workers = workers_of(server)
+        crowd = Crowd(server.address, record, n_clients=4)
+        dates = []
+        with crowd.asking() as seen:
+            for days in (0, 1, -1, 3_653, 0):
+                clock.set(days * DAY_S)
+                # Longer than the second after which a worker tells that it lives.
+                for _ in range(3):
+                    crowd.wait_for(500)
+                dates.append(date(server))
+        assert workers_of(server) == workers, "a worker was replaced"
+        n_answers = total(server, "tabular_request_seconds_count", route="/predict")
+        n_fast = total(server, "tabular_request_seconds_bucket", route="/predict", le="1.0")
+        seconds = total(server, "tabular_request_seconds_sum", route="/predict")
+        status = server.stop()
+    told(f"{dates}; {seen}; mean of the metrics: {seconds / n_answers * 1e3:.2f} ms")
+    assert len({when[-4:] for when in dates}) == 2, "the service's clock has jumped"
+    assert set(seen.answers) == {200} and not seen.failures
+    assert n_answers == n_fast == seen.answers[200], "all within a second"
+    assert 0 < seconds < sum(seen.latencies_s)
+    assert status == 0 and "TIMEOUT" not in server.output
+
+
+def date(server: Any) -> str:
+    """Day, month and year, as the service believes."""
+    with urllib.request.urlopen(server.address + "/healthz", timeout=10) as response:
+        return " ".join(response.headers["Date"].split()[1:4])

@@ -1,0 +1,128 @@
+"""Clients that send what is wrong, as fast as they can, while others ask for predictions."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from model.store import Store
+from tests.survival.crowd import Crowd
+from tests.survival.processes import memory_mb, workers_of
+from tests.survival.told import Told
+
+pytestmark = pytest.mark.slow
+
+MARK = "MARKED8151"
+LIMIT = 8 * 1024**2
+
+
+def small(record: dict[str, Any]) -> list[bytes]:
+    """Bodies that are refused at little cost."""
+    return [
+        b"",
+        b"{",
+        f'{{"age": "{MARK}"'.encode(),
+        b"\xff\xfe" + MARK.encode(),
+        b"[" * 1_000,
+        json.dumps(MARK).encode(),
+        json.dumps({**record, "age": MARK}).encode(),
+        json.dumps({**record, MARK: 8151}).encode(),
+        json.dumps([{**record, "sex": MARK}] * 20).encode(),
+    ]
+
+
+def large(record: dict[str, Any]) -> list[bytes]:
+    """Bodies of 8 MiB, among them the most expensive that are known (decision 9)."""
+    wrong = json.dumps(dict.fromkeys(record, MARK)).encode()
+    return [
+        b"[" + b"{}," * (LIMIT // 3 - 2) + b"{}]",
+        b"{" + b",".join(b'"k%06x":1' % i for i in range(LIMIT // 12 - 2)) + b"}",
+        b"[" + b",".join([wrong] * (LIMIT // (len(wrong) + 1) - 1)) + b"]",
+        b"[" * LIMIT,
+        b'{"age": "' + MARK.encode() * (LIMIT // 10 - 10) + b'"}',
+        b"[" + b"1," * (LIMIT // 2 - 2) + b"1]",
+        b'{"age": ' + b"1" * (LIMIT - 100) + b"}",
+    ]
+
+
+class Flood:
+    """Clients that send bodies in turn and count the statuses."""
+
+    def __init__(self, address: str, bodies: list[bytes], n_clients: int) -> None:
+        self.answers: Counter[int] = Counter()
+        self._host = address.removeprefix("http://")
+        self._bodies = bodies
+        self._stopped = threading.Event()
+        self._clients = [threading.Thread(target=self._send, args=[i]) for i in range(n_clients)]
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        for client in self._clients:
+            client.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            for client in self._clients:
+                client.join(60)
+
+    def _send(self, first: int) -> None:
+        connection = http.client.HTTPConnection(self._host, timeout=60)
+        bodies = itertools.cycle(self._bodies[first:] + self._bodies[:first])
+        while not self._stopped.is_set():
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", "/predict", next(bodies), headers)
+            response = connection.getresponse()
+            response.read()
+            self.answers[response.status] += 1
+        connection.close()
+
+
+@pytest.mark.parametrize("bodies", [small, large])
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_healthy_clients_are_answered(
+    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str, bodies: Any
+) -> None:
+    """No healthy request and no look at the health fails; memory comes back; values stay out."""
+    sent = bodies(record)
+    assert all(len(body) <= LIMIT for body in sent)
+    with serve(trained.folder, kind=kind, WORKERS="2") as server:
+        server.wait_until(lambda: len(workers_of(server)) == 2, "both workers")
+        workers = workers_of(server)
+        memory = []
+        n_refused = 0
+        for _ in range(2):
+            healthy = Crowd(server.address, record, n_clients=2, keep_alive=False)
+            checks = Crowd(
+                server.address, None, path="/healthz", n_clients=1, keep_alive=False, pause_s=0.1
+            )
+            flood = Flood(server.address, sent, n_clients=3)
+            start = time.monotonic()
+            with healthy.asking() as seen, checks.asking() as checked, flood.sending():
+                time.sleep(6)
+            took = time.monotonic() - start
+            memory.append(memory_mb(server))
+            n_refused += sum(flood.answers.values())
+            assert set(seen.answers) == set(checked.answers) == {200}
+            assert not seen.failures and not checked.failures
+            assert flood.answers and all(400 <= status < 500 for status in flood.answers)
+        assert workers_of(server) == workers, "a worker died"
+        server.stop()
+    lines = [line for line in server.output.splitlines() if "refused" in line]
+    told(
+        f"{sum(flood.answers.values()) / took:.0f} refusals/s {dict(flood.answers)}; healthy: "
+        f"{seen}; health: {checked}; memory after each half: {[round(m, 1) for m in memory]} MB; "
+        f"{len(lines) / n_refused:.2f} log lines and "
+        f"{len(server.output) / n_refused:.0f} characters a refusal"
+    )
+    assert MARK not in server.output and "8151" not in server.output
+    assert memory[1] - memory[0] < 8, "a second flood must not take more than the first"

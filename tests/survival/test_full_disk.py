@@ -1,0 +1,109 @@
+"""No room is left on the disk that holds the store and what the workers share, nor for the log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.store import Store
+from tests.survival.crowd import Crowd
+from tests.survival.processes import total, workers_of
+from tests.survival.told import Told
+
+pytestmark = pytest.mark.slow
+
+
+class SmallDisk:
+    """A disk of a few megabytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fill(self) -> None:
+        """Take every byte that is left, each time that it is called."""
+        with (self.folder / "filler").open("ab", buffering=0) as filler:
+            for n_bytes in (1 << 20, 1 << 12, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        filler.write(bytes(n_bytes))
+        with pytest.raises(OSError, match="No space"):
+            (self.folder / "more").write_bytes(b"x" * 8192)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "none", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_full_disk(
+    trained: Store, serve: Any, record: dict[str, Any], told: Told, disk: SmallDisk, kind: str
+) -> None:
+    """No request fails, everything is counted, and a dead worker is replaced."""
+    store = Store(shutil.copytree(trained.folder, disk.folder / "store"))
+    run = disk.folder / "run"
+    run.mkdir()
+    with serve(store.folder, kind=kind, WORKERS="2", RUN_FOLDER=str(run)) as server:
+        server.wait_until(lambda: len(workers_of(server)) == 2, "both workers")
+        crowd = Crowd(server.address, record, n_clients=4)
+        bad = Crowd(server.address, {**record, "age": 700}, n_clients=1, pause_s=0.01)
+        with crowd.asking() as seen, bad.asking() as refused:
+            disk.fill()
+            crowd.wait_for(1_000)
+            bad.wait_for(20)
+            n_before = seen.n_failures + refused.n_failures
+            for _ in range(2):
+                killed = workers_of(server)[0]
+                os.kill(killed, signal.SIGKILL)
+                # What a dead worker leaves is taken by somebody else before it is replaced.
+                disk.fill()
+                server.wait_until(
+                    lambda killed=killed: len(now := workers_of(server)) == 2 and killed not in now,
+                    "a new worker",
+                )
+                crowd.wait_for(1_000)
+            server.wait_until(
+                lambda: total(server, "tabular_model_workers", version="1") == 2, "both to serve"
+            )
+        counted = total(server, "tabular_requests_total", route="/predict", status="200")
+        status = server.stop()
+    told(f"{seen}; refused: {refused.answers}; stopped with {status}")
+    assert n_before == 0, "with no worker killed nothing failed"
+    assert set(seen.answers) == {200} and set(refused.answers) == {422}
+    assert seen.failed_retries == refused.failed_retries == 0
+    assert seen.answers[200] <= counted <= seen.answers[200] + seen.n_failures
+    assert status == 0
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_log_that_cannot_be_written(
+    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str
+) -> None:
+    """Refusals are logged, or would be."""
+    with serve(trained.folder, kind=kind, log=Path("/dev/full"), WORKERS="2") as server:
+        crowd = Crowd(server.address, record, n_clients=2)
+        bad = Crowd(server.address, {**record, "age": 700}, n_clients=2)
+        with crowd.asking() as seen, bad.asking() as refused:
+            crowd.wait_for(1_000)
+            bad.wait_for(500)
+        status = server.stop()
+    told(f"{seen}; refused: {refused.answers}; stopped with {status}")
+    assert set(seen.answers) == {200} and not seen.failures
+    assert set(refused.answers) == {422} and not refused.failures
+    assert status == 0

@@ -1,0 +1,62 @@
+"""A worker is killed under load, again and again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from model.store import Store
+from tests.survival.crowd import Crowd
+from tests.survival.processes import clients_of, total, workers_of
+from tests.survival.told import Told
+
+pytestmark = pytest.mark.slow
+
+N_KILLS = 5
+
+
+@pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "anew"])
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_only_its_own_clients_notice(
+    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str, keep_alive: bool
+) -> None:
+    """Nobody else does, whoever failed gets an answer at the next try, and no count is lost."""
+    with serve(trained.folder, kind=kind, WORKERS="2") as server:
+        crowd = Crowd(server.address, record, keep_alive=keep_alive, renewed_after=50)
+        held: set[int] = set()
+        n_others = 0
+        with crowd.asking() as seen:
+            for _ in range(N_KILLS):
+                crowd.wait_for(300)
+                before = workers_of(server)
+                victim = max(before, key=lambda worker: len(clients_of(worker)))
+                # It takes no more connections while those are counted that it holds.
+                os.kill(victim, signal.SIGSTOP)
+                time.sleep(0.05)
+                mine = clients_of(victim)
+                os.kill(victim, signal.SIGKILL)
+                held |= mine
+                n_others += sum(len(clients_of(worker)) for worker in before if worker != victim)
+                server.wait_until(
+                    lambda victim=victim: len(
+                        now := workers_of(server)
+                    ) == 2 and victim not in now, "a new worker"
+                )  # fmt: skip
+                crowd.wait_for(300)
+        counted = total(server, "tabular_requests_total", route="/predict", status="200")
+        server.wait_until(
+            lambda: total(server, "tabular_model_workers", version="1") == 2, "both to serve"
+        )
+    told(
+        f"{N_KILLS} kills, connections held: {len(held)} by the killed, {n_others} "
+        f"by the others; {seen}; failed again: {seen.failed_retries}; counted by the service: {counted:.0f}"
+    )
+    failed = set().union(*seen.ports.values())
+    assert seen.n_failures <= len(held) and failed <= held, "only its own"
+    assert seen.n_failures > 0, "nothing was under way: the test has shown nothing"
+    assert seen.failed_retries == 0 and set(seen.answers) == {200}
+    assert seen.answers[200] <= counted <= seen.answers[200] + seen.n_failures

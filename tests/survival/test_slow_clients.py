@@ -1,0 +1,102 @@
+"""A thousand slow clients, through the proxy and without it, while others ask."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from model.store import Store
+from tests.survival.crowd import Crowd, SlowClients
+from tests.survival.processes import workers_of
+from tests.survival.told import Told
+
+pytestmark = pytest.mark.slow
+
+N_SLOW = 1_000
+SECONDS = 15
+"""Longer than any of the waits after which a client is dropped."""
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Files for both ends of a thousand connections, as the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < 4 * N_SLOW:
+        pytest.skip(f"needs {4 * N_SLOW} open files, and no more than {hard} are allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4 * N_SLOW), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_through_the_proxy(
+    trained: Store, serve: Any, proxy: Callable[..., Any], record: dict[str, Any], told: Told,
+    many_files: None, kind: str,
+) -> None:  # fmt: skip
+    """Nobody notices them."""
+    with serve(trained.folder, kind=kind, WORKERS="2") as server, proxy(port_of(server)) as front:
+        address = f"http://127.0.0.1:{front.port}"
+        slow = SlowClients(address, N_SLOW)
+        with slow.dripping():
+            crowd = Crowd(address, record, n_clients=4, keep_alive=False)
+            with crowd.asking() as seen:
+                time.sleep(SECONDS)
+            told(f"{slow}; healthy: {seen}")
+    assert slow.n_connected >= N_SLOW
+    assert set(seen.answers) == {200} and not seen.failures
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_without_it(
+    trained: Store, serve: Any, record: dict[str, Any], told: Told, many_files: None, kind: str
+) -> None:
+    """What the documents say of it: an event loop lets them wait, two threads are held by two."""
+    with serve(trained.folder, kind=kind, WORKERS="2") as server:
+        server.wait_until(lambda: len(workers_of(server)) == 2, "both workers")
+        workers = workers_of(server)
+        slow = SlowClients(server.address, N_SLOW)
+        with slow.dripping():
+            crowd = Crowd(server.address, record, n_clients=4, keep_alive=False, timeout_s=5)
+            with crowd.asking() as seen:
+                time.sleep(SECONDS)
+            told(f"{slow}; healthy: {seen}")
+        # They are gone: the service is as it was.
+        server.wait_until(lambda: is_answered(server, record), "an answer")
+        crowd = Crowd(server.address, record, n_clients=4, keep_alive=False)
+        with crowd.asking() as after:
+            crowd.wait_for(200)
+        told(f"when the slow ones had gone: {after}")
+        assert workers_of(server) == workers, "a worker died"
+    if kind == "asgi":
+        assert set(seen.answers) == {200} and not seen.failures
+    assert set(after.answers) == {200} and not after.failures
+
+
+def port_of(server: Any) -> int:
+    return int(server.address.rsplit(":", 1)[1])
+
+
+def is_answered(server: Any, record: dict[str, Any]) -> bool:
+    try:
+        return server.post("/predict", record)[0] == 200
+    except OSError:
+        return False
+
+
+def test_silent_clients_hold_no_thread(
+    trained: Store, serve: Any, record: dict[str, Any], told: Told, many_files: None
+) -> None:
+    """A thousand that connect and say nothing, without a proxy, to workers of one thread each."""
+    with serve(trained.folder, WORKERS="2") as server:
+        slow = SlowClients(server.address, N_SLOW, ways=["silent"])
+        with slow.dripping():
+            crowd = Crowd(server.address, record, n_clients=4, keep_alive=False)
+            with crowd.asking() as seen:
+                time.sleep(SECONDS)
+            told(f"{slow}; healthy: {seen}")
+    assert slow.n_dropped > 0
+    assert set(seen.answers) == {200} and not seen.failures

@@ -1,0 +1,126 @@
+"""SIGTERM under load: what is under way ends, what was accepted is answered, status 0."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from model.store import Store
+from tests.house.test_proxy import port
+from tests.survival.crowd import CUT_OFF, KEPT_CLOSED, NEW_CLOSED, REFUSED, SILENT, Crowd
+from tests.survival.told import Told
+
+pytestmark = pytest.mark.slow
+
+N_STOPS = 5
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+def connect(server: Any) -> socket.socket:
+    host, number = server.address.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(number)), timeout=20)
+
+
+@pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "anew"])
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_nothing_that_was_accepted_is_lost(
+    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str, keep_alive: bool
+) -> None:
+    """Also not what waited to be accepted; answers of a worker that stops announce the close."""
+    together = None
+    took = []
+    for _ in range(N_STOPS):
+        with serve(trained.folder, kind=kind, WORKERS="2") as server:
+            crowd = Crowd(
+                server.address, [record] * 50, n_clients=16, keep_alive=keep_alive,
+                until_refused=True,
+            )  # fmt: skip
+            with crowd.asking() as seen:
+                crowd.wait_for(300)
+                start = time.monotonic()
+                server.process.send_signal(signal.SIGTERM)
+                assert server.process.wait(30) == 0
+                took.append(time.monotonic() - start)
+        together = seen if together is None else together.merged(seen)
+    assert together is not None
+    told(
+        f"{N_STOPS} stops of {', '.join(f'{s:.1f}' for s in took)} s; {together}; answers that "
+        f"announced the close: {together.closing}"
+    )
+    assert set(together.answers) == {200}
+    assert together.failures[REFUSED] == 16 * N_STOPS, "every client went on until the end"
+    assert together.failures[CUT_OFF] == together.failures[SILENT] == 0
+    # Nobody can close a listening socket without a moment in which somebody may still connect.
+    assert together.failures[NEW_CLOSED] <= 1, "gunicorn's own workers lose about 70 of 80"
+    # A client that asks without a pause never leaves its connection idle.
+    assert together.failures[KEPT_CLOSED] == 0
+    if keep_alive:
+        assert together.closing >= 16 * N_STOPS, "each client was told"
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_request_that_is_still_being_sent_is_answered(
+    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str
+) -> None:
+    """And idle connections, used before or never, do not keep the service from stopping."""
+    body = json.dumps(record).encode()
+    whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with serve(trained.folder, kind=kind, WORKERS="1", GRACEFUL_SECONDS="20") as server:
+        with contextlib.ExitStack() as open_ones:
+            used = [open_ones.enter_context(connect(server)) for _ in range(3)]
+            for client in used:
+                client.sendall(whole)
+                assert client.recv(65536).startswith(b"HTTP/1.1 200")
+            half = open_ones.enter_context(connect(server))
+            half.sendall(whole[:-5])
+            time.sleep(0.3)
+            never_used = [open_ones.enter_context(connect(server)) for _ in range(3)]
+            time.sleep(0.2)
+            start = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            half.sendall(whole[-5:])
+            answer = half.recv(65536)
+            status = server.process.wait(30)
+            took = time.monotonic() - start
+        told(f"stopped after {took:.1f} s with {len(used)} used and {len(never_used)} unused idle")
+    assert answer.startswith(b"HTTP/1.1 200") and status == 0
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_one_of_two_behind_the_proxy_is_replaced(
+    trained: Store, serve: Any, proxy: Callable[..., Any], record: dict[str, Any], told: Told,
+    kind: str,
+) -> None:  # fmt: skip
+    """As in a rolling update: each of two services is stopped and started while clients ask."""
+    first, second = str(port()), str(port())
+    with contextlib.ExitStack() as running:
+        ones = {number: running.enter_context(contextlib.ExitStack()) for number in (first, second)}
+        servers = {
+            number: one.enter_context(serve(trained.folder, kind=kind, PORT=number))
+            for number, one in ones.items()
+        }
+        front = running.enter_context(proxy(int(first), beside=int(second)))
+        crowd = Crowd(f"http://127.0.0.1:{front.port}", record, n_clients=8)
+        with crowd.asking() as seen:
+            for number in (first, second, first, second):
+                crowd.wait_for(300)
+                stopping = threading.Thread(target=servers[number].stop)
+                stopping.start()
+                crowd.wait_for(300)
+                stopping.join()
+                assert servers[number].process.returncode == 0
+                servers[number] = ones[number].enter_context(
+                    serve(trained.folder, kind=kind, PORT=number)
+                )
+            crowd.wait_for(300)
+    told(str(seen))
+    assert set(seen.answers) == {200} and not seen.failures
