@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import socket
 import struct
 import sys
@@ -80,6 +81,11 @@ class logger_class(Logger):  # noqa: N801 - gunicorn's name for the setting
         """Nothing."""
 
 
+_STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+"""The signals that end a worker. A new one would lose them: until it has handlers of its own it has
+those that it was forked with, which tell the parent; it would then serve until it is killed."""
+os.register_at_fork(after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING))
+
 _places: dict[int, int] = {}
 """By worker (gunicorn's age of it), its place: the smallest number that no living one has."""
 
@@ -116,7 +122,7 @@ def _say(text: str) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker a place, before it is a process of its own."""
+    """Give the worker a place, before it is a process of its own, and let no signal disturb that."""
     taken = {_places[other.age] for other in server.WORKERS.values() if other.age in _places}
     _places[worker.age] = next(n for n in range(len(taken) + 1) if n not in taken)
     make_room(str(_places[worker.age]))
@@ -124,6 +130,7 @@ def pre_fork(server: Any, worker: Any) -> None:
     # longer shared with the workers. What is frozen it leaves alone.
     gc.collect()
     gc.freeze()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -137,7 +144,8 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Open the graph in the worker, before its first request."""
+    """Open the graph in the worker, before its first request; it may be stopped from here on."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     app = worker.wsgi if hasattr(worker, "wsgi") else worker.asgi
     app.models.start()
     gc.freeze()

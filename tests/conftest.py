@@ -91,7 +91,11 @@ def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
 
     @contextmanager
     def start(
-        store: Path, kind: str = "wsgi", log: Path | None = None, **settings: str
+        store: Path,
+        kind: str = "wsgi",
+        log: Path | None = None,
+        config: str = "app/gunicorn.conf.py",
+        **settings: str,
     ) -> Iterator[Server]:
         port = settings.get("PORT", str(free_port))
         environment = {
@@ -105,7 +109,7 @@ def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
         log = log or tmp_path / f"log-{port}"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", "app/gunicorn.conf.py", *KINDS[kind]],
+                [sys.executable, "-m", "gunicorn", "-c", config, *KINDS[kind]],
                 cwd=ROOT,
                 env=environment,
                 stdout=output,

@@ -135,6 +135,25 @@ def test_sigterm_stops_it_cleanly_and_soon(trained: Store, serve: Callable[..., 
     assert "Traceback" not in server.output
 
 
+def test_a_worker_that_is_not_yet_one_stops_too(
+    trained: Store, serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The second is told to stop after the fork, before it has its own handlers of signals."""
+    slow = tmp_path / "slow.conf.py"
+    slow.write_text(
+        "import time\n"
+        f"exec(open({str(ROOT / 'app/gunicorn.conf.py')!r}).read())\n"
+        "at_once = post_fork\n"
+        "def post_fork(server, worker):\n"
+        "    time.sleep(3.0 * (worker.age - 1))\n"
+        "    at_once(server, worker)\n"
+    )
+    with serve(trained.folder, config=str(slow), WORKERS="2") as server:
+        start = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - start < 20, "it hung until it was killed"
+
+
 def test_a_request_under_way_is_finished(trained: Store, serve: Callable[..., Any]) -> None:
     """A client that has sent half its body when the service is told to stop gets its answer."""
     body = b"[]"
