@@ -6,6 +6,7 @@ two texts around a number. Building those from objects took longer than scoring 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from model.scoring import Scorer, Scores
 
 _encode = msgspec.json.Encoder().encode
 _FIRST = b'{"probability":'
+_NEXT = b"," + _FIRST
 _NOTHING = Remarks()
 
 
@@ -35,8 +37,8 @@ class AnswerWriter:
         self._head = told.removesuffix(b"]}")
         self._threshold = manifest.threshold
         self._labels = (scorer.schema.outcome.negative, scorer.schema.outcome.positive)
-        self._tails = tuple(self._tail(label, _NOTHING) for label in self._labels)
-        self._tails_and_next = tuple(tail + b"," + _FIRST for tail in self._tails)
+        self._tails = tuple(self._tail(positive, _NOTHING) for positive in (False, True))
+        self._tails_and_next = tuple(tail + _NEXT for tail in self._tails)
 
     def write(self, scores: Scores, explanations: Sequence[Explanation] | None = None) -> bytes:
         """The whole answer.
@@ -51,21 +53,27 @@ class AnswerWriter:
         numbers = scores.probabilities.astype(np.float64)
         positive = (numbers >= self._threshold).tolist()
         tails = list(map(self._tails_and_next.__getitem__, positive))
-        for row in scores.remarks if explanations is None else range(len(tails)):
-            explanation = None if explanations is None else explanations[row]
-            remarks = scores.remarks.get(row, _NOTHING)
-            tails[row] = self._tail(self._labels[positive[row]], remarks, explanation)
-            tails[row] += b"," + _FIRST
+        if explanations is not None:
+            for row, explanation in enumerate(explanations):
+                remarks = scores.remarks.get(row, _NOTHING)
+                tails[row] = self._tail(positive[row], remarks, explanation) + _NEXT
+        else:
+            tail = functools.cache(self._tail)  # many rows lack the same columns
+            for row, remarks in scores.remarks.items():
+                tails[row] = tail(positive[row], remarks) + _NEXT
         parts = [b""] * (2 * len(tails))
         parts[::2] = _encode(numbers.tolist())[1:-1].split(b",")
         parts[1::2] = tails
-        body = b"".join(parts)
-        return b"".join((self._head, _FIRST, body[: -len(_FIRST) - 1], b"]}"))
+        parts[0] = self._head + _FIRST + parts[0]
+        parts[-1] = parts[-1].removesuffix(_NEXT) + b"]}"
+        return b"".join(parts)
 
-    def _tail(self, label: str, remarks: Remarks, explanation: Explanation | None = None) -> bytes:
+    def _tail(
+        self, positive: bool, remarks: Remarks, explanation: Explanation | None = None
+    ) -> bytes:
         """What follows the probability in one record's part."""
         told: dict[str, Any] = {
-            "label": label,
+            "label": self._labels[positive],
             "threshold": self._threshold,
             "missing": remarks.missing,
             "warnings": remarks.warnings,

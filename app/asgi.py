@@ -1,6 +1,4 @@
-"""The service for ASGI servers.
-
-``python -m gunicorn -c app/gunicorn.conf.py -k app.event_loop.EventLoop app.asgi:app``
+"""The WSGI service behind ASGI's interface.
 
 An event loop a worker reads requests, however slowly they come, and hands each to the WSGI service
 once it is whole: hot routes at once, everything else in a thread, so that a long answer holds up
@@ -17,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
-from app import create_app
 from app.service import Service
 
 Message = MutableMapping[str, Any]
@@ -134,6 +131,3 @@ def _environ(scope: Message, body: bytes) -> dict[str, Any]:
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     environ["CONTENT_LENGTH"] = str(len(body))
     return environ
-
-
-app = AsgiService(create_app())

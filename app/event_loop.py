@@ -1,7 +1,7 @@
 """gunicorn's ASGI worker, but that stopping loses nobody who has connected, and silence costs nothing.
 
-As :mod:`app.workers`, whose worker needs no asyncio and has a file of its own for that: it takes 4 MB.
-A client that connects and sends nothing stays with gunicorn's event loop for good. Here it is dropped.
+It runs the same WSGI service as :mod:`app.workers`, whose worker needs no asyncio and has a file of its
+own for that: it takes 4 MB. A client that connects and sends nothing stays with gunicorn's event loop for good. Here it is dropped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
+
+from app.asgi import AsgiService
 
 HEADERS_S = 10.0
 """How long the event loop waits for the headers of a first request, as the proxy does."""
@@ -29,6 +31,10 @@ class EventLoop(gasgi.ASGIWorker):
         super().__init__(*args, **kwargs)
         self.connections: set[Connection] = set()
         self.stopping = False
+
+    def load_wsgi(self) -> None:
+        """Put the service behind ASGI's interface."""
+        self.asgi = AsgiService(self.app.wsgi())
 
     def handle_exit_signal(self) -> None:
         """Announce with every answer that the connection closes, and stop a moment later.

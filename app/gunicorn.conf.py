@@ -1,13 +1,13 @@
 """How gunicorn runs the service: ``python -m gunicorn -c app/gunicorn.conf.py app.wsgi:app``.
 
-Everything but ONNX Runtime is imported before the fork, so that the workers share it; the graph
-is opened in each worker, because a process that forks after importing ONNX Runtime hangs when it
-is stopped.
+Everything is imported before the fork, so that the workers share it; each opens the graph for itself,
+because each must be able to replace it.
 """
 
 import atexit
 import contextlib
 import gc
+import importlib
 import json
 import os
 import resource
@@ -34,6 +34,9 @@ from app.wishes import WishList
 from model.errors import ModelError
 from model.store import Store
 
+# With it the workers open the graph. Not above: `model` must first have told it to send nothing.
+importlib.import_module("onnxruntime")
+
 try:
     _settings = Settings.from_environment()
 except InvalidSettings as error:
@@ -57,11 +60,10 @@ if _soft != resource.RLIM_INFINITY and _soft < _wanted:
 
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"  # fmt: skip
 workers = _settings.workers
-# Eight threads a worker answer no faster and cost a p99 of 23 ms instead of 4.
-worker_class = "app.workers.Threads"
-threads = 1
+# An event loop a worker; with `-k app.workers.OneThread` an ordinary one.
+worker_class = "app.event_loop.EventLoop"
 preload_app = True
-# Of the ASGI worker: with uvloop a SIGTERM that comes while a worker starts is lost.
+# Otherwise it would take uvloop where it finds it, which is neither pinned nor tested here.
 asgi_loop = "asyncio"
 graceful_timeout = _settings.graceful_seconds
 loglevel = _settings.log_level
@@ -146,8 +148,7 @@ def child_exit(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Open the graph in the worker, before its first request; it may be stopped from here on."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-    app = worker.wsgi if hasattr(worker, "wsgi") else worker.asgi
-    app.models.start()
+    worker.app.wsgi().models.start()
     gc.freeze()
     # A request leaves a few cycles behind; looking for them after every 700 objects costs more
     # than what they hold meanwhile.

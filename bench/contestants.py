@@ -84,6 +84,7 @@ def _first_output(answer: Any) -> float:
 
 
 _SERVICE = "{python} -m gunicorn -c app/gunicorn.conf.py app.wsgi:app"
+_BESIDE_PEERS = ("service", "service-ordinary")
 _MLSERVER = "{bin}/mlserver start bench/peers/mlserver"
 _MLSERVER_PORTS = {
     "MLSERVER_HTTP_PORT": "{port}",
@@ -119,7 +120,7 @@ CONTESTANTS = (
     Contestant(
         "service",
         _SERVICE,
-        "this service as it is deployed, one worker",
+        "this service as it is deployed, one worker, an event loop",
         probability=_first_prediction,
         packages=("msgspec", "numpy", "onnxruntime"),
         settings={"PORT": "{port}", "WORKERS": "1"},
@@ -135,17 +136,17 @@ CONTESTANTS = (
         only_memory=True,
     ),
     Contestant(
-        "service-asgi",
-        "{python} -m gunicorn -c app/gunicorn.conf.py -k app.event_loop.EventLoop app.asgi:app",
-        "this service on an event loop, by gunicorn's ASGI worker",
+        "service-ordinary",
+        "{python} -m gunicorn -c app/gunicorn.conf.py -k app.workers.OneThread app.wsgi:app",
+        "this service on an ordinary worker of gunicorn's, one thread",
         probability=_first_prediction,
         settings={"PORT": "{port}", "WORKERS": "1"},
         batch=True,
     ),
     Contestant(
         "service-uvloop",
-        "{python} -m gunicorn -c app/gunicorn.conf.py -k app.event_loop.EventLoop --asgi-loop uvloop app.asgi:app",
-        "the same with uvloop",
+        "{python} -m gunicorn -c app/gunicorn.conf.py --asgi-loop uvloop app.wsgi:app",
+        "this service as it is deployed, but with uvloop",
         probability=_first_prediction,
         peer="uvloop",
         packages=("uvloop",),
@@ -221,7 +222,7 @@ def named_contestants(names: list[str] | None, *, peers: bool) -> list[Contestan
 
     Args:
         names: those to measure; unless given, all that need no environment of their own, or with
-            ``peers`` those that do, and the service.
+            ``peers`` those that do, and the service on both workers.
 
     Raises:
         ValueError: a name that no contestant has.
@@ -229,7 +230,7 @@ def named_contestants(names: list[str] | None, *, peers: bool) -> list[Contestan
     known = {contestant.name: contestant for contestant in CONTESTANTS}
     if names is None:
         chosen = [
-            c for c in CONTESTANTS if (c.peer or c.name == "service" if peers else not c.peer)
+            c for c in CONTESTANTS if (c.peer or c.name in _BESIDE_PEERS if peers else not c.peer)
         ]
     else:
         if unknown := [name for name in names if name not in known]:

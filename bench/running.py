@@ -140,6 +140,7 @@ def running(
             **os.environ,
             "PATH": f"{folder}:{os.environ['PATH']}",  # as in an activated environment
             "OPENBLAS_NUM_THREADS": "1",
+            "ORT_DISABLE_TELEMETRY": "1",
             "PYTHONPATH": str(Path.cwd()),
             "MODEL_STORE": str(store),
             "GRAPH": str(graph.absolute()),

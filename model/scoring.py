@@ -1,8 +1,7 @@
 """Values → probabilities and answers, by the artifact's ONNX graph.
 
 Imports neither Keras, TensorFlow, pandas nor scikit-learn; ONNX Runtime only when a graph is
-opened. Importing ONNX Runtime starts a thread, and a process that forks afterwards hangs when it
-is stopped: so a server opens its graph after the fork.
+opened.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Graph:
     """An ONNX graph, opened with one thread."""
 
     def __init__(self, data: bytes) -> None:
-        import onnxruntime  # only now, see the module's docstring
+        import onnxruntime  # only now: what describes or trains a model needs none
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -28,7 +28,8 @@ from pipelines.devices import select_device
 from pipelines.tables import Table, read_table
 
 ROOT = Path(__file__).parent.parent
-KINDS = {"wsgi": ["app.wsgi:app"], "asgi": ["-k", "app.event_loop.EventLoop", "app.asgi:app"]}
+KINDS = {"wsgi": ["-k", "app.workers.OneThread", "app.wsgi:app"], "asgi": ["app.wsgi:app"]}
+"""What follows gunicorn's configuration, by the interface of the worker; the last one is the default."""
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +93,7 @@ def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
     @contextmanager
     def start(
         store: Path,
-        kind: str = "wsgi",
+        kind: str = "asgi",
         log: Path | None = None,
         config: str = "app/gunicorn.conf.py",
         **settings: str,

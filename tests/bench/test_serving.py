@@ -103,10 +103,10 @@ def test_contestants_are_declared_once_and_the_floor_is_first() -> None:
         "tutorial",
         "service",
         "service-two-workers",
-        "service-asgi",
+        "service-ordinary",
     ]
     peers = [c.name for c in named_contestants(None, peers=True)]
-    assert peers[:2] == ["floor", "service"]
+    assert peers[:3] == ["floor", "service", "service-ordinary"]
     assert {"fastapi", "mlserver", "bentoml", "mlflow", "service-granian"} <= set(peers)
     assert [c.name for c in named_contestants(["mlflow", "floor"], peers=False)] == [
         "floor",
