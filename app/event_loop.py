@@ -19,6 +19,9 @@ from app.asgi import AsgiService
 HEADERS_S = 10.0
 """How long the event loop waits for the headers of a first request, as the proxy does."""
 
+CLOSING_S = 2.0
+"""How long a client may take to close, once it has been told that the server does."""
+
 ANNOUNCING_S = 0.1
 """How long a stopping event loop announces the close before it closes anything; far longer than
 from the bytes of an answer to the look at whether its connection is kept."""
@@ -63,6 +66,8 @@ class EventLoop(gasgi.ASGIWorker):
 class Connection(ASGIProtocol):
     """A connection of the event loop."""
 
+    _closed: bool
+
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Expect the headers of a request; gunicorn does so only after the first."""
         super().connection_made(transport)
@@ -77,6 +82,31 @@ class Connection(ASGIProtocol):
     def _will_close(self, request: Any, response_requires_close: bool) -> bool:
         """Whether the answer announces that the connection closes, and it does."""
         return self.worker.stopping or super()._will_close(request, response_requires_close)
+
+    def _keepalive_timeout(self) -> None:
+        """Close at once: nothing is under way."""
+        super()._close_transport()
+        super()._keepalive_timeout()
+
+    def _close_transport(self) -> None:
+        """Announce the end and wait for the client's, so that it gets all of its answer.
+
+        A socket that is closed over unread bytes is reset (RFC 9112, section 9.6).
+        """
+        receiver = self._body_receiver
+        whole = receiver is not None and receiver._complete and not self._awaiting_request
+        if self._closed or whole or not self.transport.can_write_eof():
+            super()._close_transport()
+            return
+        self._closed = True
+        self.transport.write_eof()
+        self._resume_reading()
+        self.worker.loop.call_later(CLOSING_S, self.transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Take no notice of what comes after the end."""
+        if not self._closed:
+            super().data_received(data)
 
     def close_if_silent(self) -> None:
         """Close it after as long as a kept connection may be idle, unless a request comes."""

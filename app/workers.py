@@ -9,22 +9,27 @@ closes the listening socket over such clients: they have sent their request and 
 behind a proxy every stop costs some of them a 502. Here a worker that stops accepts everybody who
 waits, and closes the socket at once, so that whoever comes later is turned away and knows it.
 
-A client that connects and sends nothing would keep gunicorn's thread for five seconds. Here it is left
-to the poller, and dropped.
+A client that connects and sends nothing would keep gunicorn's thread for five seconds, and one that
+has its answer and does not close the connection for two. Here both are left to the poller, and dropped.
 """
 
 from __future__ import annotations
 
 import selectors
+import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-FIRST_BYTE_S = 5.0
-"""How long a new connection may be silent; gunicorn's thread waits as long."""
+SILENT_S = 5.0
+"""How long a new connection may be silent, and how long one may take to close."""
+
+_MOST_UNREAD_BYTES = 1 << 16
+"""What a closing connection may send still, in one piece, before it is cut off."""
 
 
 class OneThread(ThreadWorker):
@@ -44,16 +49,50 @@ class OneThread(ThreadWorker):
             return  # the loop below has brought it here: the next request came with the last one
         while self._ready:
             self.notify()
-            self.finish_request(self._ready[0], _Done(self.handle(self._ready[0])))
+            keep = self.handle(self._ready[0])
+            if keep:
+                self.finish_request(self._ready[0], _Done(keep))
+            else:
+                self._close(self._ready[0])
             self._ready.popleft()
 
     def _expect(self, conn: TConn) -> None:
         """Wait for the first byte of a connection without keeping anybody else waiting."""
+        self._leave_to_poller(conn, self.on_pending_socket_readable)
+
+    def _close(self, conn: TConn) -> None:
+        """Announce the end and wait for the client's, so that it gets all of its answer.
+
+        A socket that is closed over unread bytes is reset (RFC 9112, section 9.6).
+        """
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the client has gone
+            self._forget(conn)
+        else:
+            self._leave_to_poller(conn, self._on_closing)
+
+    def _on_closing(self, conn: TConn, _: socket.socket) -> None:
+        """Read what is of no interest any more, until the client closes."""
+        try:
+            if 0 < len(conn.sock.recv(_MOST_UNREAD_BYTES)) < _MOST_UNREAD_BYTES:
+                return
+        except OSError:
+            pass
+        self.poller.unregister(conn.sock)
+        self.pending_conns.remove(conn)
+        self._forget(conn)
+
+    def _forget(self, conn: TConn) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def _leave_to_poller(self, conn: TConn, then: Callable[[TConn, socket.socket], None]) -> None:
+        """Have a function called once there is something to read; drop the client where not."""
         conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + FIRST_BYTE_S
+        conn.timeout = time.monotonic() + (SILENT_S if self.alive else STOP_KEEPALIVE_LINGER)
         self.pending_conns.append(conn)
-        on_readable = partial(self.on_pending_socket_readable, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, on_readable)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(then, conn))
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Accept or not; whoever waits when the worker stops is accepted still."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -109,6 +110,34 @@ def test_a_silent_client_does_not_keep_the_worker(
             client.close()
         server.stop()
     assert "Traceback" not in server.output and "ERROR" not in server.output
+
+
+def test_a_client_that_does_not_close_does_not_keep_the_worker(
+    trained: Store, serve: Callable[..., Any]
+) -> None:
+    """It has its answer, which said that the connection closes."""
+    with serve(trained.folder) as server, contextlib.ExitStack() as stack:
+        host, port = server.address.removeprefix("http://").split(":")
+        start = time.monotonic()
+        for _ in range(20):
+            client = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.makefile("rb").read().startswith(b"HTTP/1.1 200")
+        assert time.monotonic() - start < 20, "each kept it for two seconds"
+
+
+def test_a_client_that_closes_late_gets_its_answer(
+    trained: Store, serve: Callable[..., Any]
+) -> None:
+    """What it still sends after the answer must not reset the connection before that is read."""
+    with serve(trained.folder, MAX_BODY_BYTES="1000") as server:
+        host, port = server.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            client.sendall(head("Content-Length: 20000", "Connection: close"))
+            for _ in range(20):
+                client.sendall(b" " * 1_000)
+                time.sleep(0.01)
+            assert client.makefile("rb").read().startswith(b"HTTP/1.1 413")
 
 
 def test_no_value_reaches_gunicorns_log(trained: Store, serve: Callable[..., Any]) -> None:
