@@ -65,6 +65,9 @@ worker_class = "app.event_loop.EventLoop"
 preload_app = True
 # Otherwise it would take uvloop where it finds it, which is neither pinned nor tested here.
 asgi_loop = "asyncio"
+# A client that has gone waits for nothing. Kept for gunicorn's three seconds, connections of clients
+# that open a new one for each request add up to 100 MB and more.
+asgi_disconnect_grace_period = 0
 graceful_timeout = _settings.graceful_seconds
 loglevel = _settings.log_level
 # No access log: writing a line costs as much as a third of a prediction; the metrics count requests.

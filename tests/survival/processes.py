@@ -27,6 +27,16 @@ def memory_mb(server: Any) -> float:
     return total / 1024
 
 
+def container_mb(server: Any) -> float:
+    """Memory of all processes together, in MB; what they share counts once."""
+    total = 0
+    for process in [server.process.pid, *workers_of(server)]:
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total * 1024 / 1e6
+
+
 def clients_of(worker: int) -> set[int]:
     """The clients' ports of the connections that a process holds."""
     inodes = set()

@@ -1,0 +1,34 @@
+"""Clients that open a connection for each request, as those behind some proxies and pools do."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+import pytest
+
+from model.store import Store
+from tests.survival.processes import memory_mb
+from tests.survival.told import Told
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_connection_leaves_nothing_behind(
+    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str
+) -> None:
+    """gunicorn keeps what belongs to each for three seconds, which is thousands of them."""
+    body = json.dumps(record)
+    with serve(trained.folder, kind=kind) as server:
+        connection = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=20)
+        memory = []
+        for _ in range(4):
+            for _ in range(3_000):
+                connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+                assert connection.getresponse().read()
+                connection.close()
+            memory.append(memory_mb(server))
+    told(f"memory after each 3,000 connections: {[round(m, 1) for m in memory]} MB")
+    assert memory[-1] - memory[0] < 8
