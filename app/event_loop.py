@@ -7,14 +7,13 @@ own for that: it takes 4 MB. A client that connects and sends nothing stays with
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
 from app.asgi import AsgiService
+from app.listening import accept_everybody
 
 HEADERS_S = 10.0
 """How long the event loop waits for the headers of a first request, as the proxy does."""
@@ -53,11 +52,15 @@ class EventLoop(gasgi.ASGIWorker):
         for listener in self.sockets:
             self.loop.remove_reader(listener.sock.fileno())
         await asyncio.sleep(0)  # what has been accepted becomes a connection while it still can
-        waiting = [client for listener in self.sockets for client in _accepted(listener.sock)]
-        for server in self.servers:
+        waiting = []
+        for listener, server in zip(self.sockets, self.servers, strict=True):
+            waiting += accept_everybody(listener)
             server.close()
-        for client in waiting:
-            await self.loop.connect_accepted_socket(lambda: gasgi.ASGIProtocol(self), client)
+        for client, _ in waiting:
+            client.setblocking(False)
+            await self.loop.connect_accepted_socket(
+                lambda: gasgi.ASGIProtocol(self), client, ssl=self._get_ssl_context()
+            )
         for connection in self.connections:
             connection.close_if_silent()
         await super()._shutdown()
@@ -112,17 +115,6 @@ class Connection(ASGIProtocol):
         """Close it after as long as a kept connection may be idle, unless a request comes."""
         if self._awaiting_request:
             self._arm_keepalive_timer()
-
-
-def _accepted(listener: socket.socket) -> list[socket.socket]:
-    """Everybody who waits to be accepted, at once; the listener does not block."""
-    clients = []
-    with contextlib.suppress(OSError):  # BlockingIOError: that was the last one
-        while True:
-            client, _ = listener.accept()
-            client.setblocking(False)
-            clients.append(client)
-    return clients
 
 
 # The worker makes its connections of what it finds under this name.

@@ -141,7 +141,10 @@ class Service(Flask):
             return (answer.body,)
         finally:
             current_call.reset(token)
-            del environ[KEY]  # a cycle would keep the body until the collector comes by
+            # Of a path that it does not know Flask makes a cycle, and our own would be another: they
+            # would keep the body, megabytes of it, until the collector comes by.
+            del environ[KEY]
+            environ.pop("wsgi.input", None)
 
     def _answer(self, call: Call, handler: Handler, scope: str) -> Answer:
         """The fast road: what Flask does for a view, for one that needs nothing of Flask."""

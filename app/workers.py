@@ -25,6 +25,8 @@ from typing import Any, NamedTuple
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from app.listening import accept_everybody
+
 SILENT_S = 5.0
 """How long a new connection may be silent, and how long one may take to close."""
 
@@ -38,6 +40,7 @@ class OneThread(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ready: deque[TConn] = deque()
+        self._deaf = False
 
     def enqueue_req(self, conn: TConn) -> None:
         """Answer a connection's request, once there is something to read."""
@@ -49,6 +52,9 @@ class OneThread(ThreadWorker):
             return  # the loop below has brought it here: the next request came with the last one
         while self._ready:
             self.notify()
+            if not self.alive:
+                # Before the first answer announces the close: its client connects anew at once.
+                self.set_accept_enabled(False)
             keep = self.handle(self._ready[0])
             if keep:
                 self.finish_request(self._ready[0], _Done(keep))
@@ -95,16 +101,25 @@ class OneThread(ThreadWorker):
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(then, conn))
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Accept or not; whoever waits when the worker stops is accepted still."""
+        """Accept or not; whoever waits when the worker stops is accepted still, and nobody after."""
+        if self._deaf:
+            return
         super().set_accept_enabled(enabled)
         if enabled or self.alive:
             return
+        self._deaf = True
         for listener in self.sockets:
-            n_before = -1
-            while self.nr_conns != n_before:
-                n_before = self.nr_conns
-                self.accept(listener)
+            own_address = listener.getsockname()
+            waiting = accept_everybody(listener)
             listener.close()
+            for client, address in waiting:
+                self.nr_conns += 1
+                self.enqueue_req(TConn(self.cfg, client, address, own_address))
+
+    def accept(self, listener: Any) -> None:
+        """Accept a client, also where the poller saw one before the worker stopped accepting."""
+        if not self._deaf:
+            super().accept(listener)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Called when the worker stops: close silent connections by then, also unused ones."""

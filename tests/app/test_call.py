@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import gc
+import io
 import re
 import uuid
+import weakref
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from app import Settings, create_app
 from app.call import Call
+from model.store import Store
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 GOOD = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -53,6 +59,31 @@ def test_a_refusal_names_the_request(client: FlaskClient) -> None:
 def test_traceparent(given: str, trace_id: str) -> None:
     """W3C Trace Context, 3.2: what is not well-formed is ignored."""
     assert Call({"HTTP_TRACEPARENT": given}, 0).trace_id == trace_id
+
+
+@pytest.mark.parametrize("path", ["/predict", "/explain", "/nope"])
+def test_a_request_is_let_go_of_once_it_is_answered(trained: Store, path: str) -> None:
+    """Without the collector: a cycle would keep bodies of megabytes until it comes by."""
+    app = create_app(Settings(model_store=trained.folder))
+
+    class Body(io.BytesIO):
+        """Can be referred to weakly."""
+
+    def ask() -> weakref.ref[Body]:
+        body = Body(b"[]")
+        headers = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "2"}
+        environ = EnvironBuilder(path, method="POST", environ_overrides=headers).get_environ()
+        environ["wsgi.input"] = body
+        run_wsgi_app(app, environ)
+        return weakref.ref(body)
+
+    ask()
+    gc.collect()
+    gc.disable()
+    try:
+        assert ask()() is None
+    finally:
+        gc.enable()
 
 
 def test_security_headers(client: FlaskClient, record: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from model.store import Store
 from tests.conftest import KINDS, ROOT
+from tests.house.test_parity import children
 
 
 @pytest.fixture(params=list(KINDS))
@@ -162,6 +164,45 @@ def test_sigterm_stops_it_cleanly_and_soon(trained: Store, serve: Callable[..., 
         assert server.stop() == 0
         assert time.monotonic() - start < 20, "it hung until it was killed"
     assert "Traceback" not in server.output
+
+
+def test_who_has_connected_is_answered_though_it_stops(
+    trained: Store, serve: Callable[..., Any], record: dict[str, Any]
+) -> None:
+    """Nobody has accepted them yet when the service is told to stop."""
+    body = json.dumps(record).encode()
+    with serve(trained.folder) as server, contextlib.ExitStack() as stack:
+        server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
+        host, port = server.address.removeprefix("http://").split(":")
+        (worker,) = children(server.process.pid)
+        os.kill(worker, signal.SIGSTOP)
+        clients = []
+        for _ in range(5):
+            client = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            client.sendall(head(f"Content-Length: {len(body)}") + body)
+            clients.append(client)
+        server.process.terminate()
+        time.sleep(1.5)  # the worker has been told
+        os.kill(worker, signal.SIGCONT)
+        for client in clients:
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+        assert server.process.wait(20) == 0
+
+
+def test_clients_that_say_nothing_keep_nobody_waiting(
+    trained: Store, serve: Callable[..., Any]
+) -> None:
+    """gunicorn waits five seconds for each."""
+    with serve(trained.folder) as server, contextlib.ExitStack() as stack:
+        host, port = server.address.removeprefix("http://").split(":")
+        silent = [
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            for _ in range(5)
+        ]
+        start = time.monotonic()
+        assert server.get("/healthz")[0] == 200
+        assert time.monotonic() - start < 20
+        assert [client.recv(1) for client in silent] == [b""] * 5, "they are dropped in the end"
 
 
 def test_a_worker_that_is_not_yet_one_stops_too(

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import Settings, create_app
-from app.metrics import PROBABILITIES, Metrics
+from app.metrics import FOLDER, PROBABILITIES, Metrics, leave_place, make_room
 from model.artifact import Artifact
 from model.store import Store
 from tests.house.test_parity import children
@@ -111,6 +111,22 @@ def test_the_workers_gauge_moves_with_the_version(store: Store, artifact: Artifa
     found = samples(client.get("/metrics").text)
     assert value(found, "tabular_model_workers", version="1") == 0
     assert value(found, "tabular_model_workers", version="2") == 1
+
+
+def test_a_place_that_is_left_keeps_its_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk there would be none for the next worker; what a dead one served is forgotten."""
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    make_room("0")
+    files = {file: file.stat().st_size for file in tmp_path.iterdir()}
+    for file in files:
+        with file.open("r+b") as handle:
+            handle.write(b"\x08")  # a length, as if something were counted
+    leave_place("0")
+    assert files == {file: file.stat().st_size for file in tmp_path.iterdir()}
+    kept = {file.name for file in files if file.read_bytes()[0]}
+    assert kept == {"counter_0.db", "histogram_0.db"}
 
 
 def test_several_workers_and_the_death_of_each(

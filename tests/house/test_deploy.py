@@ -321,8 +321,9 @@ def test_under_compose_clients_come_through_the_proxy() -> None:
         assert service["cap_drop"] == ["ALL"]
 
 
+@pytest.mark.parametrize("worker", ["", " -k app.workers.OneThread"])
 def test_gunicorn_speaks_tls_by_its_own_options(
-    trained: Store, record: dict[str, Any], tmp_path: Path, free_port: int
+    trained: Store, record: dict[str, Any], tmp_path: Path, free_port: int, worker: str
 ) -> None:
     """The line of docs/deploy.md, through the container's entry, with a certificate made here."""
     if shutil.which("openssl") is None:
@@ -343,7 +344,7 @@ def test_gunicorn_speaks_tls_by_its_own_options(
             "MODEL_STORE": str(trained.folder),
             "PORT": str(free_port),
             "WORKERS": "1",
-            "GUNICORN_CMD_ARGS": line.format(certificate, key),
+            "GUNICORN_CMD_ARGS": line.format(certificate, key) + worker,
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
