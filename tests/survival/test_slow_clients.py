@@ -91,7 +91,7 @@ def test_silent_clients_hold_no_thread(
     trained: Store, serve: Any, record: dict[str, Any], told: Told, many_files: None
 ) -> None:
     """A thousand that connect and say nothing, without a proxy, to workers of one thread each."""
-    with serve(trained.folder, WORKERS="2") as server:
+    with serve(trained.folder, kind="wsgi", WORKERS="2") as server:
         slow = SlowClients(server.address, N_SLOW, ways=["silent"])
         with slow.dripping():
             crowd = Crowd(server.address, record, n_clients=4, keep_alive=False)
