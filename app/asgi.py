@@ -69,25 +69,29 @@ class AsgiService:
 
     async def _body(self, receive: Receive) -> bytes | None:
         """The whole body; one byte too much of one that is too long; None where the client left."""
-        settings = self.service.settings
-        limit = settings.max_body_bytes
+        limit, patience_s = (
+            self.service.settings.max_body_bytes,
+            self.service.settings.client_seconds,
+        )
         parts: list[bytes] = []
         n_bytes = 0
-        while True:
-            try:
-                async with asyncio.timeout(settings.client_seconds):
+        more = True
+        try:
+            async with asyncio.timeout(patience_s) as patience:
+                while more and n_bytes <= limit:
                     message = await receive()
-            except TimeoutError:
-                return None
-            if message["type"] != "http.request":
-                return None
-            part = message.get("body", b"")
-            n_bytes += len(part)
-            parts.append(part)
-            if n_bytes > limit:
-                return b"".join(parts)[: limit + 1]
-            if not message.get("more_body"):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+                    if message["type"] != "http.request":
+                        return None
+                    part = message.get("body", b"")
+                    n_bytes += len(part)
+                    parts.append(part)
+                    more = message.get("more_body", False)
+                    if more:
+                        patience.reschedule(asyncio.get_running_loop().time() + patience_s)
+        except TimeoutError:
+            return None
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        return body[: limit + 1]
 
 
 async def _live(receive: Receive, send: Send) -> None:
