@@ -141,10 +141,7 @@ class Service(Flask):
             return (answer.body,)
         finally:
             current_call.reset(token)
-            # Of a path that it does not know Flask makes a cycle, and our own would be another: they
-            # would keep the body, megabytes of it, until the collector comes by.
-            del environ[KEY]
-            environ.pop("wsgi.input", None)
+            del environ[KEY]  # a cycle would keep the body until the collector comes by
 
     def _answer(self, call: Call, handler: Handler, scope: str) -> Answer:
         """The fast road: what Flask does for a view, for one that needs nothing of Flask."""
@@ -172,6 +169,9 @@ class Service(Flask):
     def _refuse(self, error: Exception) -> Response:
         view = self._view()
         refusal = self._refusal_of(error)
+        # Flask keeps the exception of a path that it does not know with the request, the exception its
+        # frames, and they the request and its body: until the collector comes by.
+        error.__traceback__ = error.__context__ = None
         return _response_of(view.render(refusal) if view else refusal.answer())
 
     def _refusal_of(self, error: Exception) -> Refusal:

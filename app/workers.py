@@ -30,9 +30,6 @@ from app.listening import accept_everybody
 SILENT_S = 5.0
 """How long a new connection may be silent, and how long one may take to close."""
 
-_MOST_UNREAD_BYTES = 1 << 16
-"""What a closing connection may send still, in one piece, before it is cut off."""
-
 
 class OneThread(ThreadWorker):
     """gunicorn's ``gthread``, whatever its number of threads."""
@@ -81,7 +78,7 @@ class OneThread(ThreadWorker):
     def _on_closing(self, conn: TConn, _: socket.socket) -> None:
         """Read what is of no interest any more, until the client closes."""
         try:
-            if 0 < len(conn.sock.recv(_MOST_UNREAD_BYTES)) < _MOST_UNREAD_BYTES:
+            if conn.sock.recv(1 << 16):
                 return
         except OSError:
             pass

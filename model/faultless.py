@@ -135,10 +135,11 @@ class FaultlessReader:
         for index, reader in enumerate(self._columns):
             column = given[index :: len(self._columns)]
             try:  # the fastest way from Python's floats to NumPy's, by far
-                numbers = np.frombuffer(pack(*column))
+                numbers, n_missing = np.frombuffer(pack(*column)), 0
             except struct.error:  # something is missing
                 numbers = np.frombuffer(pack(*[_NAN if v is None else v for v in column]))
-            if reader.by_level and not _all_levels(numbers, reader.column):
+                n_missing = column.count(None)
+            if reader.by_level and not _all_levels(numbers, reader.column, n_missing):
                 return None
             by_column[index] = numbers
         return np.ascontiguousarray(by_column.T)
@@ -164,10 +165,13 @@ class _Level(float, enum.Enum):
         return level
 
 
-def _all_levels(numbers: np.ndarray, column: Column) -> bool:
-    """Whether float64 (n,) holds nothing but codes of a column, and NaN for what is missing."""
+def _all_levels(numbers: np.ndarray, column: Column, n_missing: int) -> bool:
+    """Whether float64 (n,) holds nothing but codes of a column, and NaN for what is missing.
+
+    A NaN that was given as a number is none of the two: it is not counted, and not missing.
+    """
     found = sum(np.count_nonzero(numbers == code) for code in column.codes)
-    return found == len(numbers) or found + np.count_nonzero(np.isnan(numbers)) == len(numbers)
+    return found + n_missing == len(numbers)
 
 
 def _record_type(schema: Schema) -> type[msgspec.Struct]:

@@ -135,9 +135,9 @@ def test_a_client_that_closes_late_gets_its_answer(
     with serve(trained.folder, MAX_BODY_BYTES="1000") as server:
         host, port = server.address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=20) as client:
-            client.sendall(head("Content-Length: 20000", "Connection: close"))
+            client.sendall(head("Content-Length: 20000000", "Connection: close"))
             for _ in range(20):
-                client.sendall(b" " * 1_000)
+                client.sendall(b" " * 1_000_000)
                 time.sleep(0.01)
             assert client.makefile("rb").read().startswith(b"HTTP/1.1 413")
 
