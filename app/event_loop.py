@@ -1,12 +1,14 @@
 """gunicorn's ASGI worker, but that stopping loses nobody who has connected, and silence costs nothing.
 
-It runs the same WSGI service as :mod:`app.workers`, whose worker needs no asyncio and has a file of its
-own for that: it takes 4 MB. A client that connects and sends nothing stays with gunicorn's event loop for good. Here it is dropped.
+It runs the same WSGI service as :mod:`app.workers`, whose worker has a file of its own because it needs
+no asyncio, which takes 4 MB. A client that connects and sends nothing stays with gunicorn's event loop
+for good. Here it is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
@@ -49,21 +51,32 @@ class EventLoop(gasgi.ASGIWorker):
 
     async def _shutdown(self) -> None:
         """Accept whoever waits, give silent connections a last two seconds, and stop."""
+        self.stopping, self.alive = True, False  # nobody has said so where the parent is gone
         for listener in self.sockets:
             self.loop.remove_reader(listener.sock.fileno())
         await asyncio.sleep(0)  # what has been accepted becomes a connection while it still can
-        waiting = []
-        for listener, server in zip(self.sockets, self.servers, strict=True):
-            waiting += accept_everybody(listener)
+        waiting = [client for listener in self.sockets for client in accept_everybody(listener)]
+        for server in self.servers:
             server.close()
-        for client, _ in waiting:
-            client.setblocking(False)
-            await self.loop.connect_accepted_socket(
-                lambda: gasgi.ASGIProtocol(self), client, ssl=self._get_ssl_context()
-            )
+        if waiting:
+            await self._take([client for client, _ in waiting])
         for connection in self.connections:
             connection.close_if_silent()
         await super()._shutdown()
+
+    async def _take(self, clients: list[socket.socket]) -> None:
+        """Make connections of accepted clients; with TLS that takes a handshake, which may fail."""
+        context = self._get_ssl_context()
+        tasks = []
+        for client in clients:
+            client.setblocking(False)
+            connect = self.loop.connect_accepted_socket(
+                lambda: gasgi.ASGIProtocol(self), client, ssl=context
+            )
+            tasks.append(self.loop.create_task(connect))
+        done, _ = await asyncio.wait(tasks, timeout=CLOSING_S)
+        for task in done:
+            task.exception()  # the client's own affair
 
 
 class Connection(ASGIProtocol):
@@ -75,7 +88,8 @@ class Connection(ASGIProtocol):
         """Expect the headers of a request; gunicorn does so only after the first."""
         super().connection_made(transport)
         self.worker.connections.add(self)
-        self._keepalive_handle = self.worker.loop.call_later(HEADERS_S, self._keepalive_timeout)
+        if self._request_ready is not None:  # HTTP/1
+            self._keepalive_handle = self.worker.loop.call_later(HEADERS_S, self._keepalive_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -102,7 +116,11 @@ class Connection(ASGIProtocol):
             super()._close_transport()
             return
         self._closed = True
-        self.transport.write_eof()
+        try:
+            self.transport.write_eof()
+        except OSError:  # the client has gone
+            self.transport.close()
+            return
         self._resume_reading()
         self.worker.loop.call_later(CLOSING_S, self.transport.close)
 

@@ -77,8 +77,10 @@ asgi_loop = "asyncio"
 # that open a new one for each request add up to 100 MB and more.
 asgi_disconnect_grace_period = 0
 graceful_timeout = _settings.graceful_seconds
+# The ordinary worker waits for a client in the thread that also says that it lives.
+timeout = max(30, _settings.client_seconds + 20)
 loglevel = _settings.log_level
-# No access log: writing a line costs as much as a third of a prediction; the metrics count requests.
+# No access log: writing a line costs half as much as a prediction; the metrics count requests.
 accesslog = None
 errorlog = "-"
 # The heartbeat file of a worker, in memory: a container's file system is read-only.
@@ -96,11 +98,8 @@ class logger_class(Logger):  # noqa: N801 - gunicorn's name for the setting
 
 _STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 """The signals that end a worker. A new one would lose them: until it has handlers of its own it has
-those that it was forked with, which tell the parent; it would then serve until it is killed."""
+those that it was forked with, which tell nobody; it would then serve until it is killed."""
 os.register_at_fork(after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING))
-
-_places: dict[int, int] = {}
-"""By worker (gunicorn's age of it), its place: the smallest number that no living one has."""
 
 
 def on_starting(server: Any) -> None:
@@ -113,7 +112,7 @@ def when_ready(server: Any) -> None:
     """Say where the service is and how to ask it, and have silent clients dropped."""
     for listener in server.LISTENERS:
         # Accepted connections inherit it: a read that gets nothing for so long fails. Without it a
-        # client that stops in the middle of a request would keep its worker for good.
+        # client that stops in the middle of a request would keep an ordinary worker for good.
         limit = struct.pack("ll", _settings.client_seconds, 0)
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
     _say(f"\nserving on http://{bind}, {workers} workers; stop with Ctrl-C")
@@ -136,9 +135,11 @@ def _say(text: str) -> None:
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Give the worker a place, before it is a process of its own, and let no signal disturb that."""
-    taken = {_places[other.age] for other in server.WORKERS.values() if other.age in _places}
-    _places[worker.age] = next(n for n in range(len(taken) + 1) if n not in taken)
-    make_room(str(_places[worker.age]))
+    # The smallest number that no living worker has; those of before a reload (SIGHUP) live on for a
+    # while.
+    taken = {getattr(other, "place", None) for other in server.WORKERS.values()}
+    worker.place = next(n for n in range(len(taken) + 1) if n not in taken)
+    make_room(str(worker.place))
     # The collector writes into every object that it looks at, and a page that is written to is no
     # longer shared with the workers. What is frozen it leaves alone.
     gc.collect()
@@ -148,12 +149,12 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """Go on counting where whoever had this place before has stopped."""
-    take_place(str(_places[worker.age]))
+    take_place(str(worker.place))
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """Forget what only a living worker can say, and give its place free."""
-    leave_place(str(_places.pop(worker.age, "")))
+    leave_place(str(worker.place))
 
 
 def post_worker_init(worker: Any) -> None:

@@ -18,8 +18,10 @@ def accept_everybody(listener: Any) -> list[tuple[socket.socket, Any]]:
         The clients' sockets and addresses.
     """
     clients: list[tuple[socket.socket, Any]] = []
-    try:
-        while True:
+    while True:
+        try:
             clients.append(listener.accept())
-    except OSError:  # BlockingIOError: that was the last one
-        return clients
+        except ConnectionError:  # one that has gone; others may wait behind it
+            continue
+        except OSError:  # BlockingIOError: that was the last one
+            return clients

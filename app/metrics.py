@@ -54,7 +54,11 @@ def make_room(place: str) -> None:
         OSError: there is no room.
     """
     for kind, n_bytes in _FILES.items():
-        handle = os.open(Path(os.environ[FOLDER]) / f"{kind}_{place}.db", os.O_RDWR | os.O_CREAT)
+        file = Path(os.environ[FOLDER]) / f"{kind}_{place}.db"
+        if file.exists():
+            continue
+        half_made = file.with_suffix(".new")
+        handle = os.open(half_made, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(handle, 0, n_bytes)
@@ -62,6 +66,7 @@ def make_room(place: str) -> None:
                 os.ftruncate(handle, n_bytes)
         finally:
             os.close(handle)
+        half_made.rename(file)
 
 
 def take_place(place: str) -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -36,28 +35,28 @@ class OneThread(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._ready: deque[TConn] = deque()
-        self._deaf = False
+        self._answering = self._deaf = False
 
     def enqueue_req(self, conn: TConn) -> None:
         """Answer a connection's request, once there is something to read."""
         if not (conn.initialized or conn.data_ready):
             self._expect(conn)
             return
-        self._ready.append(conn)
-        if len(self._ready) > 1:
-            return  # the loop below has brought it here: the next request came with the last one
-        while self._ready:
-            self.notify()
-            if not self.alive:
-                # Before the first answer announces the close: its client connects anew at once.
-                self.set_accept_enabled(False)
-            keep = self.handle(self._ready[0])
-            if keep:
-                self.finish_request(self._ready[0], _Done(keep))
-            else:
-                self._close(self._ready[0])
-            self._ready.popleft()
+        if self._answering:
+            # The next request came with the last one; it waits until all others have had their turn.
+            self.method_queue.defer(self.enqueue_req, conn)
+            return
+        self.notify()
+        if not self.alive:
+            # Before the first answer announces the close: its client connects anew at once.
+            self.set_accept_enabled(False)
+        self._answering = True
+        keep = self.handle(conn)
+        if keep:
+            self.finish_request(conn, _Done(keep))
+        else:
+            self._close(conn)
+        self._answering = False
 
     def _expect(self, conn: TConn) -> None:
         """Wait for the first byte of a connection without keeping anybody else waiting."""
@@ -112,6 +111,13 @@ class OneThread(ThreadWorker):
             for client, address in waiting:
                 self.nr_conns += 1
                 self.enqueue_req(TConn(self.cfg, client, address, own_address))
+
+    def is_parent_alive(self) -> bool:
+        """A worker whose parent is gone stops like any other."""
+        alive: bool = super().is_parent_alive()
+        if not alive:
+            self.alive = False
+        return alive
 
     def accept(self, listener: Any) -> None:
         """Accept a client, also where the poller saw one before the worker stopped accepting."""

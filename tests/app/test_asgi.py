@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from app import Settings, create_app
-from app.asgi import AsgiService
+from app.asgi import LARGE_BYTES, MAX_LARGE_BODIES, AsgiService
 from model.store import Store
 from tests.app.test_two_roads import requests
 
@@ -92,3 +93,47 @@ def test_a_client_that_leaves_gets_no_answer(trained: Store) -> None:
     scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
     asyncio.run(app(scope, receive, send))
     assert not sent
+
+
+def test_only_so_many_large_bodies_are_read_at_once(trained: Store, record: dict[str, Any]) -> None:
+    """The others wait unread, and nobody is turned away; small ones do not wait for them."""
+    body = json.dumps(record).encode() + b" " * LARGE_BYTES
+    app = AsgiService(create_app(Settings(model_store=trained.folder)))
+    n_clients = 3 * MAX_LARGE_BODIES
+    statuses: list[int] = []
+    reading: set[int] = set()
+
+    async def ask_for_one(number: int, content: bytes, go_on: asyncio.Event) -> None:
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(content)),
+        ]
+        scope = {
+            "type": "http", "method": "POST", "path": "/predict", "query_string": b"",
+            "headers": headers, "scheme": "http", "http_version": "1.1", "server": ("x", 80),
+        }  # fmt: skip
+
+        async def receive() -> Any:
+            reading.add(number)
+            await go_on.wait()
+            return {"type": "http.request", "body": content}
+
+        async def send(message: Any) -> None:
+            if "status" in message:
+                statuses.append(message["status"])
+
+        await app(scope, receive, send)
+
+    async def crowd() -> None:
+        go_on, at_once = asyncio.Event(), asyncio.Event()
+        at_once.set()
+        clients = [asyncio.create_task(ask_for_one(n, body, go_on)) for n in range(n_clients)]
+        await asyncio.sleep(0.1)
+        assert len(reading) == MAX_LARGE_BODIES
+        await ask_for_one(n_clients, body.strip(), at_once)
+        assert statuses == [200]
+        go_on.set()
+        await asyncio.gather(*clients)
+
+    asyncio.run(crowd())
+    assert statuses == [200] * (n_clients + 1)

@@ -114,6 +114,14 @@ def test_a_silent_client_does_not_keep_the_worker(
     assert "Traceback" not in server.output and "ERROR" not in server.output
 
 
+def test_a_client_that_stops_sending_is_told_so(trained: Store, serve: Callable[..., Any]) -> None:
+    """It is its mistake, and is counted as one."""
+    with serve(trained.folder, CLIENT_SECONDS="1") as server:
+        answer = exchange(server, head("Content-Length: 50") + b"{")
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert 'status="400"' in server.text("/metrics")
+
+
 def test_a_client_that_does_not_close_does_not_keep_the_worker(
     trained: Store, serve: Callable[..., Any]
 ) -> None:

@@ -129,6 +129,26 @@ def test_a_place_that_is_left_keeps_its_room(
     assert kept == {"counter_0.db", "histogram_0.db"}
 
 
+def test_a_reload_loses_no_count(
+    trained: Store, serve: Any, record: dict[str, Any], tmp_path: Path
+) -> None:
+    """SIGHUP reads the configuration anew and starts new workers while the old ones live."""
+
+    def records() -> float:
+        return value(samples(server.text("/metrics")), "tabular_records_total", version="1")
+
+    with serve(trained.folder, WORKERS="2", RUN_FOLDER=str(tmp_path)) as server:
+        for n_sent in range(1, 61):
+            if n_sent == 20:
+                before = set(children(server.process.pid))
+                server.process.send_signal(signal.SIGHUP)
+            assert server.post("/predict", record)[0] == 200
+            assert records() == n_sent
+        server.wait_until(lambda: not before & set(children(server.process.pid)), "new workers")
+        assert records() == 60
+        assert len(list(tmp_path.glob("histogram_*.db"))) <= 5
+
+
 def test_several_workers_and_the_death_of_each(
     trained: Store, serve: Any, record: dict[str, Any], tmp_path: Path
 ) -> None:
