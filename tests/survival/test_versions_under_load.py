@@ -96,7 +96,9 @@ def test_a_hundred_changes_of_version(
         told(f"{seen}; memory after 20, 70, 120 changes: {[round(m, 1) for m in memory]} MB")
     assert not seen.failures and not seen.wrong and set(seen.answers) == {200}
     assert min(seen.versions.values()) > 100, "both versions must have answered"
-    assert memory[2] - memory[0] < 4, "a hundred changes must not keep memory"
+    # Of both workers. It grows by some MB at first, where pages shared with the parent are written to
+    # and levels off: one worker's over 400 changes by 4.6, 0.4, 1.2, 0.5 and 0.0 MB for each 80.
+    assert memory[2] - memory[0] < 8, "a hundred changes must not keep memory"
 
 
 def test_workers_notice_within_two_seconds(changing: Store, serve: Any, told: Told) -> None:
@@ -164,16 +166,21 @@ def test_the_old_version_serves_on(
 ) -> None:  # fmt: skip
     """Whatever happens to the store: no request fails, and the reason stands where one looks."""
     check = OneVersion(changing, record, n=1)
+    failures: list[str] = []
+
+    def noticed() -> bool:
+        """By whichever worker answers; the other may not have looked yet."""
+        failures.extend(filter(None, [server.get("/readyz")[1].get("reload_failure")]))
+        return bool(failures)
+
     with serve(changing.folder, WORKERS="2", RELOAD_SECONDS="0.2") as server:
         taken_over(server, "1")
         crowd = Crowd(server.address, check.content, check=check, n_clients=4)
         with crowd.asking() as seen:
             breaking(changing)
-            server.wait_until(
-                lambda: "reload_failure" in server.get("/readyz")[1], "the failure to be told"
-            )
+            server.wait_until(noticed, "the failure to be told")
             crowd.wait_for(500)
-            failure = server.get("/readyz")[1]["reload_failure"]
+            failure = failures[0]
             metrics = server.text("/metrics")
         server.stop()
     told(f"{failure!r}; {seen}")
