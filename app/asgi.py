@@ -1,8 +1,8 @@
 """The WSGI service behind ASGI's interface.
 
 An event loop a worker reads requests, however slowly they come, and hands each to the WSGI service
-once it is whole: hot routes at once, everything else in a thread, so that a long answer holds up
-nobody. Guards, routes and answers are the WSGI service's own.
+once it is whole: hot routes at once, everything else in a thread, so that explaining a hundred records
+holds up nobody. Guards, routes and answers are the WSGI service's own.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class OneThread(ThreadWorker):
     def enqueue_req(self, conn: TConn) -> None:
         """Answer a connection's request, once there is something to read."""
         if not (conn.initialized or conn.data_ready):
-            self._expect(conn)
+            self._leave_to_poller(conn, self.on_pending_socket_readable)
             return
         if self._answering:
             # The next request came with the last one; it waits until all others have had their turn.
@@ -51,16 +51,14 @@ class OneThread(ThreadWorker):
             # Before the first answer announces the close: its client connects anew at once.
             self.set_accept_enabled(False)
         self._answering = True
-        keep = self.handle(conn)
-        if keep:
-            self.finish_request(conn, _Done(keep))
-        else:
-            self._close(conn)
-        self._answering = False
-
-    def _expect(self, conn: TConn) -> None:
-        """Wait for the first byte of a connection without keeping anybody else waiting."""
-        self._leave_to_poller(conn, self.on_pending_socket_readable)
+        try:
+            keep = self.handle(conn)
+            if keep:
+                self.finish_request(conn, _Done(keep))
+            else:
+                self._close(conn)
+        finally:
+            self._answering = False
 
     def _close(self, conn: TConn) -> None:
         """Announce the end and wait for the client's, so that it gets all of its answer.
