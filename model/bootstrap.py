@@ -14,23 +14,32 @@ def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         draws: (b, ...), one entry a sample; NaN where a sample has no such figure.
 
     Returns:
-        The lower and the upper end, each (...); NaN where no sample has the figure.
+        The lower and the upper end, each (...).
     """
-    nothing = np.isnan(draws).all(axis=0)
-    # A column of NaN alone would be warned of, and is asked for by nobody.
-    low, high = np.nanquantile(
-        np.where(nothing, 0.0, draws), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0
-    )
-    return np.where(nothing, np.nan, low), np.where(nothing, np.nan, high)
+    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return low, high
 
 
 def figure(draws: np.ndarray, repeats: np.ndarray) -> Figure:
-    """A figure whose value is the mean over the repeats.
+    """A figure that is a mean over the repeats of the folds.
 
     Args:
         draws: (b,), as of :func:`interval`.
-        repeats: (n_repeats,), the figure of each repeat of the folds, over all patients.
+        repeats: (n_repeats,), of all patients.
     """
     low, high = interval(draws)
     spread = float(repeats.std(ddof=1)) if len(repeats) > 1 else 0.0
     return Figure(float(repeats.mean()), float(low), float(high), spread)
+
+
+def figure_if_any(draws: np.ndarray, repeats: np.ndarray) -> Figure | None:
+    """The same of the repeats that have such a figure, which is NaN in the others; None for none."""
+    known = repeats[~np.isnan(repeats)]
+    return figure(draws, known) if len(known) else None
+
+
+def mean_of_known(draws: np.ndarray) -> np.ndarray:
+    """(b, n_repeats) → (b,): the mean over the repeats that have the figure; NaN for none."""
+    known = ~np.isnan(draws)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, draws, 0).sum(axis=1) / known.sum(axis=1)

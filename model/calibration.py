@@ -12,7 +12,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from model.bootstrap import figure
+from model.bootstrap import figure_if_any, mean_of_known
 from model.evaluation import N_BOOTSTRAP, Figure, bootstrap_weights
 from model.metrics import SMALLEST
 
@@ -25,14 +25,16 @@ CELLS_AT_ONCE = 2**16  # half a MiB, so that the steps of a block stay in a core
 class CalibrationFigures(msgspec.Struct, frozen=True):
     """Calibration of log-odds, each figure with its 95 % interval over patients.
 
+    None where no line has the greatest likelihood: the log-odds separate the outcomes.
+
     Attributes:
         slope, intercept: of the regression of the outcome on the log-odds.
         in_the_large: the intercept with the slope held at 1.
     """
 
-    slope: Figure
-    intercept: Figure
-    in_the_large: Figure
+    slope: Figure | None
+    intercept: Figure | None
+    in_the_large: Figure | None
 
 
 def to_log_odds(probabilities: np.ndarray) -> np.ndarray:
@@ -66,21 +68,21 @@ def calibration_figures(
         seed: of the bootstrap; equal seeds draw the same patients for every figure.
     """
     everyone = np.ones((1, len(labels)))
-    repeats = _coefficients(labels, log_odds, everyone)[:, :, 0]
+    repeats = _coefficients(labels, log_odds, everyone)[:, 0]
     drawn = [
-        _coefficients(labels, log_odds, weights).mean(axis=1)
+        [mean_of_known(coefficient) for coefficient in _coefficients(labels, log_odds, weights)]
         for weights in bootstrap_weights(groups, seed=seed, n_samples=n_samples)
     ]
     draws = np.concatenate(drawn, axis=1)
-    slope, intercept, in_the_large = map(figure, draws, repeats)
+    slope, intercept, in_the_large = map(figure_if_any, draws, repeats)
     return CalibrationFigures(slope, intercept, in_the_large)
 
 
 def _coefficients(labels: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(3, n_repeats, b): slope, intercept and calibration in the large."""
+    """(3, b, n_repeats): slope, intercept and calibration in the large."""
     lines = [fit_line(repeat, labels, weights) for repeat in log_odds]
     shifts = [fit_line(repeat, labels, weights, slope=1.0)[1] for repeat in log_odds]
-    return np.array([[line[0] for line in lines], [line[1] for line in lines], shifts])
+    return np.stack([*np.swapaxes(lines, 0, 1), np.array(shifts)]).swapaxes(1, 2)
 
 
 def fit_line(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -10,7 +11,7 @@ from model.calibration import (
     to_log_odds,
     to_probabilities,
 )
-from model.evaluation import bootstrap_weights
+from model.evaluation import N_BOOTSTRAP, Figure, bootstrap_weights
 
 
 def drawn(slope: float, intercept: float, n: int = 303, seed: int = 1) -> tuple[np.ndarray, ...]:
@@ -19,6 +20,19 @@ def drawn(slope: float, intercept: float, n: int = 303, seed: int = 1) -> tuple[
     truth = draw.normal(scale=2, size=n)
     labels = (draw.uniform(size=n) < to_probabilities(truth)).astype(int)
     return labels, ((truth - intercept) / slope)[None]
+
+
+def figures(
+    labels: np.ndarray,
+    log_odds: np.ndarray,
+    groups: np.ndarray | None = None,
+    n_samples: int = N_BOOTSTRAP,
+) -> dict[str, Figure]:
+    """The figures by name, all of which there must be."""
+    groups = np.arange(len(labels)) if groups is None else groups
+    found = calibration_figures(labels, groups, log_odds, seed=1, n_samples=n_samples)
+    assert found.slope and found.intercept and found.in_the_large
+    return msgspec.structs.asdict(found)
 
 
 def test_log_odds_and_probabilities_are_inverse_and_never_infinite() -> None:
@@ -77,18 +91,18 @@ def test_separated_and_equal_outcomes_have_no_line() -> None:
 def test_known_miscalibration_is_found_again(slope: float, intercept: float) -> None:
     """Twenty thousand patients leave an error of a few hundredths."""
     labels, log_odds = drawn(slope, intercept, n=20_000)
-    found = calibration_figures(labels, np.arange(20_000), log_odds, seed=1, n_samples=50)
-    assert found.slope.value == pytest.approx(slope, rel=0.05)
-    assert found.intercept.value == pytest.approx(intercept, abs=0.08)
-    assert found.slope.low < found.slope.value < found.slope.high
+    found = figures(labels, log_odds, n_samples=50)
+    assert found["slope"].value == pytest.approx(slope, rel=0.05)
+    assert found["intercept"].value == pytest.approx(intercept, abs=0.08)
+    assert found["slope"].low < found["slope"].value < found["slope"].high
     if slope == 1:
-        assert found.in_the_large.value == pytest.approx(intercept, abs=0.08)
+        assert found["in_the_large"].value == pytest.approx(intercept, abs=0.08)
 
 
 def test_the_interval_has_the_width_that_theory_gives() -> None:
     """The standard error of a slope is the root of the inverse Fisher information."""
     labels, log_odds = drawn(1.0, 0.0, n=1_000)
-    found = calibration_figures(labels, np.arange(1_000), log_odds, seed=1).slope
+    found = figures(labels, log_odds)["slope"]
     design = np.stack([log_odds[0], np.ones(1_000)])
     p = to_probabilities(log_odds[0])
     expected = np.sqrt(np.linalg.inv(design * p * (1 - p) @ design.T)[0, 0])
@@ -97,19 +111,26 @@ def test_the_interval_has_the_width_that_theory_gives() -> None:
 
 def test_figures_are_means_over_the_repeats_with_their_spread() -> None:
     labels, log_odds = drawn(1.0, 0.0)
-    both = np.concatenate([log_odds, log_odds * 2])
-    alone = calibration_figures(labels, np.arange(303), log_odds, seed=1, n_samples=20)
-    found = calibration_figures(labels, np.arange(303), both, seed=1, n_samples=20)
-    assert found.slope.value == pytest.approx(alone.slope.value * 0.75)
-    assert found.slope.sd_repeats == pytest.approx(alone.slope.value * 0.5 / np.sqrt(2))
-    assert found.slope.low == pytest.approx(alone.slope.low * 0.75)
-    assert found.intercept.value == pytest.approx(alone.intercept.value)
+    alone = figures(labels, log_odds, n_samples=20)
+    found = figures(labels, np.concatenate([log_odds, log_odds * 2]), n_samples=20)
+    slope = alone["slope"]
+    assert found["slope"].value == pytest.approx(slope.value * 0.75)
+    assert found["slope"].sd_repeats == pytest.approx(slope.value * 0.5 / np.sqrt(2))
+    assert found["slope"].low == pytest.approx(slope.low * 0.75)
+    assert found["intercept"].value == pytest.approx(alone["intercept"].value)
 
 
 def test_copies_of_a_record_are_drawn_together() -> None:
     """Twice the same patients say no more than once: the interval keeps its width."""
     labels, log_odds = drawn(1.0, 0.0, n=150)
-    once = calibration_figures(labels, np.arange(150), log_odds, seed=1).slope
-    twice, groups = np.tile(labels, 2), np.tile(np.arange(150), 2)
-    found = calibration_figures(twice, groups, np.tile(log_odds, 2), seed=1).slope
-    assert found.high - found.low == pytest.approx(once.high - once.low)
+    once = figures(labels, log_odds)["slope"]
+    groups = np.tile(np.arange(150), 2)
+    twice = figures(np.tile(labels, 2), np.tile(log_odds, 2), groups=groups)["slope"]
+    assert twice.high - twice.low == pytest.approx(once.high - once.low)
+
+
+def test_log_odds_that_separate_the_outcomes_have_no_slope() -> None:
+    labels = np.repeat([0, 1], 20)
+    found = calibration_figures(labels, np.arange(40), (labels * 4.0 - 2)[None], seed=1)
+    assert found.slope is None and found.intercept is None
+    assert found.in_the_large is not None
