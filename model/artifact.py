@@ -9,6 +9,7 @@ verified, and reading one imports no code that it names.
     encoding.json           the fitted preprocessing
     network.json            the choices that the network was built and fitted with
     network.weights.h5      the Keras weights
+    calibration.json        the map of log-odds that these weights have absorbed
     model.onnx              the graph that serves: values → probability
     golden.json             records made from the schema, and the graph's answers to them
     explanation.json        the layers as numbers, and the rows that explanations compare with:
@@ -45,12 +46,13 @@ FILES = (
     "encoding.json",
     "network.json",
     "network.weights.h5",
+    "calibration.json",
     "model.onnx",
     "golden.json",
     "explanation.json",
     "history.json",
 )
-LATER = frozenset({"explanation.json"})
+LATER = frozenset({"explanation.json", "calibration.json"})
 """Files that every artifact is written with, and that the first ones did not have."""
 
 
