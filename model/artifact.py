@@ -9,6 +9,7 @@ verified, and reading one imports no code that it names.
     encoding.json           the fitted preprocessing
     network.json            the choices that the network was built and fitted with
     network.weights.h5      the Keras weights
+    calibration.json        the map of log-odds that these weights have absorbed
     model.onnx              the graph that serves: values → probability
     golden.json             records made from the schema, and the graph's answers to them
     explanation.json        the layers as numbers, and the rows that explanations compare with:
@@ -45,13 +46,15 @@ FILES = (
     "encoding.json",
     "network.json",
     "network.weights.h5",
+    "calibration.json",
     "model.onnx",
     "golden.json",
     "explanation.json",
     "history.json",
 )
-LATER = frozenset({"explanation.json"})
-"""Files that the first artifacts did not have; nor do networks whose activation is code of one's own."""
+LATER = frozenset({"explanation.json", "calibration.json"})
+"""Files that the first artifacts did not have. Networks whose activation is code of one's own never
+have an explanation.json."""
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

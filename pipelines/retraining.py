@@ -5,9 +5,7 @@ read → check → folds → fit → graph → parity → save → decide → pr
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
-import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +17,15 @@ import numpy as np
 from model.activations import is_own
 from model.artifact import Artifact, Golden
 from model.background import choose_background
+from model.calibration_choice import check_asked
+from model.calibrators import Asked, Calibration
 from model.config import TrainingConfig
+from model.decision_curve import threshold_for
 from model.errors import ModelError, NoCurrentVersion, ParityError
 from model.evaluation import Evaluation
 from model.folding import Basis, fold
 from model.golden import golden_values
-from model.manifest import FORMAT_VERSION, DataRecord, Manifest, TrainingRange
+from model.manifest import FORMAT_VERSION, DataRecord, Manifest
 from model.network import read_layers
 from model.schema import Schema
 from model.scoring import Graph
@@ -33,14 +34,12 @@ from pipelines.deciding import Decision, decide
 from pipelines.evaluating import default_jobs, evaluate
 from pipelines.exporting import export_graph
 from pipelines.fitting import FittedPipeline, fit_pipeline
+from pipelines.judging import Judgement, judge
 from pipelines.preprocessing import read_encoding
+from pipelines.provenance import libraries, training_ranges
 from pipelines.tables import Table, read_table
 
 PARITY_TOLERANCE = 1e-6
-THRESHOLD = 0.5
-LIBRARIES = (
-    "keras", "tensorflow", "jax", "torch", "numpy", "pandas", "scikit-learn", "onnx", "onnxruntime"
-)  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +52,8 @@ class Request:
         recipe: the name under which the results are shown.
         device: as :func:`pipelines.devices.select_device` named it.
         command: the command line, for the record.
+        cost_ratio: what a missed patient costs, in false alarms; None where nobody stated it.
+        calibration: a method, or ``auto`` for one only where it helps.
     """
 
     data: Path
@@ -61,6 +62,8 @@ class Request:
     recipe: str
     device: str
     command: str
+    cost_ratio: float | None = None
+    calibration: Asked = "auto"
 
 
 def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
@@ -69,15 +72,25 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
     Raises:
         ModelError: the table, the settings or the result will not do; the store stays as it was.
     """
+    gives_probabilities = getattr(request.config, "gives_probabilities", True)
+    check_asked(request.calibration, gives_probabilities=gives_probabilities)
+    threshold_for(request.cost_ratio)  # refused now rather than after the folds
     table = read_table(request.data, request.schema)
     _describe(table)
-    evaluation, predictions = _one_round_of_folds(table, request)
-    fitted = fit_pipeline(table, request.config, progress=True)
-    files, parity = _files(table, fitted, request)
-    artifact = store.add(_manifest(table, fitted, request, evaluation, parity), files)
+    judgement = judge(
+        table,
+        *_one_round_of_folds(table, request),
+        asked=request.calibration,
+        cost_ratio=request.cost_ratio,
+        gives_probabilities=gives_probabilities,
+    )
+    fitted = fit_pipeline(table, request.config, progress=True).absorb(judgement.calibration)
+    files, parity = _files(table, fitted, judgement.calibration, request)
+    artifact = store.add(_manifest(table, fitted, request, judgement, parity), files)
     logger.info("saved as version %s", artifact.manifest.version)
     jobs = default_jobs(request.device)
-    decision = decide(table, artifact, predictions, _champion(store), jobs=jobs)
+    champion = _champion(store, request)
+    decision = decide(table, artifact, judgement.probabilities, champion, jobs=jobs)
     if decision.promote:
         store.promote(artifact.manifest.version)
     logger.info("%s", decision)
@@ -135,7 +148,7 @@ def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, np.
 
 
 def _files(
-    table: Table, fitted: FittedPipeline, request: Request
+    table: Table, fitted: FittedPipeline, calibration: Calibration, request: Request
 ) -> tuple[dict[str, bytes], float]:
     """The files of the artifact, and the parity of its graph with what was fitted."""
     encode = msgspec.json.encode  # NaN becomes null
@@ -145,6 +158,7 @@ def _files(
         "encoding.json": encode(encoding),
         "network.json": encode(request.config),
         "network.weights.h5": fitted.fit.weights(),
+        "calibration.json": encode(calibration),
         "history.json": encode(fitted.fit.history),
     }
     if not is_own(request.config.activation):  # only Keras knows how to work that out
@@ -172,7 +186,7 @@ def _files(
 
 
 def _manifest(
-    table: Table, fitted: FittedPipeline, request: Request, evaluation: Evaluation, parity: float
+    table: Table, fitted: FittedPipeline, request: Request, judgement: Judgement, parity: float
 ) -> Manifest:
     return Manifest(
         format_version=FORMAT_VERSION,
@@ -180,7 +194,8 @@ def _manifest(
         version="",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         schema_fingerprint=table.schema.fingerprint,
-        threshold=THRESHOLD,
+        threshold=judgement.at_threshold.threshold,
+        cost_ratio=msgspec.UNSET if request.cost_ratio is None else request.cost_ratio,
         data=DataRecord(
             file=table.file,
             sha256=table.sha256,
@@ -190,48 +205,27 @@ def _manifest(
         ),
         recipe=request.recipe,
         training=msgspec.to_builtins(request.config),
-        ranges=_ranges(table, fitted.rows),
-        metrics={"folds": msgspec.to_builtins(evaluation)},
+        ranges=training_ranges(table, fitted.rows),
+        metrics=judgement.metrics,
         parity=parity,
         device=request.device,
-        libraries=_libraries(),
+        libraries=libraries(),
         command=request.command,
     )
 
 
-def _ranges(table: Table, rows: np.ndarray) -> dict[str, TrainingRange]:
-    ranges = {}
-    for index, column in enumerate(table.schema.columns):
-        values = table.values[rows, index]
-        known = values[~np.isnan(values)]
-        missing = len(values) - len(known)
-        if column.levels:
-            seen = tuple(int(code) for code in np.unique(known))
-            ranges[column.name] = TrainingRange(codes=seen, missing=missing)
-        elif len(known):
-            low, high = float(known.min()), float(known.max())
-            ranges[column.name] = TrainingRange(minimum=low, maximum=high, missing=missing)
-        else:
-            ranges[column.name] = TrainingRange(missing=missing)
-    return ranges
-
-
-def _libraries() -> dict[str, str]:
-    found = {"python": platform.python_version(), "keras backend": keras.config.backend()}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _champion(store: Store) -> Artifact | None:
+def _champion(store: Store, request: Request) -> Artifact | None:
     """The current version, or None where there is none that could be compared with."""
     try:
-        return store.read(store.current().version)
+        champion = store.read(store.current().version)
     except NoCurrentVersion:
         return None
     except ModelError as error:
         logger.warning("the current version cannot be compared with: %s", error)
         return None
+    if champion.manifest.cost_ratio is not msgspec.UNSET and request.cost_ratio is None:
+        logger.warning(
+            "version %s has a threshold from a cost ratio of %g; this one was given none",
+            champion.manifest.version, champion.manifest.cost_ratio,
+        )  # fmt: skip
+    return champion
