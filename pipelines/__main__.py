@@ -15,11 +15,8 @@ from typing import Any
 import click
 import msgspec
 
-<<<<<<< HEAD
 from model import activations
-=======
 from model.calibrators import Asked
->>>>>>> room-calibration
 from model.config import RECIPES, TrainingConfig, make_config
 from model.errors import ModelError, NoCurrentVersion, StoreError
 from model.evaluation import Evaluation
