@@ -1,6 +1,6 @@
 """The story of a training, one line a step.
 
-read → check → folds → fit → graph → parity → save → decide → promote
+read → check → folds → fit → graph → parity → save → decide → promote → report
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from pipelines.fitting import FittedPipeline, fit_pipeline
 from pipelines.judging import Judgement, judge
 from pipelines.preprocessing import read_encoding
 from pipelines.provenance import libraries, training_ranges
+from pipelines.report.subject import read_subject
+from pipelines.report.writing import build_report
 from pipelines.tables import Table, read_table
 
 PARITY_TOLERANCE = 1e-6
@@ -54,6 +56,8 @@ class Request:
         command: the command line, for the record.
         cost_ratio: what a missed patient costs, in false alarms; None where nobody stated it.
         calibration: a method, or ``auto`` for one only where it helps.
+        report: whether to write ``report.html``; False for whoever trains many versions in a row
+            and reads none of them.
     """
 
     data: Path
@@ -64,6 +68,7 @@ class Request:
     command: str
     cost_ratio: float | None = None
     calibration: Asked = "auto"
+    report: bool = True
 
 
 def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
@@ -84,7 +89,9 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
         cost_ratio=request.cost_ratio,
         gives_probabilities=gives_probabilities,
     )
-    fitted = fit_pipeline(table, request.config, progress=True).absorb(judgement.calibration)
+    fitted = fit_pipeline(table, request.config, progress=True)
+    weights = fitted.fit.network.get_weights()  # as training left them
+    fitted = fitted.absorb(judgement.calibration)
     files, parity = _files(table, fitted, judgement.calibration, request)
     artifact = store.add(_manifest(table, fitted, request, judgement, parity), files)
     logger.info("saved as version %s", artifact.manifest.version)
@@ -94,6 +101,14 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
     if decision.promote:
         store.promote(artifact.manifest.version)
     logger.info("%s", decision)
+    if request.report:
+        subject = read_subject(
+            artifact, table, weights, fitted.rows, fitted.predict(table), judgement.probabilities,
+            decision=str(decision),
+        )  # fmt: skip
+        version = artifact.manifest.version
+        artifact = store.add_for_people(version, "report.html", build_report(subject))
+        logger.info("report: %s", store.path(version) / "report.html")
     return artifact, decision
 
 
