@@ -80,7 +80,8 @@ def number(value: float | None, digits: int = 3, sign: str = "") -> str:
     """A number with a minus sign that is one; a dash for what is not known."""
     if value is None or math.isnan(value):
         return NOT_KNOWN
-    return f"{value:{sign}.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    rounded = round(value, digits) + 0.0  # no minus before a zero
+    return f"{rounded:{sign}.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def with_interval(figure: Figure | None, digits: int = 3, sign: str = "") -> str:

@@ -106,7 +106,7 @@ def _grid(subject: Subject, column: Column, values: np.ndarray) -> np.ndarray:
 def _curves(subject: Subject, found: Sequence[Dependence]) -> Drawing:
     levels = bool(found[0].column.levels)
     across = 2 if levels else 3
-    height = 0.75 + 0.2 * max(len(one.at) for one in found) if levels else 1.95
+    height = 0.75 + 0.13 * max(map(_lines, found)) if levels else 1.95
     shared = {"sharex": True} if levels else {"sharey": True}
     figure, axes = panels(across, -(-len(found) // across), height=max(height, 1.4), **shared)
     for ax in axes[len(found) :]:
@@ -124,6 +124,12 @@ def _curves(subject: Subject, found: Sequence[Dependence]) -> Drawing:
         f"({'dots' if levels else 'lines'}), and all networks of the folds "
         f"({'bars' if levels else 'bands'}).",
     )
+
+
+def _lines(one: Dependence) -> int:
+    """That its levels take, each at least two, so that no two of them touch."""
+    labels = {level.code: level.label for level in one.column.levels}
+    return sum(max(2, wrapped(labels[int(code)]).count("\n") + 2) for code in one.at)
 
 
 def _curve(ax: Any, one: Dependence, *, named: bool) -> None:

@@ -46,7 +46,7 @@ def data_at_a_glance(subject: Subject) -> Section:
         blocks.append(
             "The schema does not name this file as published, so no record may show: ranges and "
             f"levels with fewer than {SMALLEST} records of either outcome are merged with others, "
-            "heights are rounded to whole hundredths, and medians, quartiles and commonest levels are left out."
+            "heights are rounded to whole percent, and medians, quartiles and commonest levels are left out."
         )
     return Section("data", "The data at a glance", blocks)
 

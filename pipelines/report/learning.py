@@ -24,7 +24,6 @@ def learning_curves(subject: Subject, companions: Companions) -> Section:
     held = np.nanmean(companions.folds.held_losses(), axis=1)
     best, last = int(np.argmin(held)) + 1, len(held)
     smallest, largest = companions.fewer[0], _full_size(companions)
-    gain = _loss_of(companions, smallest[1]) - _loss_of(companions, largest[1])
     return Section(
         "learning",
         "Learning curves",
@@ -33,9 +32,10 @@ def learning_curves(subject: Subject, companions: Companions) -> Section:
             f"the loss of the records that a network did not see is lowest after epoch {best} of "
             f"{last}, and {number(float(held[-1] - held[best - 1]), 4)} higher after the last one.",
             _over_epochs(subject, companions),
-            f"Trained on {largest[0]:.0f} records rather than {smallest[0]:.0f}, networks have a log "
-            f"loss on other records that is lower by {number(gain)} nats. The recipe is the same, so fewer records also mean fewer "
-            "steps of the optimiser.",
+            f"On records that they did not see, networks trained on {largest[0]:.0f} records have a "
+            f"log loss of {number(_loss_of(companions, largest[1]))}, and on {smallest[0]:.0f} records "
+            f"one of {number(_loss_of(companions, smallest[1]))}. The recipe is the same, so fewer "
+            "records also mean fewer steps of the optimiser.",
             _over_records(companions),
         ],
     )

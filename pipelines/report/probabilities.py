@@ -66,10 +66,10 @@ def _reliability_curve(curve: ReliabilityCurve) -> Drawing:
     axes.plot(
         [0, 1], [0, 1], color=COLOURS[5], linestyle=DASHES[2], label="probabilities that are met"
     )
-    axes.fill_between(p, curve.low, curve.high, color=FILLS[0], linewidth=0, label="its 95 % band")
     axes.plot(
         p, curve.shares, color=COLOURS[0], linestyle=DASHES[0], label="share of positives, smoothed"
     )
+    axes.fill_between(p, curve.low, curve.high, color=FILLS[0], linewidth=0, label="its 95 % band")
     means = np.array([one.probability for one in curve.bins])
     shares = np.array([one.share for one in curve.bins])
     ends = np.array([[one.share - one.low for one in curve.bins],
@@ -78,8 +78,8 @@ def _reliability_curve(curve: ReliabilityCurve) -> Drawing:
         means, shares, np.maximum(ends, 0), color=COLOURS[1], marker=MARKERS[1], linestyle="none",
         elinewidth=1, capsize=2, label="tenths of the records,\nwith 95 % intervals",
     )  # fmt: skip
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
     label(axes, "probability given out of fold", "share that is positive")
     figure.legend(loc="outside right upper")
