@@ -124,7 +124,7 @@ def cross_fit(
     seed: int,
     n_splits: int = 10,
 ) -> np.ndarray:
-    """Log-odds after a calibration that was fitted on other patients, in folds of its own.
+    """Log-odds after a calibration that was fitted on other patients, fold by fold.
 
     It errs towards no calibration: the networks that gave the log-odds of the other patients have seen
     this one, so that these lean against his outcome. On the bundled table that costs a line .002 to
