@@ -124,10 +124,11 @@ def cross_fit(
     seed: int,
     n_splits: int = 10,
 ) -> np.ndarray:
-    """Log-odds after a calibration that was fitted on other patients, in folds of its own.
+    """Log-odds after a calibration that was fitted on other patients, fold by fold.
 
-    Nearly honest: the networks that gave the log-odds of the other patients have seen this one,
-    which moves the few numbers of a calibration by little.
+    It errs towards no calibration: the networks that gave the log-odds of the other patients have seen
+    this one, so that these lean against his outcome. On the bundled table that costs a line .002 to
+    .004 of log loss, beside calibrations from networks that have seen him neither.
 
     Returns:
         float64 (n_repeats, n); the log-odds themselves for ``none``.

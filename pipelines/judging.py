@@ -20,7 +20,7 @@ from pipelines.evaluating import BASELINE, N_SPLITS, SEED, logistic_baseline, ou
 from pipelines.tables import Table
 
 NAMES: dict[Method, str] = {
-    "none": "nothing",
+    "none": "none",
     "temperature": "a temperature",
     "platt": "Platt's line",
     "isotonic": "isotonic steps",
@@ -123,7 +123,7 @@ def _tell(choice: Choice, at_threshold: Performance) -> None:
     taken = choice.calibration.method
     logger.info("calibration on the folds: %s", _slope_and_intercept(choice.before))
     logger.info(
-        "calibrated by %s%s; log loss on patients that a calibration was not fitted to: %s",
+        "calibration taken: %s%s; difference in log loss, on patients that it was not fitted to: %s",
         NAMES[taken],
         "" if choice.asked == "auto" else ", as asked",
         "; ".join(

@@ -54,7 +54,7 @@ def test_the_manifest_says_what_the_probabilities_are_worth(artifact: Artifact) 
     metrics = artifact.manifest.metrics
     choice = msgspec.convert(metrics["calibration"], Choice)
     assert choice.asked == "auto" and choice.calibration == calibration_of(artifact)
-    assert tuple(choice.trials) == METHODS
+    assert set(choice.trials) == set(METHODS)
     assert choice.before.slope and 0.6 < choice.before.slope.value < 1.6
     assert choice.before.slope.low < 1 < choice.before.slope.high
     reliability = msgspec.convert(metrics["reliability"], ReliabilityCurve)
@@ -80,8 +80,9 @@ def test_everything_is_computed_of_what_will_be_served(table: Table, baseline: n
     assert losses[0].value == pytest.approx(losses[1].value)
     assert found.evaluation.baseline == "logistic regression"
     assert msgspec.convert(found.metrics["folds"], Evaluation) == found.evaluation
-    threshold = judged(table, found.probabilities, asked="none").metrics["threshold"]
-    assert found.metrics["threshold"] == threshold
+    again = judged(table, found.probabilities, asked="none").metrics
+    for name in ("reliability", "decision_curve", "threshold"):
+        assert found.metrics[name] == again[name], name
 
 
 def test_honest_folds_stay_as_they_are(table: Table, baseline: np.ndarray) -> None:
@@ -99,14 +100,14 @@ def test_what_was_found_is_told(
         judged(table, baseline, asked="platt", cost_ratio=4.0)
     before, taken, after, threshold = (record.getMessage() for record in caplog.records)
     assert before.startswith("calibration on the folds: slope ")
-    assert taken.startswith("calibrated by Platt's line, as asked; log loss on patients that ")
+    assert taken.startswith("calibration taken: Platt's line, as asked; difference in log loss, ")
     assert "a temperature +" in taken and "isotonic steps +" in taken
-    assert taken.count("against nothing") == 3
+    assert taken.count("against none") == 3
     assert after.startswith("calibration then: slope ")
     assert threshold.startswith("at the threshold 0.2 (a missed patient costs 4 false alarms): ")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
 def test_the_network_absorbs_the_calibration(table: Table, method: Method) -> None:
     fitted = fit_pipeline(table, RECIPES["default"])
     before = to_log_odds(fitted.predict(table))
