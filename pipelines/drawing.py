@@ -183,5 +183,6 @@ def _without_idle_groups(svg: str) -> str:
             return "" if idle[-1] else found[0]
         return "" if idle.pop() else "</g>"
 
+    svg = re.sub(r"<g\b[^>]*/>", "", svg)  # of a label without letters
     svg = re.sub(r"<g\b[^>]*>|</g>", tag, svg)
     return re.sub(r"\n+", "\n", re.sub(r"<defs>\s*</defs>", "", svg))

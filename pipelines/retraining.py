@@ -38,7 +38,7 @@ from pipelines.judging import Judgement, judge
 from pipelines.preprocessing import read_encoding
 from pipelines.provenance import libraries, training_ranges
 from pipelines.report.subject import read_subject
-from pipelines.report.writing import build_report
+from pipelines.report.writing import write_report
 from pipelines.tables import Table, read_table
 
 PARITY_TOLERANCE = 1e-6
@@ -106,9 +106,7 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
             artifact, table, weights, fitted.rows, fitted.predict(table), judgement.probabilities,
             decision=str(decision),
         )  # fmt: skip
-        version = artifact.manifest.version
-        artifact = store.add_for_people(version, "report.html", build_report(subject))
-        logger.info("report: %s", store.path(version) / "report.html")
+        artifact = write_report(subject, store)
     return artifact, decision
 
 

@@ -81,8 +81,9 @@ def nice_edges(low: float, high: float, at_most: int = BINS_AT_MOST) -> np.ndarr
     width = (high - low) / (at_most - 1) or 1.0
     magnitude = 10.0 ** math.floor(math.log10(width))
     step = next(magnitude * s for s in STEPS if magnitude * s >= width * (1 - 1e-9))
-    first, last = math.floor(low / step), math.floor(high / step) + 1
-    return np.round(np.arange(first, last + 1) * step, 10)
+    # A quotient that is a whole number but for its rounding counts as one.
+    first, last = (math.floor(end / step + 1e-9) for end in (low, high))
+    return np.round(np.arange(first, last + 2) * step, 3 - math.floor(math.log10(step)))
 
 
 def range_label(low: float, high: float) -> str:
@@ -92,7 +93,7 @@ def range_label(low: float, high: float) -> str:
 
 def _bins(values: np.ndarray, labels: np.ndarray) -> list[Cell]:
     edges = nice_edges(float(values.min()), float(values.max()))
-    place = np.digitize(values, edges) - 1
+    place = np.clip(np.digitize(values, edges) - 1, 0, len(edges) - 2)
     return [
         Cell(range_label(low, high), _count(labels[place == i]), float(low), float(high))
         for i, (low, high) in enumerate(itertools.pairwise(edges))

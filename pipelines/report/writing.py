@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+from model.artifact import Artifact
+from model.store import Store
 from pipelines.page import render
 from pipelines.report.card import how_to_reproduce, in_brief, model_card
 from pipelines.report.companions import train_companions
@@ -16,6 +20,23 @@ from pipelines.report.subgroups import subgroups
 from pipelines.report.subject import Subject
 from pipelines.report.surface import loss_surface
 from pipelines.report.tripod import reporting_items
+
+REPORT = "report.html"
+
+logger = logging.getLogger(__name__)
+
+
+def write_report(subject: Subject, store: Store) -> Artifact:
+    """Build the report of a training, and add it to its version.
+
+    Raises:
+        InvalidConfig: too few records of an outcome for ten folds.
+        FileExistsError: the version has one.
+    """
+    version = subject.manifest.version
+    artifact = store.add_for_people(version, REPORT, build_report(subject))
+    logger.info("report: %s", store.path(version) / REPORT)
+    return artifact
 
 
 def build_report(subject: Subject) -> bytes:

@@ -11,7 +11,7 @@ from pipelines.tables import Table
 @pytest.mark.parametrize("ends", [(29, 77), (0, 6.2), (-3.7, 11.2), (0.001, 0.0012), (5, 5)])
 def test_edges_are_round_and_hold_every_value(ends: tuple[float, float]) -> None:
     edges = nice_edges(*ends)
-    assert edges[0] <= ends[0] and ends[1] < edges[-1]
+    assert edges[0] - 1e-12 <= ends[0] and ends[1] < edges[-1]
     assert 1 <= len(edges) - 1 <= BINS_AT_MOST
     np.testing.assert_allclose(np.diff(edges), edges[1] - edges[0])
     assert all(len(f"{edge:g}") <= 7 for edge in edges)
