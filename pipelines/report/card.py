@@ -35,8 +35,8 @@ def in_brief(subject: Subject) -> list[str]:
         f"On {len(subject.table)} records, each predicted by networks that did not see it: AUC "
         f"{with_interval(figures['auc'])}, log loss {with_interval(figures['log_loss'])}. At the "
         f"threshold {at.threshold:.3g} it finds {percent(at.sensitivity.value)} of the positive "
-        f"({percent(at.sensitivity.low)} to {percent(at.sensitivity.high)}) and lets "
-        f"{percent(at.specificity.value)} of the negative alone ({percent(at.specificity.low)} to "
+        f"({percent(at.sensitivity.low)} to {percent(at.sensitivity.high)}) and is right "
+        f"about {percent(at.specificity.value)} of the negative ({percent(at.specificity.low)} to "
         f"{percent(at.specificity.high)}). Brackets hold 95 % intervals throughout.",
         *([f"The version was {subject.decision}."] if subject.decision else []),
     ]
@@ -45,7 +45,7 @@ def in_brief(subject: Subject) -> list[str]:
 def model_card(subject: Subject) -> Section:
     """Intended use, outcome, limits and optimism."""
     schema, manifest = subject.schema, subject.manifest
-    outcome, source = schema.outcome, schema.source
+    outcome = schema.outcome
     rows = [
         ("Model", f"{manifest.name}, version {manifest.version}, made {manifest.created}"),
         ("Kind", network_in_words(subject)),
@@ -65,8 +65,7 @@ def model_card(subject: Subject) -> Section:
         (
             "Trained on",
             f"{manifest.data.file}: {manifest.data.rows} records, {manifest.data.positives} of them "
-            f"positive. The schema names as its source {source.title}, {source.authors}, "
-            f"{source.year}, {source.url}, {source.licence}.",
+            f"positive. {source_in_words(subject)}",
         ),
         ("Answer", answer_in_words(subject)),
         ("Missing values", missing_in_words(schema)),
@@ -96,8 +95,8 @@ def limits(subject: Subject) -> list[str]:
     if each < FEW_PER_PARAMETER:
         found.append(
             f"{subject.n_parameters} parameters and {rarer} records of the rarer outcome: "
-            f"{number(each, 2)} a parameter. Only the penalty and the early end of training keep "
-            "the network from learning the records by heart."
+            f"{number(each, 2)} a parameter. So many parameters can learn so few records by heart; "
+            "that they do not is up to the recipe, its penalty and its number of epochs."
         )
     if not at.stated:
         found.append(
@@ -117,6 +116,15 @@ def network_in_words(subject: Subject) -> str:
         f"hidden layers; recipe “{subject.manifest.recipe}”; calibration: "
         f"{subject.calibration.method}."
     )
+
+
+def source_in_words(subject: Subject) -> str:
+    """Where the records come from; the schema knows that of the files that it names as published."""
+    source = subject.schema.source
+    named = f"{source.title}, {source.authors}, {source.year}, {source.url}, {source.licence}"
+    if subject.is_private:
+        return f"Where this file comes from is not recorded; its schema was written for {named}."
+    return f"Source: {named}."
 
 
 def answer_in_words(subject: Subject) -> str:

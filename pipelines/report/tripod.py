@@ -10,7 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.report.card import answer_in_words, limits, missing_in_words, network_in_words
+from pipelines.report.card import (
+    answer_in_words,
+    limits,
+    missing_in_words,
+    network_in_words,
+    source_in_words,
+)
 from pipelines.report.contents import Grid, Section, one_line, together
 from pipelines.report.subject import Subject
 
@@ -93,20 +99,20 @@ def fill_items(subject: Subject) -> dict[str, str]:
 
 
 def _methods(subject: Subject) -> dict[str, str]:
-    schema, table, source = subject.schema, subject.table, subject.schema.source
+    schema, table = subject.schema, subject.table
     rarer = min(subject.n_positive, len(table) - subject.n_positive)
     remarks = f" Remarks: {'; '.join(table.warnings)}." if table.warnings else ""
     return {
         "1": f"Development of a prediction model of “{schema.outcome.positive}”: {schema.title}.",
         "4": "Development and internal validation; no external validation.",
-        "5a": f"{source.title}, {source.authors}, {source.year}, {source.url}. "
-        f"{one_line(schema.description)} Representativeness: {NOT_REPORTED}.",
+        "5a": f"{source_in_words(subject)} The schema describes: {one_line(schema.description)} "
+        f"Representativeness: {NOT_REPORTED}.",
         "7": "Every cell was checked against the declared ranges and levels; copies of a record are "
         f"kept together.{remarks}",
         "8a": f"{one_line(schema.outcome.meaning)} {one_line(schema.outcome.caution)}",
         "9a": f"All {len(schema.columns)} columns of the table; none was selected by its values.",
         "9b": "; ".join(
-            f"{column.title}{f' ({column.unit})' if column.unit else ''}: {one_line(column.help)}"
+            f"{column.title}{f' ({column.unit})' if column.unit else ''}: {one_line(column.help).rstrip('.')}"
             for column in schema.columns
         ),
         "10": f"{len(table)} records, {subject.n_positive} positive, {subject.n_parameters} "
@@ -126,8 +132,8 @@ def _analysis(subject: Subject) -> dict[str, str]:
         else "No method against class imbalance was used."
     )
     return {
-        "12a": f"{found.n_repeats} x {found.n_splits} stratified folds for evaluation; all records "
-        "for the model itself.",
+        "12a": f"{found.n_repeats} x {found.n_splits} stratified folds for evaluation; "
+        f"{len(subject.rows)} records for the model itself.",
         "12b": "Numbers and ordered levels are standardised, levels become one input each; their "
         "effects and interactions are the network's own.",
         "12c": f"{network_in_words(subject)} Validated by folds with everything fitted inside, and by "
@@ -141,8 +147,6 @@ def _analysis(subject: Subject) -> dict[str, str]:
         "13": cost,
         "15": answer_in_words(subject),
         "16": "None: evaluation is by folds of the same records.",
-        "18e": f"Licence of the source: {subject.schema.source.licence}; "
-        f"{subject.schema.source.url}.",
     }
 
 
@@ -150,11 +154,12 @@ def _results(subject: Subject) -> dict[str, str]:
     n, n_positive, found = len(subject.table), subject.n_positive, subject.evaluation
     groups = [split.column for split in subject.schema.subgroups]
     part = round(n / found.n_splits)
+    n_fitted = int(subject.table.labels[subject.rows].sum())
     known = {
         "20a": f"{n} records, {n_positive} with the outcome and {n - n_positive} without; how they "
         f"were recruited: {NOT_REPORTED}.",
         "20b": "See “The data at a glance”.",
-        "21": f"Model: {n} records, {n_positive} events. Each fold: about {n - part} to fit, {part} "
+        "21": f"Model: {len(subject.rows)} records, {n_fitted} events. Each fold: about {n - part} to fit, {part} "
         "to evaluate.",
         "22": "Weights, preprocessing and graph lie in this version's folder, with their checksums.",
         "23a": "See “How good the predictions are”, “Do the probabilities mean what they say?” and "
@@ -164,6 +169,8 @@ def _results(subject: Subject) -> dict[str, str]:
         "27a": f"{missing_in_words(subject.schema)} Values outside the declared ranges are refused, "
         "values that training did not see are remarked on in the answer.",
     }
+    if not subject.is_private:
+        known["18e"] = f"The table is published. {source_in_words(subject)}"
     if groups:
         known["20b"] += f" Groups by {together(groups)}: see “Subgroups”."
     return known

@@ -244,6 +244,15 @@ def test_every_item_of_tripod_ai_is_told_or_said_to_be_missing(subject: Subject)
     assert {"17", "18a", "18b", "18d", "19"} <= silent, "no machine knows of these"
 
 
+def test_the_source_of_a_table_of_ones_own_is_not_made_up(subject: Subject) -> None:
+    """The schema knows where the files come from that it names, and no others."""
+    own = dataclasses.replace(subject.table, sha256="0" * 64)
+    private = fill_items(dataclasses.replace(subject, table=own))
+    assert "18e" in fill_items(subject) and "18e" not in private
+    assert "Where this file comes from is not recorded" in private["5a"]
+    assert "not recorded" not in fill_items(subject)["5a"]
+
+
 def test_numbers_are_written_for_people() -> None:
     assert number(-0.5) == "\N{MINUS SIGN}0.500"
     assert number(-0.0001) == "0.000" and number(-0.0001, sign="+") == "+0.000"
