@@ -54,7 +54,8 @@ FILES = (
     "history.json",
 )
 LATER = frozenset({"explanation.json", "inputs.json"})
-"""Files that every artifact is written with, and that the first ones did not have."""
+"""Files that the first artifacts did not have. Networks whose activation is code of one's own never
+have an explanation.json."""
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -28,7 +28,7 @@ class DenseLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     kernel: list[list[float]]
     bias: list[float]
-    activation: Literal["relu", "leaky_relu", "tanh", "sigmoid", "linear"]
+    activation: Literal["relu", "leaky_relu", "tanh", "sigmoid", "softmax", "linear"]
 
 
 def _relu(x: np.ndarray) -> None:
@@ -51,12 +51,19 @@ def _sigmoid(x: np.ndarray) -> None:
     x *= 0.5
 
 
+def _softmax(x: np.ndarray) -> None:
+    x -= x.max(axis=-1, keepdims=True)
+    np.exp(x, out=x)
+    x /= x.sum(axis=-1, keepdims=True)
+
+
 def _linear(_: np.ndarray) -> None:
     pass
 
 
 ACTIVATIONS: Mapping[str, Callable[[np.ndarray], None]] = {
-    "relu": _relu, "leaky_relu": _leaky_relu, "tanh": _tanh, "sigmoid": _sigmoid, "linear": _linear,
+    "relu": _relu, "leaky_relu": _leaky_relu, "tanh": _tanh, "sigmoid": _sigmoid,
+    "softmax": _softmax, "linear": _linear,
 }  # fmt: skip
 """Each works in place."""
 
@@ -77,13 +84,17 @@ def _sigmoid_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return gradient * (output * (1 - output))
 
 
+def _softmax_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return output * (gradient - (gradient * output).sum(axis=-1, keepdims=True))
+
+
 def _linear_back(_: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return gradient
 
 
 BACKWARD: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "relu": _relu_back, "leaky_relu": _leaky_relu_back, "tanh": _tanh_back,
-    "sigmoid": _sigmoid_back, "linear": _linear_back,
+    "sigmoid": _sigmoid_back, "softmax": _softmax_back, "linear": _linear_back,
 }  # fmt: skip
 """By activation: what it gave, and the gradient there → the gradient of its argument."""
 

@@ -10,8 +10,8 @@ is the mean of a sigmoid whose argument is spread normally, in the probit approx
 MacKay, "The evidence framework applied to classification networks", Neural Computation, 1992).
 
 The graph, which answers complete records, fills with plain means instead; so do versions that were
-written before there was an ``inputs.json``, and networks whose layers an artifact does not hold as
-numbers, because one of their activations is nobody's but their own.
+written before there was an ``inputs.json``, and networks whose activation is code of one's own, whose
+layers an artifact does not hold as numbers in an ``explanation.json``.
 """
 
 from __future__ import annotations
