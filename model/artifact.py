@@ -51,7 +51,7 @@ FILES = (
     "history.json",
 )
 LATER = frozenset({"explanation.json"})
-"""Files that every artifact is written with, and that the first ones did not have."""
+"""Files that the first artifacts did not have; nor do networks whose activation is code of one's own."""
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

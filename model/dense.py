@@ -28,7 +28,7 @@ class DenseLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     kernel: list[list[float]]
     bias: list[float]
-    activation: Literal["relu", "leaky_relu", "tanh", "sigmoid", "linear"]
+    activation: Literal["relu", "leaky_relu", "tanh", "sigmoid", "softmax", "linear"]
 
 
 def _relu(x: np.ndarray) -> None:
@@ -51,12 +51,19 @@ def _sigmoid(x: np.ndarray) -> None:
     x *= 0.5
 
 
+def _softmax(x: np.ndarray) -> None:
+    x -= x.max(axis=-1, keepdims=True)
+    np.exp(x, out=x)
+    x /= x.sum(axis=-1, keepdims=True)
+
+
 def _linear(_: np.ndarray) -> None:
     pass
 
 
 ACTIVATIONS: Mapping[str, Callable[[np.ndarray], None]] = {
-    "relu": _relu, "leaky_relu": _leaky_relu, "tanh": _tanh, "sigmoid": _sigmoid, "linear": _linear,
+    "relu": _relu, "leaky_relu": _leaky_relu, "tanh": _tanh, "sigmoid": _sigmoid,
+    "softmax": _softmax, "linear": _linear,
 }  # fmt: skip
 """Each works in place."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from model.config import TrainingConfig
-from model.network import build_network, save_weights
+from model.config import TrainingConfig, learning_rates
+from model.network import PROBABILITY, Head, build_network, save_weights
+from model.starts import RowOrders
 
 History = dict[str, list[float]]
 
@@ -43,35 +46,89 @@ def fit_network(
     labels: np.ndarray,
     config: TrainingConfig,
     *,
+    head: Head = PROBABILITY,
+    weights: np.ndarray | None = None,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     progress: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Fit:
     """Fit a network; on the CPU the same seed gives the same weights.
 
-    Sets the global seeds of Python, NumPy and the Keras backend, from which Keras takes the order
-    of the rows.
+    Sets the global seeds of Python, NumPy and the Keras backend, from which dropout may draw. First
+    weights and the order of the rows come from the seed alone, the same on every backend.
 
     Args:
         features: (n, n_features), standardised and one-hot, without NaN.
-        labels: (n,) of 0 and 1.
+        labels: (n,) of 0 and 1; (n, n_classes) of 0 and 1, or (n,) of numbers, for such a head.
+        head: what the network gives.
+        weights: (n,), how much every row counts in the loss; 1 if None.
         validation: features and labels that are only looked at, after every epoch.
         progress: show a bar on stderr; nothing is shown where that is no terminal.
+        callbacks: of Keras, besides.
     """
     keras.utils.set_random_seed(config.seed)
-    network = build_network(config, features.shape[1])
+    network = build_network(config, features.shape[1], head)
+    batches = Batches(*_as_arrays(features, labels), config, weights)
+    watchers = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle)]
+    if config.schedule != "constant":
+        rates = learning_rates(config).tolist()
+        watchers.append(keras.callbacks.LearningRateScheduler(lambda epoch: rates[epoch]))
+    if config.patience:
+        watchers.append(
+            keras.callbacks.EarlyStopping(patience=config.patience, restore_best_weights=True)
+        )
+    if progress:
+        watchers.append(EpochBar(config.epochs))
     history = network.fit(
-        *_as_arrays(features, labels),
+        batches,
         validation_data=_as_arrays(*validation) if validation else None,
-        batch_size=config.batch_size,
         epochs=config.epochs,
         verbose=0,
-        callbacks=[EpochBar(config.epochs)] if progress else [],
+        shuffle=False,  # the batches come in an order of their own
+        callbacks=[*watchers, *callbacks],
     ).history
+    history.pop("learning_rate", None)
     return Fit(network, {name: [float(v) for v in values] for name, values in history.items()})
 
 
+class Batches(keras.utils.PyDataset):
+    """Features, labels and weights of the rows, in an order that the seed alone determines."""
+
+    def __init__(
+        self,
+        features: np.ndarray,
+        labels: np.ndarray,
+        config: TrainingConfig,
+        weights: np.ndarray | None = None,
+    ) -> None:
+        super().__init__()
+        self._features, self._labels = features, labels
+        costs = np.where(labels[:, 0] == 1, config.missed_cost, 1)
+        self._weights = (costs if weights is None else costs * weights).astype(features.dtype)
+        n_rows = len(features)
+        self._size = n_rows if config.batch_size == "all" else min(config.batch_size, n_rows)
+        self._orders = RowOrders(n_rows, seed=config.order_seed)
+        self._order = np.arange(n_rows)  # Keras looks at a batch before the first epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._features) / self._size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows = self._order[index * self._size : (index + 1) * self._size]
+        return self._features[rows], self._labels[rows], self._weights[rows]
+
+    def shuffle(self, epoch: int, logs: Any = None) -> None:
+        """Take the order of the next epoch.
+
+        Called by a callback: Keras begins and ends epochs of its own before the first, on some
+        backends.
+        """
+        self._order = self._orders.next()[0]
+
+
 def _as_arrays(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(features, dtype=np.float32), np.asarray(labels, np.float32).reshape(-1, 1)
+    dtype = keras.config.floatx()
+    return np.asarray(features, dtype), np.asarray(labels, dtype).reshape(len(labels), -1)
 
 
 def predict(network: keras.Model, features: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 import msgspec
 
+from model import activations
 from model.config import RECIPES, TrainingConfig, make_config
 from model.errors import ModelError, NoCurrentVersion, StoreError
 from model.evaluation import Evaluation
@@ -64,6 +65,13 @@ def _make_config(
     return chosen, name if chosen == RECIPES[name] else f"{name}, changed"
 
 
+def _hand_in(settings: dict[str, Any]) -> None:
+    """Import an activation of one's own that the command line names, once the device is chosen."""
+    name = settings["activation"]
+    if name and activations.is_own(name):
+        activations.hand_in(name)
+
+
 @main.command()
 @together(schema_option, training_options)
 def describe(schema: Path, recipe: str | None, config: Path | None, **settings: Any) -> None:
@@ -71,6 +79,7 @@ def describe(schema: Path, recipe: str | None, config: Path | None, **settings: 
     declared = load_schema(schema)
     chosen, _ = _make_config(recipe, config, settings)
     select_device("auto")
+    _hand_in(settings)
     from model.network import build_network, describe_layers
 
     network = build_network(chosen, len(declared.feature_names))
@@ -119,6 +128,7 @@ def _retrain(
     declared = load_schema(schema)
     chosen, name = _make_config(recipe, config, settings)
     named = select_device(device)
+    _hand_in(settings)
     from pipelines.retraining import Request, retrain
 
     command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])
@@ -149,6 +159,7 @@ def evaluate(
     else:
         chosen, name = _make_config(recipe, config, settings)
     named = select_device(device)
+    _hand_in(settings)
     from pipelines import evaluating, printing
     from pipelines.tables import read_table
 

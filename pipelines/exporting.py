@@ -2,7 +2,7 @@
 
 TensorFlow exports through tf2onnx, PyTorch by itself, JAX through jax2onnx. Where the exporter of
 the backend that trained is not installed, the graph is built from the saved weights in a process of
-its own on another backend: ``python -m pipelines.exporting FOLDER``.
+its own on another backend: ``python -m pipelines.exporting FOLDER [ACTIVATION ...]``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from model import activations
 from model.errors import ExportUnavailable
 
 # What each backend needs to be there and to export.
@@ -46,7 +47,7 @@ def export_elsewhere(files: Mapping[str, bytes], backend: str) -> bytes:
         for file in INPUTS:
             (folder / file).write_bytes(files[file])
         done = subprocess.run(
-            [sys.executable, "-m", "pipelines.exporting", str(folder)],
+            [sys.executable, "-m", "pipelines.exporting", str(folder), *activations.handed_in()],
             env={**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
             text=True,
@@ -71,5 +72,7 @@ def _installed(*names: str) -> bool:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
+    for name in sys.argv[2:]:
+        activations.hand_in(name)
     graph = build_from({name: (target / name).read_bytes() for name in INPUTS})
     (target / "model.onnx").write_bytes(graph)

@@ -38,16 +38,30 @@ def _layers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
         ) from None
 
 
+def _batch(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
+    return int(value) if value and value.isdecimal() else value  # the config says what may be
+
+
 training_options = together(
     click.option("--recipe", type=click.Choice(list(RECIPES)), help="A named set of choices.  [default: default]"),
     click.option("--config", type=_path, help="TOML with choices, which change the recipe's."),
     click.option("--hidden", callback=_layers, help='Units of the hidden layers, such as 16,8; "" for none.'),
-    click.option("--activation", help="Of the hidden layers: relu, leaky_relu, tanh, sigmoid or linear."),
-    click.option("--initial-weights", help="Of the first kernel: small or glorot."),
-    click.option("--learning-rate", type=float, help="Of Adam."),
-    click.option("--batch-size", type=int, help="Records a step."),
-    click.option("--epochs", type=int, help="Passes over the table."),
+    click.option("--activation", help="Of the hidden layers: relu, leaky_relu, tanh, sigmoid, softmax, linear, or package.module:function of your own, written with keras.ops."),
+    click.option("--initial-weights", help="small, glorot, he, normal or zeros."),
+    click.option("--dropout", type=float, help="Share of the hidden units that a step leaves out."),
+    click.option("--loss", help="cross_entropy, focal or squared_error."),
+    click.option("--focal-gamma", type=float, help="Of the focal loss."),
+    click.option("--missed-cost", type=float, help="Weight of the positive records in the loss."),
     click.option("--l2", type=float, help="Weight of the squared kernels in the loss."),
+    click.option("--optimizer", help="adam, sgd, momentum, nesterov, rmsprop or adagrad."),
+    click.option("--momentum", type=float, help="Of the optimizers momentum and nesterov."),
+    click.option("--learning-rate", type=float, help="Of the first epoch."),
+    click.option("--schedule", help="Of the learning rate: constant, linear, exponential, cosine or steps."),
+    click.option("--last-rate", type=float, help="Learning rate of the last epoch, as a share of the first."),
+    click.option("--batch-size", callback=_batch, help="Records a step, or all."),
+    click.option("--epochs", type=int, help="Passes over the table, at most."),
+    click.option("--patience", type=int, help="Epochs without a lower validation loss before stopping; 0 never stops."),
     click.option("--validation-share", type=float, help="Share of the records only looked at."),
-    click.option("--seed", type=int, help="Of weights, order and validation split."),
+    click.option("--seed", type=int, help="Of first weights, dropout and validation split."),
+    click.option("--order-seed", type=int, help="Of the order of the records."),
 )  # fmt: skip

@@ -16,6 +16,7 @@ import keras
 import msgspec
 import numpy as np
 
+from model.activations import is_own
 from model.artifact import Artifact, Golden
 from model.background import choose_background
 from model.config import TrainingConfig
@@ -139,21 +140,22 @@ def _files(
     """The files of the artifact, and the parity of its graph with what was fitted."""
     encode = msgspec.json.encode  # NaN becomes null
     encoding = read_encoding(table.schema, fitted.preprocessing)
-    background = choose_background(
-        table.schema,
-        encoding,
-        table.values[fitted.rows],
-        rows_may_leave=table.sha256 in table.schema.published,
-    )
-    basis = Basis(background=background, layers=read_layers(fitted.fit.network))
     files = {
         "schema.json": table.schema.to_json(),
         "encoding.json": encode(encoding),
         "network.json": encode(request.config),
         "network.weights.h5": fitted.fit.weights(),
-        "explanation.json": encode(basis),
         "history.json": encode(fitted.fit.history),
     }
+    if not is_own(request.config.activation):  # only Keras knows how to work that out
+        background = choose_background(
+            table.schema,
+            encoding,
+            table.values[fitted.rows],
+            rows_may_leave=table.sha256 in table.schema.published,
+        )
+        basis = Basis(background=background, layers=read_layers(fitted.fit.network))
+        files["explanation.json"] = encode(basis)
     graph = export_graph(files, keras.config.backend())
     parity = check_parity(table, fitted, graph)
     logger.info("parity of the graph with pipeline and Keras network: %.1e", parity)
@@ -162,7 +164,8 @@ def _files(
     files["model.onnx"] = graph
     files["golden.json"] = encode(Golden(golden.tolist(), answers.tolist()))
     try:
-        fold(files)
+        if "explanation.json" in files:
+            fold(files)
     except ValueError as error:
         raise ParityError(f"answers could not be explained: {error}") from error
     return files, parity

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.config import RECIPES, TrainingConfig, make_config
+from model.config import RECIPES, TrainingConfig, learning_rates, make_config
 from model.errors import InvalidConfig
 
 
@@ -38,14 +38,66 @@ def test_every_setting_outside_its_limits_is_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("hidden", (5000,)), ("activation", "module:function"), ("learning_rate", 0.0),
-        ("learning_rate", float("nan")), ("batch_size", 0), ("l2", -0.1),
-        ("validation_share", 0.6), ("initial_weights", "zeros"), ("epochs", 2.5),
+        ("hidden", (5000,)), ("activation", "module.function"), ("activation", "elu"),
+        ("learning_rate", 0.0), ("learning_rate", float("nan")), ("batch_size", 0),
+        ("batch_size", "some"), ("l2", -0.1), ("validation_share", 0.6), ("epochs", 2.5),
+        ("initial_weights", "ones"), ("dropout", 1.0), ("loss", "hinge"), ("focal_gamma", -1.0),
+        ("missed_cost", 0.0), ("optimizer", "adamw"), ("momentum", 1.0), ("schedule", "step"),
+        ("last_rate", 0.0), ("patience", -1), ("order_seed", -1),
     ],
 )  # fmt: skip
 def test_limits(name: str, value: object) -> None:
     with pytest.raises(InvalidConfig, match=name):
         make_config(settings={name: value})
+
+
+def test_what_is_allowed_is_said() -> None:
+    with pytest.raises(InvalidConfig, match="expected one of cross_entropy, focal, squared_error"):
+        make_config(settings={"loss": "hinge"})
+    with pytest.raises(
+        InvalidConfig, match=r"expected one of relu, .*, or package.module:function"
+    ):
+        make_config(settings={"activation": "elu"})
+
+
+def test_choices_that_do_not_go_together() -> None:
+    with pytest.raises(InvalidConfig, match="needs a validation_share"):
+        make_config(settings={"patience": 3})
+    with pytest.raises(InvalidConfig, match="softmax over a single unit"):
+        make_config(settings={"activation": "softmax", "hidden": (4, 1)})
+
+
+def test_code_is_named_on_the_command_line_only(tmp_path: Path) -> None:
+    name = "my_activations:mish"
+    assert make_config(settings={"activation": name}).activation == name
+    file = tmp_path / "training.toml"
+    file.write_text(f'activation = "{name}"\n')
+    with pytest.raises(InvalidConfig, match=f"--activation {name}"):
+        make_config(file=file)
+
+
+def test_only_plain_cross_entropy_gives_probabilities() -> None:
+    assert TrainingConfig().gives_probabilities
+    assert TrainingConfig(hidden=(), dropout=0.5, l2=1.0).gives_probabilities
+    for choices in ({"loss": "focal"}, {"loss": "squared_error"}, {"missed_cost": 2.0}):
+        assert not make_config(settings=choices).gives_probabilities
+
+
+def test_schedules_go_from_the_first_rate_to_the_last() -> None:
+    def rates(schedule: str, epochs: int = 9) -> list[float]:
+        settings = {"schedule": schedule, "epochs": epochs, "learning_rate": 0.1, "last_rate": 0.01}
+        return learning_rates(make_config(settings=settings)).tolist()
+
+    assert rates("constant") == [0.1] * 9
+    for schedule in ("linear", "exponential", "cosine", "steps"):
+        found = rates(schedule)
+        assert len(found) == 9 and found == sorted(found, reverse=True)
+        assert [found[0], found[-1]] == pytest.approx([0.1, 0.001])
+        assert rates(schedule, epochs=1) == [pytest.approx(0.1)]
+    assert rates("linear")[4] == pytest.approx((0.1 + 0.001) / 2)
+    assert rates("cosine")[4] == pytest.approx((0.1 + 0.001) / 2)
+    assert rates("exponential")[4] == pytest.approx(0.01)
+    assert rates("steps") == pytest.approx([0.1] * 3 + [0.01] * 3 + [0.001] * 3)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

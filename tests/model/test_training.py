@@ -4,11 +4,12 @@ import io
 from typing import Any
 
 import keras
+import msgspec
 import numpy as np
 import pytest
 
-from model.config import TrainingConfig
-from model.network import build_network, load_network
+from model.config import TrainingConfig, learning_rates
+from model.network import build_network, dense_layers, load_network
 from model.training import EpochBar, fit_network, predict
 
 
@@ -33,13 +34,55 @@ def test_no_hidden_layer_is_logistic_regression() -> None:
 
 
 def test_choices_reach_the_network() -> None:
-    config = TrainingConfig(hidden=(8, 4), activation="tanh", learning_rate=0.01, l2=0.1)
+    config = TrainingConfig(
+        hidden=(8, 4), activation="tanh", learning_rate=0.01, l2=0.1, dropout=0.25,
+        optimizer="nesterov", momentum=0.8, loss="focal", focal_gamma=1.5,
+    )  # fmt: skip
     network = build_network(config, 29)
-    hidden = network.layers[1:3]
+    hidden = [layer for layer in dense_layers(network) if layer.name != "probability"]
     assert [layer.units for layer in hidden] == [8, 4]
     assert [layer.activation.__name__ for layer in hidden] == ["tanh", "tanh"]
-    assert float(network.optimizer.learning_rate) == pytest.approx(0.01)
     assert float(hidden[0].kernel_regularizer.l2) == pytest.approx(0.1)
+    assert [layer.rate for layer in network.layers if hasattr(layer, "rate")] == [0.25, 0.25]
+    assert float(network.optimizer.learning_rate) == pytest.approx(0.01)
+    assert (network.optimizer.momentum, network.optimizer.nesterov) == (0.8, True)
+    assert (network.loss.name, network.loss.gamma) == ("binary_focal_crossentropy", 1.5)
+
+
+def test_a_schedule_moves_the_learning_rate() -> None:
+    features, labels = sample()
+    seen: list[float] = []
+    watch = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(float(logs["learning_rate"]))
+    )
+    config = TrainingConfig(epochs=4, schedule="cosine", learning_rate=0.01)
+    fit = fit_network(features, labels, config, callbacks=[watch])
+    assert seen == pytest.approx(learning_rates(config).tolist(), rel=1e-5)
+    assert set(fit.history) == {"loss", "accuracy"}
+
+
+def test_early_stopping_keeps_the_best_weights() -> None:
+    features, labels = sample()
+    wrong = (features, 1 - labels)  # whatever is learnt makes it worse
+    config = TrainingConfig(epochs=50, patience=2, validation_share=0.2, learning_rate=0.05)
+    fit = fit_network(features, labels, config, validation=wrong)
+    assert len(fit.history["loss"]) == 3
+    one = fit_network(features, labels, msgspec.structs.replace(config, epochs=1), validation=wrong)
+    np.testing.assert_allclose(
+        predict(fit.network, features), predict(one.network, features), atol=1e-6
+    )
+
+
+def test_a_missed_positive_can_cost_more() -> None:
+    features, labels = sample()
+    plain, wary = (
+        predict(
+            fit_network(features, labels, TrainingConfig(epochs=5, missed_cost=cost)).network,
+            features,
+        )
+        for cost in (1.0, 10.0)
+    )
+    assert wary.mean() > plain.mean() + 0.02
 
 
 def test_small_first_weights_are_a_tenth_of_glorots() -> None:

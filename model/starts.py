@@ -1,0 +1,93 @@
+"""Where a training starts and in what order it sees the rows: drawn by NumPy, by seed alone.
+
+Keras's own initialisers and shuffling differ from one backend to another, and would count the
+member axis of :mod:`model.ensemble` as inputs. Drawn here, the same seed gives every backend the
+same first weights and the same batches, to one network and to a thousand.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from model.config import InitialWeights, TrainingConfig
+
+NORMAL_SPREAD = 0.05
+"""Standard deviation of ``normal``: that of Keras's RandomNormal."""
+SHORT = 4096
+"""Rows up to which 32 bits hold a row's number and twenty random bits before it."""
+# Keep these streams apart from those of the kernels, which are numbered.
+_ORDER, _DROPOUT = 1 << 20, 1 << 21
+
+
+def draw_kernel(
+    kind: InitialWeights, shape: tuple[int, int], *, seed: int, layer: int
+) -> np.ndarray:
+    """The first weights of a dense layer.
+
+    - ``glorot``: uniform with variance 2 / (inputs + units) (Glorot and Bengio, 2010), Keras's
+      default;
+    - ``small``: of the first layer a tenth of that, of all others the same;
+    - ``he``: normal with variance 2 / inputs (He and others, 2015);
+    - ``normal``: normal with a standard deviation of 0.05, whatever the layer's size;
+    - ``zeros``: units that start alike stay alike.
+
+    Args:
+        shape: (n_inputs, n_units).
+        layer: its number, from 0; layers of one network are drawn independently.
+
+    Returns:
+        float64 of that shape.
+    """
+    n_inputs, n_units = shape
+    draw = np.random.default_rng([seed, layer])
+    if kind == "zeros":
+        return np.zeros(shape)
+    if kind == "he":
+        return draw.normal(0, np.sqrt(2 / n_inputs), shape)
+    if kind == "normal":
+        return draw.normal(0, NORMAL_SPREAD, shape)
+    limit = np.sqrt(6 / (n_inputs + n_units))
+    return draw.uniform(-limit, limit, shape) * (0.1 if kind == "small" and layer == 0 else 1)
+
+
+def draw_kernels(config: TrainingConfig, n_features: int, n_outputs: int = 1) -> list[np.ndarray]:
+    """float64 (n_inputs, n_units) of every layer of a config's network; biases start at zero."""
+    widths = [n_features, *config.hidden, n_outputs]
+    return [
+        draw_kernel(config.initial_weights, shape, seed=config.seed, layer=layer)
+        for layer, shape in enumerate(itertools.pairwise(widths))
+    ]
+
+
+class RowOrders:
+    """The order of n rows in each epoch of one training.
+
+    Every row comes once an epoch. The stream goes on from call to call, so that one call for ten
+    epochs gives what ten calls for one epoch give.
+
+    >>> RowOrders(4, seed=0).next(2).shape
+    (2, 4)
+    """
+
+    def __init__(self, n_rows: int, *, seed: int) -> None:
+        self._n_rows = n_rows
+        self._draw = np.random.default_rng([seed, _ORDER])
+        # Random numbers whose last bits are a row's own, sorted: the fastest shuffle of many rows.
+        self._key = np.uint32 if n_rows <= SHORT else np.uint64
+        self._bits = self._key((1 << (n_rows - 1).bit_length()) - 1)
+
+    def next(self, n_epochs: int = 1) -> np.ndarray:
+        """int32 (n_epochs, n_rows), each row of it a permutation."""
+        shape = (n_epochs, self._n_rows)
+        keys = self._draw.integers(0, np.iinfo(self._key).max, shape, self._key, endpoint=True)
+        keys &= ~self._bits
+        keys |= np.arange(self._n_rows, dtype=self._key)
+        keys.sort(axis=1)
+        return (keys & self._bits).astype(np.int32)
+
+
+def dropout_draw(seed: int) -> np.random.Generator:
+    """The stream from which the dropout of one training is drawn."""
+    return np.random.default_rng([seed, _DROPOUT])
