@@ -13,6 +13,8 @@ verified, and reading one imports no code that it names.
     golden.json             records made from the schema, and the graph's answers to them
     explanation.json        the layers as numbers, and the rows that explanations compare with:
                             training rows of a published file, and otherwise made-up ones
+    inputs.json             mean and covariance of the training inputs, with which missing values are
+                            filled, and the answers to the golden rows that are given so
     history.json            loss and metrics of every epoch
 """
 
@@ -48,10 +50,12 @@ FILES = (
     "model.onnx",
     "golden.json",
     "explanation.json",
+    "inputs.json",
     "history.json",
 )
-LATER = frozenset({"explanation.json"})
-"""Files that the first artifacts did not have; nor do networks whose activation is code of one's own."""
+LATER = frozenset({"explanation.json", "inputs.json"})
+"""Files that the first artifacts did not have. Networks whose activation is code of one's own never
+have an explanation.json."""
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

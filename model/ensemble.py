@@ -50,7 +50,8 @@ def fit_ensemble(
     Args:
         features: (n, n_features), without NaN; or (n_tables, n, n_features), where every member
             names its table.
-        labels: (n,) of 0 and 1; (n, n_outputs) for another head.
+        labels: (n,) of 0 and 1; (n, n_outputs) for another head; (n_tables, n, n_outputs) where
+            the tables differ in them.
         progress: what the bar on stderr is called; empty for no bar.
         at_once: members that a program holds.
 
@@ -64,7 +65,11 @@ def fit_ensemble(
             raise InvalidConfig("patience: early stopping needs rows to look at")
     dtype = keras.config.floatx()
     tables = np.asarray(features if features.ndim == 3 else features[None], dtype)
-    targets = np.asarray(labels, dtype).reshape(len(labels), -1)
+    targets = np.asarray(labels, dtype)
+    if targets.ndim < 3:
+        targets = np.broadcast_to(
+            targets.reshape(len(labels), -1), (len(tables), len(labels), head.units)
+        )
     programs = [
         Program(tables, targets, members, places, head) for places in _grids(members, at_once)
     ]

@@ -11,7 +11,7 @@ from model.artifact import Artifact
 from model.config import TrainingConfig
 from model.evaluation import Evaluation, compare, standard_errors_worse
 from model.metrics import auc, log_loss
-from model.scoring import Graph
+from model.scoring import Scorer
 from pipelines.evaluating import SEED
 from pipelines.folds import N_SPLITS, prepare_folds
 from pipelines.networks import Networks, fit_networks
@@ -78,7 +78,7 @@ def _object_to_table(
     old = champion.manifest.version
     look = "look at the data before you promote it"
     if champion.schema.columns == table.schema.columns:
-        answers = Graph(champion.files["model.onnx"]).probabilities(table.values.astype(np.float32))
+        answers = Scorer(champion).probabilities(table.values.astype(np.float32))
         everyone = np.ones((1, len(table)))
         area = auc(table.labels, answers[None], everyone)[0]
         loss = log_loss(table.labels, answers[None], everyone)[0]

@@ -24,6 +24,7 @@ from model.errors import ModelError, NoCurrentVersion, ParityError
 from model.evaluation import Evaluation
 from model.folding import Basis, fold
 from model.golden import golden_values
+from model.incomplete import complete
 from model.manifest import FORMAT_VERSION, DataRecord, Manifest, TrainingRange
 from model.network import read_layers
 from model.schema import Schema
@@ -157,10 +158,15 @@ def _files(
     files["model.onnx"] = graph
     files["golden.json"] = encode(Golden(golden.tolist(), answers.tolist()))
     try:
+        files["inputs.json"] = complete(
+            table.schema, files, encoding.encode(table.values[fitted.rows]), golden, answers
+        )
         if "explanation.json" in files:
             fold(files)
     except ValueError as error:
-        raise ParityError(f"answers could not be explained: {error}") from error
+        raise ParityError(
+            f"answers could not be explained, or missing values filled: {error}"
+        ) from error
     return files, parity
 
 
