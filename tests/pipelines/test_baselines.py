@@ -93,7 +93,7 @@ def test_the_penalty_is_the_one_with_the_best_inner_log_loss(fold: Fold) -> None
 def test_where_nothing_is_to_be_learned_the_penalty_is_strong(fold: Fold) -> None:
     guesses = np.random.default_rng(0).permutation(fold.labels)
     blind = dataclasses.replace(fold, labels=guesses)
-    assert tuned_logistic_regression(blind).std() < reference(blind).std() / 4
+    assert tuned_logistic_regression(blind).std() < reference(blind).std() / 2
 
 
 def test_inner_folds_lie_in_the_training_side_and_keep_copies_together(fold: Fold) -> None:
