@@ -16,7 +16,7 @@ TRAINING = $(WHERE) --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOI
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Variables: HOST PORT WORKERS; DATA SCHEMA STORE RECIPE CONFIG SEED DEVICE; VERSION (of promote);"
-	@echo "             OPTIONS (of bench, bench-peers, bench-training, soak: OPTIONS=--help shows them)"
+	@echo "             OPTIONS (of evaluate, bench, bench-peers, bench-training, soak: OPTIONS=--help shows them)"
 
 serve: .venv/.installed ## Install, train if there is no model yet, and serve it on HOST:PORT
 	@$(RUN) -m app.address
@@ -29,8 +29,8 @@ train: .venv/.installed ## Train a first version if there is none
 retrain: .venv/.installed ## Train a new version, and make it current if it is not worse
 	@$(RUN) -m pipelines retrain $(TRAINING)
 
-evaluate: .venv/.installed ## Ten times ten folds on two seeds, beside logistic regression
-	@$(RUN) -m pipelines evaluate $(TRAINING)
+evaluate: .venv/.installed ## Ten times ten folds on two seeds, beside other kinds of model
+	@$(RUN) -m pipelines evaluate $(TRAINING) $(OPTIONS)
 
 describe: .venv/.installed ## Print the features, the layers and the number of parameters
 	@$(RUN) -m pipelines describe --schema "$(SCHEMA)" $(CHOICES)

@@ -12,7 +12,9 @@ from model.config import TrainingConfig
 from model.evaluation import Evaluation, compare, standard_errors_worse
 from model.metrics import auc, log_loss
 from model.scoring import Scorer
-from pipelines.evaluating import N_SPLITS, SEED, network_recipe, out_of_fold
+from pipelines.evaluating import SEED
+from pipelines.folds import N_SPLITS, prepare_folds
+from pipelines.networks import Networks, fit_networks
 from pipelines.tables import Table
 
 TOLERANCE = 0.003
@@ -36,8 +38,6 @@ def decide(
     challenger: Artifact,
     predictions: np.ndarray,
     champion: Artifact | None,
-    *,
-    jobs: int = 1,
 ) -> Decision:
     """Compare a new version with the current one.
 
@@ -54,7 +54,8 @@ def decide(
        seen some of these patients, so its own answers about them cannot be compared.)
 
     Args:
-        predictions: the challenger's out-of-fold probabilities (1, n) on the folds of its manifest.
+        predictions: the challenger's out-of-fold probabilities on the folds of its manifest:
+            (n_networks, 1, n).
     """
     folds = _folds(challenger)
     loss = folds.figures[folds.model]["log_loss"].value
@@ -67,7 +68,7 @@ def decide(
     if champion is None:
         return Decision(True, "there is no current version to compare it with")
     objection = _object_to_table(table, folds, champion, guess)
-    return objection or _compare_recipes(table, challenger, predictions, champion, jobs)
+    return objection or _compare_recipes(table, challenger, predictions, champion)
 
 
 def _object_to_table(
@@ -104,7 +105,7 @@ def _object_to_table(
 
 
 def _compare_recipes(
-    table: Table, challenger: Artifact, predictions: np.ndarray, champion: Artifact, jobs: int
+    table: Table, challenger: Artifact, predictions: np.ndarray, champion: Artifact
 ) -> Decision:
     old = champion.manifest.version
     if _config(challenger) == _config(champion):
@@ -117,12 +118,12 @@ def _compare_recipes(
             "before",
         )
     name, champions_name = f"version {challenger.manifest.version}", f"version {old}"
-    recipe = network_recipe(_config(champion))
-    beside = out_of_fold(table, recipe, seed=SEED, name=champions_name, jobs=jobs)
+    champions = fit_networks({champions_name: Networks(_config(champion))})
+    beside = champions(prepare_folds(table, seed=SEED, n_repeats=1))
     found = compare(
         table.labels,
         table.groups,
-        {name: predictions, champions_name: beside},
+        {name: predictions} | beside,
         seed=SEED,
         n_splits=N_SPLITS,
     )

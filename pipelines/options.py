@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""The options that several commands share, and what they stand for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 
 import click
 
-from model.config import RECIPES
+from model import activations
+from model.config import RECIPES, TrainingConfig, make_config
+from model.schema import Schema
+from model.store import Store
 
 SCHEMA = Path("schemas/cleveland.toml")
 DATA = Path("data/cleveland.csv")
@@ -65,3 +68,28 @@ training_options = together(
     click.option("--seed", type=int, help="Of first weights, dropout and validation split."),
     click.option("--order-seed", type=int, help="Of the order of the records."),
 )  # fmt: skip
+
+
+def open_store(folder: Path | None, schema: Schema) -> Store:
+    """The versions in a folder, or in the folder of a schema's name."""
+    return Store(folder or Path("artifacts") / schema.name)
+
+
+def choose_config(
+    recipe: str | None, config: Path | None, settings: dict[str, Any]
+) -> tuple[TrainingConfig, str]:
+    """The config, and the name under which its results are shown.
+
+    Raises:
+        InvalidConfig: every setting that is unknown or out of its limits, at once.
+    """
+    chosen = make_config(recipe or "default", config, settings)
+    name = recipe or "default"
+    return chosen, name if chosen == RECIPES[name] else f"{name}, changed"
+
+
+def hand_in(settings: dict[str, Any]) -> None:
+    """Import an activation of one's own that the command line names, once the device is chosen."""
+    name = settings["activation"]
+    if name and activations.is_own(name):
+        activations.hand_in(name)

@@ -32,7 +32,7 @@ from model.schema import Schema
 from model.scoring import Graph
 from model.store import Store
 from pipelines.deciding import Decision, decide
-from pipelines.evaluating import default_jobs, evaluate
+from pipelines.evaluating import evaluate_recipe
 from pipelines.exporting import export_graph
 from pipelines.fitting import FittedPipeline, fit_pipeline
 from pipelines.preprocessing import read_encoding
@@ -78,8 +78,7 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
     files, parity = _files(table, fitted, request)
     artifact = store.add(_manifest(table, fitted, request, evaluation, parity), files)
     logger.info("saved as version %s", artifact.manifest.version)
-    jobs = default_jobs(request.device)
-    decision = decide(table, artifact, predictions, _champion(store), jobs=jobs)
+    decision = decide(table, artifact, predictions, _champion(store))
     if decision.promote:
         store.promote(artifact.manifest.version)
     logger.info("%s", decision)
@@ -117,13 +116,7 @@ def _describe(table: Table) -> None:
 
 def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, np.ndarray]:
     logger.info("training on %s; first ten folds, to know what the recipe is worth", request.device)
-    evaluation, predictions = evaluate(
-        table,
-        request.config,
-        name=request.recipe,
-        n_repeats=1,
-        jobs=default_jobs(request.device),
-    )
+    evaluation, predictions = evaluate_recipe(table, request.config, name=request.recipe)
     loss = evaluation.figures[evaluation.model]["log_loss"]
     area = evaluation.figures[evaluation.model]["auc"]
     beside = evaluation.differences["log_loss"]
