@@ -1,6 +1,6 @@
 # Names the commands; what they do is in Python. Variables are set like this: make retrain DATA=new.csv
 .DEFAULT_GOAL := help
-.PHONY: help serve train retrain evaluate describe versions promote rollback test format lint types check check-slow bench bench-peers bench-training soak clean
+.PHONY: help serve train retrain evaluate sweep describe versions promote rollback test format lint types check check-slow bench bench-peers bench-training soak clean
 export HOST PORT WORKERS
 
 PYTHON ?= python3
@@ -31,6 +31,9 @@ retrain: .venv/.installed ## Train a new version, and make it current if it is n
 
 evaluate: .venv/.installed ## Ten times ten folds on two seeds, beside other kinds of model
 	@$(RUN) -m pipelines evaluate $(TRAINING) $(OPTIONS)
+
+sweep: .venv/.installed ## Try settings in folds within folds; without OPTIONS: how many hidden units?
+	@$(RUN) -m pipelines sweep --schema "$(SCHEMA)" --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOICES) $(OPTIONS)
 
 describe: .venv/.installed ## Print the features, the layers and the number of parameters
 	@$(RUN) -m pipelines describe --schema "$(SCHEMA)" $(CHOICES)

@@ -31,6 +31,7 @@ from pipelines.options import (
     together,
     training_options,
 )
+from pipelines.sweep_command import sweep
 
 
 class _Commands(click.Group):
@@ -117,6 +118,7 @@ def _retrain(
 
 
 main.add_command(evaluate)
+main.add_command(sweep)
 
 
 @main.command()
