@@ -15,6 +15,7 @@ verified, and reading one imports no code that it names.
                             training rows of a published file, and otherwise made-up ones
     inputs.json             mean and covariance of the training inputs, with which missing values are
                             filled, and the answers to the golden rows that are given so
+    members.json            networks trained on bootstrap samples, from which intervals come
     history.json            loss and metrics of every epoch
 """
 
@@ -51,11 +52,12 @@ FILES = (
     "golden.json",
     "explanation.json",
     "inputs.json",
+    "members.json",
     "history.json",
 )
-LATER = frozenset({"explanation.json", "inputs.json"})
+LATER = frozenset({"explanation.json", "inputs.json", "members.json"})
 """Files that the first artifacts did not have. Networks whose activation is code of one's own never
-have an explanation.json."""
+have an explanation.json or a members.json."""
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,6 +19,7 @@ import numpy as np
 from model.activations import is_own
 from model.artifact import Artifact, Golden
 from model.background import choose_background
+from model.bootstrap_members import fit_members, members_file, pack
 from model.config import TrainingConfig
 from model.errors import ModelError, NoCurrentVersion, ParityError
 from model.evaluation import Evaluation
@@ -163,11 +164,27 @@ def _files(
         )
         if "explanation.json" in files:
             fold(files)
+            files["members.json"] = _members(table, fitted, request.config, files, answers)
     except ValueError as error:
         raise ParityError(
             f"answers could not be explained, or missing values filled: {error}"
         ) from error
     return files, parity
+
+
+def _members(
+    table: Table,
+    fitted: FittedPipeline,
+    config: TrainingConfig,
+    files: dict[str, bytes],
+    answers: np.ndarray,
+) -> bytes:
+    """Train the networks from which intervals come, on the rows that the answering one saw."""
+    features = fitted.preprocessing.transform(table.frame.iloc[fitted.rows])
+    labels, groups = table.labels[fitted.rows], table.groups[fitted.rows]
+    ensemble = fit_members(features, labels, groups, config, n_epochs=fitted.fit.n_epochs)
+    logger.info("%d networks on bootstrap samples, for intervals", len(ensemble))
+    return members_file(table.schema, files, pack(ensemble), answers)
 
 
 def _manifest(

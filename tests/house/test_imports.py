@@ -18,6 +18,7 @@ SERVING = {
     *("schema", "columns", "records", "faultless", "strict_json", "errors"),
     *("artifact", "manifest", "store", "scoring", "remarks"),
     *("explanation", "shapley", "folding", "dense", "encoding", "conditional", "incomplete"),
+    *("intervals", "stretching"),
 }
 
 

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import jinja2
+import pytest
+
+from pipelines.drawing import COLOURS, FILLS, as_svg, house_style, label, panels
+from pipelines.page import render
+from tests.conftest import ROOT
+
+
+@house_style()
+def drawn(alt: str = "A line that rises.", last: float = 2.0) -> str:
+    figure, (axes, other) = panels(2)
+    axes.plot([0, 1, 2], [0, 1, last], label="measured")
+    axes.legend()
+    label(axes, "time (s)", "length (mm)", "A panel")
+    label(other, "dose (mg)", "effect (%)")
+    return as_svg(figure, alt)
+
+
+def lightness(colour: str) -> float:
+    """CIE L* of a colour in hexadecimal."""
+    shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    return 116 * (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]) ** (1 / 3) - 16
+
+
+def test_equal_figures_give_equal_text() -> None:
+    assert drawn() == drawn()
+    assert drawn() != drawn(last=3.0)
+
+
+def test_a_figure_is_well_formed_has_a_title_and_no_text_that_a_browser_sets() -> None:
+    root = ElementTree.fromstring(drawn('It rises: 1 < 2 & "so on".'))
+    assert root.get("role") == "img"
+    assert root[0].tag == "title"
+    assert root[0].text == root.get("aria-label") == 'It rises: 1 < 2 & "so on".'
+    tags = {element.tag for element in root.iter()}
+    assert not tags & {"text", "style", "script", "image", "metadata"}
+    assert root.get("width") is None and root.get("viewBox")
+
+
+def test_two_figures_in_one_page_share_no_id_and_every_reference_leads_somewhere() -> None:
+    first, second = drawn(), drawn(last=3.0)
+    ids = re.findall(r'\bid="([^"]+)"', first + second)
+    assert len(ids) == len(set(ids)) > 10
+    used = re.findall(r'(?:href="|url\()#([^")]+)', first + second)
+    assert set(used) == set(ids)
+
+
+def test_a_figure_without_words_is_refused() -> None:
+    with pytest.raises(ValueError, match="words for whoever does not see it"):
+        drawn(" ")
+
+
+def test_a_figure_outside_the_style_of_the_house_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="inside house_style"):
+        panels()
+
+
+def test_colours_survive_greyscale() -> None:
+    lines, fills = [lightness(c) for c in COLOURS[:4]], [lightness(c) for c in FILLS]
+    assert all(b - a > 12 for a, b in itertools.pairwise(lines))
+    assert all(a - b > 10 for a, b in itertools.pairwise(fills))
+
+
+def test_the_command_line_starts_without_matplotlib() -> None:
+    program = (
+        "import sys, pipelines.__main__, pipelines.drawing, pipelines.page; print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not {"matplotlib", "jinja2"} & {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_the_frame_asks_for_nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = jinja2.DictLoader(
+        {"one.html": '{% extends "frame.html" %}{% block main %}{{ x }}{% endblock %}'}
+    )
+    both = jinja2.ChoiceLoader([page, jinja2.FileSystemLoader(ROOT / "pipelines/templates")])
+    monkeypatch.setattr(jinja2, "FileSystemLoader", lambda _: both)
+    written = render("one.html", title="A & B", x="<b>")
+    assert "<title>A &amp; B</title>" in written and "&lt;b&gt;" in written
+    assert not re.search(r"(?:src|href)=|@import|url\(|https?:", written)
+    with pytest.raises(jinja2.UndefinedError):
+        render("one.html", title="A")
