@@ -25,6 +25,7 @@ from pipelines.devices import Device, select_device
 from pipelines.options import (
     data_option,
     device_option,
+    external_option,
     schema_option,
     store_option,
     together,
@@ -138,14 +139,18 @@ def _retrain(
 @main.command()
 @together(schema_option, store_option, data_option, device_option, training_options)
 @click.option("--repeats", type=click.IntRange(1, 100), default=10, show_default=True)
+@external_option
 def evaluate(
     schema: Path, store: Path | None, data: Path, device: Device, repeats: int,
-    recipe: str | None, config: Path | None, **settings: Any,
+    external: Path | None, recipe: str | None, config: Path | None, **settings: Any,
 ) -> None:  # fmt: skip
     """Ten times ten folds on two seeds, beside logistic regression.
 
     Without a recipe or settings it takes those of the current version. The results are written
     into the current version if they are about its recipe and its table.
+
+    With --external it is the current version itself, or the recipe fitted on the whole table, that
+    answers the records of another site.
     """
     declared = load_schema(schema)
     opened = _open_store(store, declared)
@@ -153,7 +158,8 @@ def evaluate(
         artifact = opened.read(opened.current().version, fingerprint=declared.fingerprint)
     except NoCurrentVersion:
         artifact = None
-    if artifact and not (recipe or config or any(v is not None for v in settings.values())):
+    of_version = not (recipe or config or any(v is not None for v in settings.values()))
+    if artifact and of_version:
         chosen = msgspec.convert(artifact.manifest.training, TrainingConfig)
         name = artifact.manifest.recipe
     else:
@@ -163,6 +169,17 @@ def evaluate(
     from pipelines import evaluating, printing
     from pipelines.tables import read_table
 
+    if external:
+        from pipelines.external import evaluate_recipe, evaluate_version, external_table
+        from pipelines.sites import read_site
+
+        site = read_site(external, declared)
+        if artifact and of_version:
+            elsewhere = evaluate_version(site, artifact)
+        else:
+            elsewhere = evaluate_recipe(site, read_table(data, declared), chosen, name=name)
+        click.echo(external_table(elsewhere))
+        return
     table = read_table(data, declared)
     results = {}
     for key, seed in (("evaluation", evaluating.SEED), ("evaluation_second_seed", evaluating.SECOND_SEED)):  # fmt: skip
