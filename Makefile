@@ -1,6 +1,6 @@
 # Names the commands; what they do is in Python. Variables are set like this: make retrain DATA=new.csv
 .DEFAULT_GOAL := help
-.PHONY: help serve train retrain evaluate describe versions promote rollback test format lint types check check-slow bench bench-peers soak clean
+.PHONY: help serve train retrain evaluate describe versions promote rollback test format lint types check check-slow bench bench-peers bench-training soak clean
 export HOST PORT WORKERS
 
 PYTHON ?= python3
@@ -14,9 +14,9 @@ CHOICES = $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(CONFIG),--config "$(CONFIG
 TRAINING = $(WHERE) --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOICES)
 
 help: ## Show the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Variables: HOST PORT WORKERS; DATA SCHEMA STORE RECIPE CONFIG SEED DEVICE; VERSION (of promote);"
-	@echo "             OPTIONS (of bench, bench-peers, soak: OPTIONS=--help shows them)"
+	@echo "             OPTIONS (of bench, bench-peers, bench-training, soak: OPTIONS=--help shows them)"
 
 serve: .venv/.installed ## Install, train if there is no model yet, and serve it on HOST:PORT
 	@$(RUN) -m app.address
@@ -69,6 +69,9 @@ bench: .venv/.installed-dev ## Measure the service beside the least that Flask c
 bench-peers: .venv/.installed-dev $(PEERS:%=.venv-peers/%/.installed) ## Measure it beside FastAPI, MLServer, BentoML, MLflow, and on granian
 	@$(RUN) -m pipelines train --if-needed $(TRAINING)
 	@$(RUN) -m bench.serving --peers --store "$(STORE)" $(OPTIONS)
+
+bench-training: .venv/.installed-dev ## Measure a thousand networks in one program beside a thousand calls of fit
+	@$(RUN) -m bench.training $(OPTIONS)
 
 soak: .venv/.installed-dev ## A million requests in a row: memory and errors
 	@$(RUN) -m pipelines train --if-needed $(TRAINING)
