@@ -28,6 +28,7 @@ schema_option = click.option("--schema", type=_path, default=SCHEMA, show_defaul
 store_option = click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of the versions.  [default: artifacts/NAME]")  # fmt: skip
 device_option = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="auto takes a GPU where one is visible.")  # fmt: skip
 data_option = click.option("--data", type=_path, default=DATA, show_default=True, help="The table: CSV or Parquet.")  # fmt: skip
+external_option = click.option("--external", type=_path, help="Evaluate on this table of another site instead.")  # fmt: skip
 
 
 def _layers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
