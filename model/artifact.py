@@ -9,6 +9,7 @@ verified, and reading one imports no code that it names.
     encoding.json           the fitted preprocessing
     network.json            the choices that the network was built and fitted with
     network.weights.h5      the Keras weights
+    calibration.json        the map of log-odds that these weights have absorbed
     model.onnx              the graph that serves: values → probability
     golden.json             records made from the schema, and the graph's answers to them
     explanation.json        the layers as numbers, and the rows that explanations compare with:
@@ -48,6 +49,7 @@ FILES = (
     "encoding.json",
     "network.json",
     "network.weights.h5",
+    "calibration.json",
     "model.onnx",
     "golden.json",
     "explanation.json",
@@ -55,7 +57,7 @@ FILES = (
     "members.json",
     "history.json",
 )
-LATER = frozenset({"explanation.json", "inputs.json", "members.json"})
+LATER = frozenset({"explanation.json", "inputs.json", "members.json", "calibration.json"})
 """Files that the first artifacts did not have."""
 SOMETIMES = frozenset({"explanation.json", "members.json"})
 """Files that not every artifact has: a network whose activation is code of one's own has no layers

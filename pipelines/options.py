@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from model import activations
+from model.calibrators import METHODS
 from model.config import RECIPES, TrainingConfig, make_config
 from model.schema import Schema
 from model.store import Store
@@ -68,6 +69,11 @@ training_options = together(
     click.option("--validation-share", type=float, help="Share of the records only looked at."),
     click.option("--seed", type=int, help="Of first weights, dropout and validation split."),
     click.option("--order-seed", type=int, help="Of the order of the records."),
+)  # fmt: skip
+
+probability_options = together(
+    click.option("--calibration", type=click.Choice(["auto", *METHODS]), default="auto", show_default=True, help="Of the probabilities, fitted out of fold; auto takes one only where it helps."),
+    click.option("--cost-ratio", type=float, help="What a missed patient costs, in false alarms; the threshold is 1/(1+RATIO).  [default: not stated, threshold 0.5]"),
 )  # fmt: skip
 
 
