@@ -18,6 +18,7 @@ verified, and reading one imports no code that it names.
                             filled, and the answers to the golden rows that are given so
     members.json            networks trained on bootstrap samples, from which intervals come
     history.json            loss and metrics of every epoch
+    report.html             what a person should know of it: added when the rest is there
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,8 @@ LATER = frozenset({"explanation.json", "inputs.json", "members.json", "calibrati
 SOMETIMES = frozenset({"explanation.json", "members.json"})
 """Files that not every artifact has: a network whose activation is code of one's own has no layers
 that could be written down as numbers."""
+FOR_PEOPLE = ("report.html",)
+"""Files that no program reads: verified where they lie, and never held in memory."""
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,6 +146,9 @@ def read_artifact(folder: Path, *, fingerprint: str | None = None) -> Artifact:
         if len(data) != record.bytes or hashlib.sha256(data).hexdigest() != record.sha256:
             raise ArtifactDamaged(f"{where}: {name} is not the file that was written")
         files[name] = data
+    for name in FOR_PEOPLE:
+        if name in manifest.files:
+            _verify(folder / name, manifest.files[name], where)
     try:
         schema = Schema.from_json(files["schema.json"])
     except InvalidSchema as error:
@@ -157,6 +164,26 @@ def add_metrics(artifact: Artifact, metrics: Mapping[str, Any]) -> Artifact:
     """Add results of an evaluation to the manifest, replacing those of the same name."""
     merged = {**artifact.manifest.metrics, **metrics}
     manifest = seal(msgspec.structs.replace(artifact.manifest, metrics=merged))
+    replace_file(artifact.folder / MANIFEST, encode_manifest(manifest))
+    return read_artifact(artifact.folder)
+
+
+def add_for_people(artifact: Artifact, name: str, data: bytes) -> Artifact:
+    """Add one of :data:`FOR_PEOPLE` to an artifact that has none of that name yet.
+
+    The manifest comes last: until it names the file, nobody looks at it.
+
+    Raises:
+        FileExistsError: it has one.
+    """
+    if name not in FOR_PEOPLE:
+        raise ValueError(f"expected one of {', '.join(FOR_PEOPLE)}; received {name}")
+    if name in artifact.manifest.files:
+        raise FileExistsError(artifact.folder / name)
+    replace_file(artifact.folder / name, data)
+    record = FileRecord(hashlib.sha256(data).hexdigest(), len(data))
+    files = {**artifact.manifest.files, name: record}
+    manifest = seal(msgspec.structs.replace(artifact.manifest, files=files))
     replace_file(artifact.folder / MANIFEST, encode_manifest(manifest))
     return read_artifact(artifact.folder)
 
@@ -191,9 +218,23 @@ def _write_synced(path: Path, data: bytes) -> None:
     path.chmod(0o644)  # whatever the umask: another user may serve what this one trained
 
 
+def _verify(path: Path, record: FileRecord, where: str) -> None:
+    """Compare a file with its record, piece by piece."""
+    with _reading(path, where), path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != record.sha256:
+        raise ArtifactDamaged(f"{where}: {path.name} is not the file that was written")
+
+
 def _read(path: Path, where: str) -> bytes:
-    try:
+    with _reading(path, where):
         return path.read_bytes()
+
+
+@contextmanager
+def _reading(path: Path, where: str) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise ArtifactIncomplete(f"{where}: {path.name} is missing") from None
     except OSError as error:

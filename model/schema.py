@@ -7,6 +7,7 @@ and documentation. A schema is written as TOML by a person and travels in an art
 from __future__ import annotations
 
 import hashlib
+import itertools
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +15,12 @@ from typing import Any, Literal
 import msgspec
 
 from model.errors import InvalidSchema
+from model.origins import MistakenOutcome, RefusedCopy, Source
 
 SCHEMA_FORMAT = 1
+ONLY_FOR_TRAINING = frozenset({"published", "subgroups"})
+"""What says nothing about the table or the model, and so is not in an artifact: with it, an artifact
+would no longer fit a schema that is the same in all that counts."""
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,13 +102,6 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return (self.name,)
 
 
-class MistakenOutcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A column of another published file that looks like the outcome and is not."""
-
-    column: str
-    reason: str
-
-
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is predicted, positive where ``column`` > ``above``. The one place that knows its kind.
 
@@ -131,28 +129,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return f"{self.column} > {self.above:g}"
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the bundled table comes from."""
+class Subgroups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A column by which a report tells groups of records apart.
 
-    title: str
-    authors: str
-    year: int
-    url: str
-    licence: str
-
-
-class RefusedCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A circulating copy of the table that must not be used.
-
-    A file is that copy when its header holds ``header``, every cell of each column in ``codes``
-    is one of the codes given there, at least one of them is no level of this schema, and, with
-    ``repeated``, at most half of its rows are different ones.
+    Attributes:
+        cuts: of a number, where one group ends and the next begins, rising; near its thirds unless
+            given. An ordinal or a category has a group for each level.
     """
 
-    header: tuple[str, ...]
-    codes: dict[str, tuple[int, ...]]
-    reason: str
-    repeated: bool = False
+    column: str
+    cuts: tuple[float, ...] = ()
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,6 +149,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         missing: cells of a table that mean missing, in every column.
         columns: in the order of the values, and of a published file without a header.
         published: sha256 of the files whose rows an artifact may hold, to explain answers with.
+        subgroups: the groups that a report looks at one by one, such as by sex and by age.
     """
 
     format: int
@@ -175,6 +162,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     source: Source
     refused: tuple[RefusedCopy, ...] = ()
     published: tuple[str, ...] = ()
+    subgroups: tuple[Subgroups, ...] = ()
 
     def __post_init__(self) -> None:
         if self.format != SCHEMA_FORMAT:
@@ -186,6 +174,17 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("columns: at least one, and no two of the same name")
         if "instances" in names:
             raise ValueError("columns: instances is what a request calls its records")
+        self._check_subgroups()
+
+    def _check_subgroups(self) -> None:
+        columns = {column.name: column for column in self.columns}
+        for split in self.subgroups:
+            if split.column not in columns:
+                raise ValueError(f"subgroups: there is no column {split.column}")
+            if split.cuts and columns[split.column].levels:
+                raise ValueError(f"subgroups: {split.column} has levels, and needs no cuts")
+            if any(low >= high for low, high in itertools.pairwise(split.cuts)):
+                raise ValueError(f"subgroups: the cuts of {split.column} do not rise")
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -209,8 +208,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return "sha256:" + hashlib.sha256(self.to_json()).hexdigest()
 
     def to_json(self) -> bytes:
-        """JSON with sorted keys, as an artifact holds it: without ``published``."""
-        content = {k: v for k, v in msgspec.to_builtins(self).items() if k != "published"}
+        """JSON with sorted keys, as an artifact holds it: without :data:`ONLY_FOR_TRAINING`."""
+        whole = msgspec.to_builtins(self)
+        content = {name: part for name, part in whole.items() if name not in ONLY_FOR_TRAINING}
         return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
 
     @classmethod

@@ -23,6 +23,7 @@ from model.artifact import (
     MANIFEST,
     WRITING,
     Artifact,
+    add_for_people,
     add_metrics,
     read_artifact,
     replace_file,
@@ -132,6 +133,15 @@ class Store:
         """Add results of an evaluation to a version, replacing those of the same name."""
         with self.locked():
             return add_metrics(self.read(version), metrics)
+
+    def add_for_people(self, version: str, name: str, data: bytes) -> Artifact:
+        """Add a file that a person reads, such as ``report.html``, to a version that has none yet.
+
+        Raises:
+            FileExistsError: it has one.
+        """
+        with self.locked():
+            return add_for_people(self.read(version), name, data)
 
     def promote(self, version: str) -> Current:
         """Make a version the current one.

@@ -166,7 +166,8 @@ def _shortened(svg: str) -> str:
 
 def _with_own_ids(svg: str, alt: str) -> str:
     """Ids that nothing refers to are left out, all others begin with a hash of the figure."""
-    own = "f" + hashlib.sha256((alt + svg).encode()).hexdigest()[:8]
+    own = "f" + hashlib.sha256((alt + svg).encode()).hexdigest()[:6]
+    svg = svg.replace("DejaVuSans-", "")  # every letter that is drawn names its glyph
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
     svg = re.sub(r' id="([^"]+)"', lambda i: f' id="{own}-{i[1]}"' if i[1] in used else "", svg)
     return re.sub(r'(href="|url\()#', rf"\g<1>#{own}-", svg)
@@ -182,5 +183,6 @@ def _without_idle_groups(svg: str) -> str:
             return "" if idle[-1] else found[0]
         return "" if idle.pop() else "</g>"
 
+    svg = re.sub(r"<g\b[^>]*/>", "", svg)  # of a label without letters
     svg = re.sub(r"<g\b[^>]*>|</g>", tag, svg)
     return re.sub(r"\n+", "\n", re.sub(r"<defs>\s*</defs>", "", svg))

@@ -1,6 +1,6 @@
 """The story of a training, one line a step.
 
-read → check → folds → fit → graph → parity → save → decide → promote
+read → check → folds → fit → graph → parity → save → decide → promote → report
 """
 
 from __future__ import annotations
@@ -10,38 +10,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import keras
 import msgspec
 import numpy as np
 
-from model.activations import is_own
-from model.artifact import Artifact, Golden
-from model.background import choose_background
-from model.bootstrap_members import fit_members, members_file, pack
+from model.artifact import Artifact
 from model.calibration_choice import check_asked
-from model.calibrators import Asked, Calibration
+from model.calibrators import Asked
 from model.config import TrainingConfig
 from model.decision_curve import threshold_for
-from model.errors import ModelError, NoCurrentVersion, ParityError
+from model.errors import ModelError, NoCurrentVersion
 from model.evaluation import Evaluation
-from model.folding import Basis, fold
-from model.golden import golden_values
-from model.incomplete import complete
 from model.manifest import FORMAT_VERSION, DataRecord, Manifest
-from model.network import read_layers
 from model.schema import Schema
-from model.scoring import Graph
 from model.store import Store
+from pipelines.assembling import assemble
 from pipelines.deciding import Decision, decide
 from pipelines.evaluating import evaluate_recipe
-from pipelines.exporting import export_graph
 from pipelines.fitting import FittedPipeline, fit_pipeline
 from pipelines.judging import Judgement, judge
-from pipelines.preprocessing import read_encoding
 from pipelines.provenance import libraries, training_ranges
+from pipelines.report.subject import read_subject
+from pipelines.report.writing import write_report
 from pipelines.tables import Table, read_table
-
-PARITY_TOLERANCE = 1e-6
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +46,8 @@ class Request:
         command: the command line, for the record.
         cost_ratio: what a missed patient costs, in false alarms; None where nobody stated it.
         calibration: a method, or ``auto`` for one only where it helps.
+        report: whether to write ``report.html``; False for whoever trains many versions in a row
+            and reads none of them.
     """
 
     data: Path
@@ -66,6 +58,7 @@ class Request:
     command: str
     cost_ratio: float | None = None
     calibration: Asked = "auto"
+    report: bool = True
 
 
 def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
@@ -86,8 +79,10 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
         cost_ratio=request.cost_ratio,
         gives_probabilities=gives_probabilities,
     )
-    fitted = fit_pipeline(table, request.config, progress=True).absorb(judgement.calibration)
-    files, parity = _files(table, fitted, judgement.calibration, request)
+    fitted = fit_pipeline(table, request.config, progress=True)
+    weights = fitted.fit.network.get_weights()  # as training left them
+    fitted = fitted.absorb(judgement.calibration)
+    files, parity = assemble(table, fitted, judgement.calibration, request.config)
     artifact = store.add(_manifest(table, fitted, request, judgement, parity), files)
     logger.info("saved as version %s", artifact.manifest.version)
     champion = _champion(store, request)
@@ -95,26 +90,13 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
     if decision.promote:
         store.promote(artifact.manifest.version)
     logger.info("%s", decision)
+    if request.report:
+        subject = read_subject(
+            artifact, table, weights, fitted.rows, fitted.predict(table), judgement.probabilities,
+            decision=str(decision),
+        )  # fmt: skip
+        artifact = write_report(subject, store)
     return artifact, decision
-
-
-def check_parity(table: Table, fitted: FittedPipeline, graph: bytes) -> float:
-    """Compare the pipeline with the Keras network against the graph, over the whole table.
-
-    Returns:
-        The greatest absolute difference of a probability.
-
-    Raises:
-        ParityError: it is above 1e-6.
-    """
-    served = Graph(graph).probabilities(table.values.astype(np.float32))
-    parity = float(np.abs(fitted.predict(table) - served).max())
-    if not parity <= PARITY_TOLERANCE:
-        raise ParityError(
-            f"the graph differs from the pipeline and the Keras network by {parity:.1e}; "
-            f"allowed is {PARITY_TOLERANCE:.0e}"
-        )
-    return parity
 
 
 def _describe(table: Table) -> None:
@@ -140,66 +122,6 @@ def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, dic
         beside.value, beside.low, beside.high,
     )  # fmt: skip
     return evaluation, predictions
-
-
-def _files(
-    table: Table, fitted: FittedPipeline, calibration: Calibration, request: Request
-) -> tuple[dict[str, bytes], float]:
-    """The files of the artifact, and the parity of its graph with what was fitted."""
-    encode = msgspec.json.encode  # NaN becomes null
-    encoding = read_encoding(table.schema, fitted.preprocessing)
-    files = {
-        "schema.json": table.schema.to_json(),
-        "encoding.json": encode(encoding),
-        "network.json": encode(request.config),
-        "network.weights.h5": fitted.fit.weights(),
-        "calibration.json": encode(calibration),
-        "history.json": encode(fitted.fit.history),
-    }
-    if not is_own(request.config.activation):  # only Keras knows how to work that out
-        background = choose_background(
-            table.schema,
-            encoding,
-            table.values[fitted.rows],
-            rows_may_leave=table.sha256 in table.schema.published,
-        )
-        basis = Basis(background=background, layers=read_layers(fitted.fit.network))
-        files["explanation.json"] = encode(basis)
-    graph = export_graph(files, keras.config.backend())
-    parity = check_parity(table, fitted, graph)
-    logger.info("parity of the graph with pipeline and Keras network: %.1e", parity)
-    golden = golden_values(table.schema)
-    answers = Graph(graph).probabilities(golden)
-    files["model.onnx"] = graph
-    files["golden.json"] = encode(Golden(golden.tolist(), answers.tolist()))
-    try:
-        files["inputs.json"] = complete(
-            table.schema, files, encoding.encode(table.values[fitted.rows]), golden, answers
-        )
-        if "explanation.json" in files:
-            fold(files)
-            files["members.json"] = _members(table, fitted, calibration, files, answers)
-    except ValueError as error:
-        raise ParityError(
-            f"answers could not be explained, or missing values filled: {error}"
-        ) from error
-    return files, parity
-
-
-def _members(
-    table: Table,
-    fitted: FittedPipeline,
-    calibration: Calibration,
-    files: dict[str, bytes],
-    answers: np.ndarray,
-) -> bytes:
-    """Train the networks from which intervals come, on the rows that the answering one saw."""
-    features = fitted.preprocessing.transform(table.frame.iloc[fitted.rows])
-    labels, groups = table.labels[fitted.rows], table.groups[fitted.rows]
-    config = msgspec.json.decode(files["network.json"], type=TrainingConfig)
-    ensemble = fit_members(features, labels, groups, config, n_epochs=fitted.fit.n_epochs)
-    logger.info("%d networks on bootstrap samples, for intervals", len(ensemble))
-    return members_file(table.schema, files, pack(ensemble, calibration), answers)
 
 
 def _manifest(

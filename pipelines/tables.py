@@ -14,7 +14,8 @@ import pandas as pd
 
 from model.columns import ColumnReader, did_you_mean
 from model.errors import InvalidTable, Problem
-from model.schema import Column, RefusedCopy, Schema
+from model.origins import RefusedCopy
+from model.schema import Column, Schema
 from pipelines.sheets import Sheet, number, read_csv, read_parquet
 
 

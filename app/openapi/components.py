@@ -10,7 +10,7 @@ from app.problems import KINDS, Kind
 from app.record_schema import record_schema
 from model.errors import Problem
 from model.manifest import Manifest
-from model.schema import Source
+from model.origins import Source
 from model.scoring import Prediction
 
 

@@ -15,7 +15,7 @@ ROOMS = ("app", "model", "pipelines")
 HEAVY = {"tensorflow", "keras", "pandas", "sklearn", "joblib", "tqdm", "torch", "jax", "onnx"}
 # What serves; everything that these import from their room is among them.
 SERVING = {
-    *("schema", "columns", "records", "faultless", "strict_json", "errors"),
+    *("schema", "origins", "columns", "records", "faultless", "strict_json", "errors"),
     *("artifact", "manifest", "store", "scoring", "remarks"),
     *("explanation", "shapley", "folding", "dense", "encoding", "conditional", "incomplete"),
     *("intervals", "stretching"),

@@ -10,7 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from model.artifact import FILES, MANIFEST, Artifact, add_metrics, read_artifact, write_artifact
+from model.artifact import (
+    FILES,
+    MANIFEST,
+    Artifact,
+    add_for_people,
+    add_metrics,
+    read_artifact,
+    write_artifact,
+)
 from model.errors import (
     ArtifactDamaged,
     ArtifactError,
@@ -39,10 +47,33 @@ def replace(artifact: Artifact, name: str, data: bytes) -> None:
 
 def test_what_was_written_is_read(artifact: Artifact, tmp_path: Path) -> None:
     again = write_artifact(tmp_path / "7", artifact.manifest, artifact.files)
-    assert again.manifest == artifact.manifest
+    without_report = {name: artifact.manifest.files[name] for name in FILES}
+    assert again.manifest == seal(msgspec.structs.replace(artifact.manifest, files=without_report))
     assert again.files == artifact.files
     assert again.schema == artifact.schema
     assert sorted(path.name for path in (tmp_path / "7").iterdir()) == sorted([*FILES, MANIFEST])
+
+
+def test_what_people_read_is_added_once_verified_and_not_held(
+    artifact: Artifact, tmp_path: Path
+) -> None:
+    bare = write_artifact(tmp_path / "7", artifact.manifest, artifact.files)
+    (bare.folder / "report.html").write_bytes(b"of a writer that was killed")
+    assert read_artifact(bare.folder).manifest == bare.manifest
+    added = add_for_people(bare, "report.html", b"<p>good")
+    assert added.files == bare.files and added.manifest.files["report.html"].bytes == 7
+    assert read_artifact(bare.folder).manifest == added.manifest
+    with pytest.raises(FileExistsError):
+        add_for_people(added, "report.html", b"<p>better")
+    with pytest.raises(ValueError, match=r"expected one of report\.html; received model\.onnx"):
+        add_for_people(added, "model.onnx", b"")
+    assert (bare.folder / "report.html").read_bytes() == b"<p>good"
+    (bare.folder / "report.html").write_bytes(b"<p>evil")
+    with pytest.raises(ArtifactDamaged, match=r"report\.html is not the file that was written"):
+        read_artifact(bare.folder)
+    (bare.folder / "report.html").unlink()
+    with pytest.raises(ArtifactIncomplete, match=r"report\.html is missing"):
+        read_artifact(bare.folder)
 
 
 def test_the_manifest_says_how_it_came_about(artifact: Artifact, schema: Schema) -> None:

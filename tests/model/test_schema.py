@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from model.errors import InvalidSchema
-from model.schema import Column, Level, Schema, load_schema
+from model.schema import Column, Level, Schema, Subgroups, load_schema
 from tests.conftest import ROOT
 
 # Design decision 1, written out once more so that the schema cannot drift unnoticed.
@@ -26,7 +26,7 @@ def test_the_29_features_have_the_published_names_and_order(schema: Schema) -> N
 
 def test_a_schema_survives_the_way_through_an_artifact(schema: Schema) -> None:
     again = Schema.from_json(schema.to_json())
-    assert again == msgspec.structs.replace(schema, published=())
+    assert again == msgspec.structs.replace(schema, published=(), subgroups=())
     assert again.fingerprint == schema.fingerprint
 
 
@@ -37,6 +37,28 @@ def test_what_is_published_parts_no_schema_from_its_versions(schema: Schema) -> 
     silent = msgspec.structs.replace(schema, published=())
     assert silent.fingerprint == schema.fingerprint
     assert b"published" not in schema.to_json()
+
+
+def test_the_groups_of_a_report_part_no_schema_from_its_versions(schema: Schema) -> None:
+    assert schema.subgroups == (
+        Subgroups(column="sex"),
+        Subgroups(column="age", cuts=(50.0, 60.0)),
+    )
+    assert msgspec.structs.replace(schema, subgroups=()).fingerprint == schema.fingerprint
+    assert b"subgroups" not in schema.to_json()
+
+
+@pytest.mark.parametrize(
+    ("split", "reason"),
+    [
+        (Subgroups(column="sexe"), "there is no column sexe"),
+        (Subgroups(column="sex", cuts=(0.5,)), "sex has levels, and needs no cuts"),
+        (Subgroups(column="age", cuts=(60.0, 50.0)), "the cuts of age do not rise"),
+    ],
+)
+def test_groups_that_cannot_be_are_refused(schema: Schema, split: Subgroups, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        msgspec.structs.replace(schema, subgroups=(split,))
 
 
 def test_the_fingerprint_notices_a_changed_range(schema: Schema) -> None:

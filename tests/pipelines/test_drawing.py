@@ -46,6 +46,13 @@ def test_a_figure_is_well_formed_has_a_title_and_no_text_that_a_browser_sets() -
     assert root.get("width") is None and root.get("viewBox")
 
 
+@house_style()
+def test_an_empty_line_of_a_label_leaves_the_figure_well_formed() -> None:
+    figure, (axes, _) = panels(2)
+    label(axes, "time (s)\n", "length (mm)")
+    assert ElementTree.fromstring(as_svg(figure, "Nothing yet.")).tag == "svg"
+
+
 def test_two_figures_in_one_page_share_no_id_and_every_reference_leads_somewhere() -> None:
     first, second = drawn(), drawn(last=3.0)
     ids = re.findall(r'\bid="([^"]+)"', first + second)

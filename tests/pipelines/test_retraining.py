@@ -19,18 +19,19 @@ from model.explanation import Explainer
 from model.folding import Basis
 from model.schema import Schema
 from model.store import Store
+from pipelines.assembling import check_parity
 from pipelines.deciding import Decision, decide
 from pipelines.fitting import fit_pipeline
-from pipelines.retraining import Request, check_parity, retrain
+from pipelines.retraining import Request, retrain
 from pipelines.tables import Table, read_table
 from tests.conftest import ROOT
 
 DATA = ROOT / "data/cleveland.csv"
 
 
-def request(schema: Schema, data: Path = DATA, **choices: Any) -> Request:
+def request(schema: Schema, data: Path = DATA, *, report: bool = False, **choices: Any) -> Request:
     config = msgspec.structs.replace(RECIPES["default"], **choices)
-    return Request(data, schema, config, "changed", "cpu:0", "pytest")
+    return Request(data, schema, config, "changed", "cpu:0", "pytest", report=report)
 
 
 def changed(tmp_path: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> Path:
@@ -201,7 +202,7 @@ def test_the_release_schema_trains_too(tmp_path: Path) -> None:
     release = load_schema(ROOT / "schemas/cleveland-release.toml")
     assert read_table(file, release).labels.sum() == 84
     store = Store(tmp_path / "store")
-    artifact, decision = retrain(request(release, file, epochs=8), store)
+    artifact, decision = retrain(request(release, file, report=True, epochs=8), store)
     assert decision.promote
     assert artifact.manifest.name == "cleveland-release"
     assert artifact.manifest.ranges["cp"].codes == (0, 1, 2, 3, 4)
@@ -211,3 +212,6 @@ def test_the_release_schema_trains_too(tmp_path: Path) -> None:
     patients = {tuple(row) for row in read_table(file, release).values.astype(np.float32).tolist()}
     assert background.origin == "drawn"
     assert not patients & {tuple(row) for row in background.values}
+    report = (store.path("1") / "report.html").read_text()
+    assert "“marked disease” (target &gt; 0)" in report and "84 of them (28 %)" in report
+    assert "no record may show" in report

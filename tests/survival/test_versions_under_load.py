@@ -31,9 +31,8 @@ def two_versions(trained: Store, tmp_path_factory: pytest.TempPathFactory) -> St
     store = Store(shutil.copytree(trained.folder, folder))
     schema = store.read("1").schema
     config = TrainingConfig(epochs=5, seed=7)
-    retrain(
-        Request(ROOT / "data/cleveland.csv", schema, config, "default", device, "pytest"), store
-    )
+    data = ROOT / "data/cleveland.csv"
+    retrain(Request(data, schema, config, "default", device, "pytest", report=False), store)
     assert store.versions() == ["1", "2"]
     store.promote("1")
     return store

@@ -1,0 +1,227 @@
+"""How the model does in parts of the table that the schema names."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.bootstrap import interval
+from model.evaluation import Figure, bootstrap_weights
+from model.metrics import auc, log_loss
+from model.schema import Column, Subgroups
+from pipelines.drawing import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
+from pipelines.evaluating import SEED
+from pipelines.report.cells import SMALLEST, nice_edges
+from pipelines.report.contents import (
+    Block,
+    Drawing,
+    Grid,
+    Section,
+    for_figure,
+    number,
+    percent,
+    together,
+    with_interval,
+)
+from pipelines.report.subject import Subject
+
+ENOUGH = 100
+"""Records of either outcome that an evaluation should have (Collins, Ogundimu and Altman, "Sample size
+considerations for the external validation of a multivariable prognostic model", 2016)."""
+MEASURES = {
+    "auc": "AUC",
+    "log_loss": "Log loss (nats)",
+    "in_the_large": "Share positive minus mean probability",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some records, and how they are predicted out of fold.
+
+    Attributes:
+        rows: bool (n,).
+        figures: by :data:`MEASURES`; None where the group has none.
+    """
+
+    split: str
+    name: str
+    rows: np.ndarray
+    n_positive: int
+    figures: dict[str, Figure | None]
+
+    @property
+    def n(self) -> int:
+        """How many records."""
+        return int(self.rows.sum())
+
+
+def subgroup_figures(subject: Subject) -> list[Group]:
+    """All records, and every group of every split; none of a split that may not be shown."""
+    labels = subject.table.labels
+    found = [_evaluate(subject, "", "All records", np.ones(len(labels), bool))]
+    for split in subject.schema.subgroups:
+        column = next(one for one in subject.schema.columns if one.name == split.column)
+        parts = _parts(column, split, subject.table.values[:, subject.schema.columns.index(column)])
+        if subject.is_private and any(_is_small(labels[rows]) for _, rows in parts):
+            continue
+        found += [_evaluate(subject, column.title, name, rows) for name, rows in parts]
+    return found
+
+
+def subgroups(subject: Subject) -> Section:
+    """Figures of every group with their intervals."""
+    found = subgroup_figures(subject)
+    splits = subject.schema.subgroups
+    if not splits:
+        text = "The schema names no columns by which groups are to be told apart."
+        return Section("subgroups", "Subgroups", [text])
+    shown = {group.split for group in found}
+    titles = {one.name: one.title for one in subject.schema.columns}
+    hidden = [titles[one.column] for one in splits if titles[one.column] not in shown]
+    blocks: list[Block] = [
+        "The same out-of-fold probabilities and threshold, group by group. Intervals are those of a "
+        "bootstrap of records. A difference between two groups whose intervals overlap may be "
+        "chance; and equal figures would not show that the model is fair.",
+        Grid(
+            ("Group", "Records", "Positive", *MEASURES.values()),
+            [_row(group) for group in found],
+            "Figures by group, out of fold, with 95 % intervals.",
+        ),
+    ]
+    few = [_named(g) for g in found[1:] if min(g.n_positive, g.n - g.n_positive) < ENOUGH]
+    if few:
+        blocks.append(
+            f"Fewer than {ENOUGH} records of one outcome, which makes the intervals wide and the "
+            f"figures uncertain: {together(few)}."
+        )
+    if hidden:
+        blocks.append(
+            f"Not shown, because a group has fewer than {SMALLEST} records of one outcome and the "
+            f"rows of this table must not leave: {together(hidden)}."
+        )
+    if len(found) > 1:
+        blocks.append(_forest(found))
+    return Section("subgroups", "Subgroups", blocks)
+
+
+def _parts(column: Column, split: Subgroups, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Levels, or ranges between the cuts; groups that nobody is in are left out."""
+    if column.levels:
+        parts = [(level.label, values == level.code) for level in column.levels]
+    else:
+        known = values[~np.isnan(values)]
+        cuts = split.cuts or _thirds(known)
+        ends = [-math.inf, *cuts, math.inf]
+        parts = [
+            (_range(low, high, column.unit), (values >= low) & (values < high))
+            for low, high in itertools.pairwise(ends)
+        ]
+    parts.append(("not known", np.isnan(values)))
+    return [(name, rows) for name, rows in parts if rows.any()]
+
+
+def _thirds(known: np.ndarray) -> tuple[float, ...]:
+    """Round numbers near a third and two thirds of the way."""
+    if not len(known):
+        return ()
+    edges = nice_edges(float(known.min()), float(known.max()), 20)
+    near = [edges[np.abs(edges - third).argmin()] for third in np.quantile(known, [1 / 3, 2 / 3])]
+    return tuple(float(cut) for cut in np.unique(near))
+
+
+def _range(low: float, high: float, unit: str) -> str:
+    of_unit = f" {unit}" if unit else ""
+    if math.isinf(low):
+        return f"below {high:g}{of_unit}"
+    if math.isinf(high):
+        return f"{low:g}{of_unit} and above"
+    return f"{low:g} to below {high:g}{of_unit}"
+
+
+def _is_small(labels: np.ndarray) -> bool:
+    return min(int(labels.sum()), int((1 - labels).sum())) < SMALLEST
+
+
+def _evaluate(subject: Subject, split: str, name: str, rows: np.ndarray) -> Group:
+    labels = subject.table.labels[rows]
+    given = subject.out_of_fold[:, rows]
+    everyone = np.ones((1, len(labels)))
+    drawn: dict[str, list[np.ndarray]] = {measure: [] for measure in MEASURES}
+    for weights in bootstrap_weights(subject.table.groups, seed=SEED):
+        for measure, values in _figures(subject, labels, given, weights[:, rows]).items():
+            drawn[measure].append(values)
+    figures: dict[str, Figure | None] = {}
+    for measure, values in _figures(subject, labels, given, everyone).items():
+        draws = np.concatenate(drawn[measure])
+        figures[measure] = None
+        if not np.isnan(values[0]) and not np.isnan(draws).all():
+            low, high = interval(draws)
+            figures[measure] = Figure(float(values[0]), float(low), float(high))
+    return Group(split, name, rows, int(labels.sum()), figures)
+
+
+def _figures(
+    subject: Subject, labels: np.ndarray, given: np.ndarray, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    """(b,) by measure; NaN for a sample that has none."""
+    called = (given >= subject.at_threshold.threshold).mean(axis=0)
+    ill, healthy = weights * (labels == 1), weights * (labels == 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "auc": auc(labels, given, weights),
+            "log_loss": log_loss(labels, given, weights),
+            "in_the_large": weights @ (labels - given.mean(axis=0)) / weights.sum(axis=1),
+            "sensitivity": ill @ called / ill.sum(axis=1),
+            "specificity": healthy @ (1 - called) / healthy.sum(axis=1),
+        }
+
+
+def _row(group: Group) -> tuple[str, ...]:
+    return (
+        _named(group),
+        str(group.n),
+        f"{group.n_positive} ({percent(group.n_positive / group.n)})",
+        *(
+            with_interval(group.figures[name], sign="+" if name == "in_the_large" else "")
+            for name in MEASURES
+        ),
+    )
+
+
+def _named(group: Group) -> str:
+    return f"{group.split}: {group.name}" if group.split else group.name
+
+
+@house_style()
+def _forest(found: Sequence[Group]) -> Drawing:
+    shown = ("auc", "in_the_large", "sensitivity", "specificity")
+    figure, axes = panels(len(shown), height=0.9 + 0.3 * len(found), sharey=True)
+    places = np.arange(len(found))
+    for ax, name in zip(axes, shown, strict=True):
+        for place, group in zip(places, found, strict=True):
+            one = group.figures[name]
+            if one is None:
+                continue
+            ax.errorbar(
+                one.value, place, xerr=[[max(one.value - one.low, 0)], [max(one.high - one.value, 0)]],
+                color=COLOURS[0], marker=MARKERS[0], capsize=2.5, elinewidth=1.2,
+            )  # fmt: skip
+        whole = found[0].figures[name]
+        if whole is not None:
+            ax.axvline(whole.value, color=COLOURS[5], linestyle=DASHES[2], linewidth=1)
+        ax.grid(visible=False, axis="y")
+        label(ax, {"in_the_large": "share minus\nprobability"}.get(name, MEASURES[name] + "\n"), "")
+    axes[0].set_yticks(places, [f"{for_figure(_named(g))} ({number(g.n, 0)})" for g in found])
+    axes[0].invert_yaxis()
+    return Drawing(
+        as_svg(figure, "Figures of every group with their intervals, beside those of all records."),
+        "Figures by group with 95 % intervals; in brackets the number of records. The dotted line is "
+        "the figure of all records.",
+    )
