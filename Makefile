@@ -1,6 +1,6 @@
 # Names the commands; what they do is in Python. Variables are set like this: make retrain DATA=new.csv
 .DEFAULT_GOAL := help
-.PHONY: help serve train retrain evaluate describe versions promote rollback test format lint types check check-slow bench bench-peers soak clean
+.PHONY: help serve train retrain evaluate sweep describe versions promote rollback test format lint types check check-slow bench bench-peers bench-training soak clean
 export HOST PORT WORKERS
 
 PYTHON ?= python3
@@ -15,9 +15,10 @@ TRAINING = $(WHERE) --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOI
 NEW = $(TRAINING) $(if $(COST_RATIO),--cost-ratio "$(COST_RATIO)")
 
 help: ## Show the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Variables: HOST PORT WORKERS; DATA SCHEMA STORE RECIPE CONFIG SEED DEVICE; COST_RATIO (of serve, train,"
-	@echo "             retrain); VERSION (of promote); OPTIONS (of bench, bench-peers, soak: OPTIONS=--help shows them)"
+	@echo "             retrain); VERSION (of promote); OPTIONS (of evaluate, sweep, bench, bench-peers, bench-training,"
+	@echo "             soak: OPTIONS=--help shows them)"
 
 serve: .venv/.installed ## Install, train if there is no model yet, and serve it on HOST:PORT
 	@$(RUN) -m app.address
@@ -30,8 +31,11 @@ train: .venv/.installed ## Train a first version if there is none
 retrain: .venv/.installed ## Train a new version, and make it current if it is not worse
 	@$(RUN) -m pipelines retrain $(NEW)
 
-evaluate: .venv/.installed ## Ten times ten folds on two seeds, beside logistic regression
-	@$(RUN) -m pipelines evaluate $(TRAINING)
+evaluate: .venv/.installed ## Ten times ten folds on two seeds, beside other kinds of model
+	@$(RUN) -m pipelines evaluate $(TRAINING) $(OPTIONS)
+
+sweep: .venv/.installed ## Try settings in folds within folds; without OPTIONS: how many hidden units?
+	@$(RUN) -m pipelines sweep --schema "$(SCHEMA)" --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOICES) $(OPTIONS)
 
 describe: .venv/.installed ## Print the features, the layers and the number of parameters
 	@$(RUN) -m pipelines describe --schema "$(SCHEMA)" $(CHOICES)
@@ -70,6 +74,9 @@ bench: .venv/.installed-dev ## Measure the service beside the least that Flask c
 bench-peers: .venv/.installed-dev $(PEERS:%=.venv-peers/%/.installed) ## Measure it beside FastAPI, MLServer, BentoML, MLflow, and on granian
 	@$(RUN) -m pipelines train --if-needed $(TRAINING)
 	@$(RUN) -m bench.serving --peers --store "$(STORE)" $(OPTIONS)
+
+bench-training: .venv/.installed-dev ## Measure a thousand networks in one program beside a thousand calls of fit
+	@$(RUN) -m bench.training $(OPTIONS)
 
 soak: .venv/.installed-dev ## A million requests in a row: memory and errors
 	@$(RUN) -m pipelines train --if-needed $(TRAINING)

@@ -104,7 +104,7 @@ class LoadedModel:
     def score(self, values: np.ndarray) -> Scores:
         """Score validated values, float32 (n, n_columns); row i of the answer is row i."""
         scores = self.scorer.score(values)
-        missing = [name for remarks in scores.remarks.values() for name in remarks.missing]
+        missing = count_missing(self.schema.column_names, values) if scores.remarks else {}
         self._metrics.answered(self.version, scores.probabilities, missing)
         return scores
 
@@ -115,6 +115,12 @@ class LoadedModel:
             ExplanationUnavailable: the version was trained before explanations.
         """
         return self._explainer.explain(values)
+
+
+def count_missing(names: Sequence[str], values: np.ndarray) -> dict[str, int]:
+    """How often each column of (n, n_columns) values is missing, of those that are."""
+    counts = np.count_nonzero(np.isnan(values), axis=0).tolist()
+    return {name: n for name, n in zip(names, counts, strict=True) if n}
 
 
 class _Counting:

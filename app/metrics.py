@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter as Tally
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,20 +156,19 @@ class Metrics:
         counter.inc()
         histogram.observe(seconds)
 
-    def answered(self, version: str, probabilities: np.ndarray, missing: Sequence[str]) -> None:
+    def answered(self, version: str, probabilities: np.ndarray, missing: Mapping[str, int]) -> None:
         """Count the records of one request.
 
         Args:
             probabilities: float32 (n,).
-            missing: the columns that were missing, once for each record.
+            missing: by column, in how many of them it was missing.
         """
         of_version = self._versions.get(version)
         if of_version is None:
             of_version = self._versions[version] = _OfVersion(self, version)
         of_version.answered(probabilities)
-        if missing:
-            for column, n in Tally(missing).items():
-                self.missing.labels(column).inc(n)
+        for column, n in missing.items():
+            self.missing.labels(column).inc(n)
 
     def refused(self, problems: Sequence[Problem], columns: frozenset[str]) -> None:
         """Count problems of records by column; a name that is no column is not one to count by."""

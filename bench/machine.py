@@ -16,25 +16,32 @@ from bench.running import Cores
 
 
 def header(module: str, contestants: Sequence[Contestant], cores: Cores) -> list[str]:
-    """Machine, Python, versions and command line.
+    """Command line, machine, Python, cores and versions.
 
     Args:
         module: what was run, as in ``python -m bench.serving``.
     """
-    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     lines = [
-        f"$ python -m {module} {shlex.join(sys.argv[1:])}".rstrip(),
-        f"{datetime.now(UTC):%d %B %Y %H:%M} UTC; load average before: {load}",
-        f"{_processor()}, {os.cpu_count()} cores, {_memory_gb():.0f} GB; "
-        f"{platform.system()} {platform.release().split('-')[0]}",
+        *described(module),
         f"server on core {cores.server}, load generator on core {cores.load}"
         + ("; ONE CORE FOR BOTH" if cores.server == cores.load else ""),
-        f"Python {platform.python_version()}",
     ]
     for contestant in contestants:
         found = versions(contestant)
         lines.append(f"{contestant.name}: {contestant.what}" + (f" [{found}]" if found else ""))
     return lines
+
+
+def described(module: str) -> list[str]:
+    """The command line, the time, the machine and Python."""
+    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    return [
+        f"$ python -m {module} {shlex.join(sys.argv[1:])}".rstrip(),
+        f"{datetime.now(UTC):%d %B %Y %H:%M} UTC; load average before: {load}",
+        f"{_processor()}, {os.cpu_count()} cores, {_memory_gb():.0f} GB; "
+        f"{platform.system()} {platform.release().split('-')[0]}",
+        f"Python {platform.python_version()}",
+    ]
 
 
 def versions(contestant: Contestant) -> str:

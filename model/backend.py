@@ -17,10 +17,13 @@ Loss = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled by XLA, anew for other shapes; on PyTorch the function itself.
+    """The function compiled by XLA, anew for other shapes; on PyTorch as it is.
 
     Args:
-        function: takes tensors or arrays, and nothing else, and gives tensors.
+        function: takes tensors, and nothing else, and gives tensors.
+
+    Returns:
+        What takes tensors or arrays, also in tuples, and gives tensors.
     """
     match keras.config.backend():
         case "tensorflow":
@@ -31,7 +34,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             import jax
 
             return jax.jit(function)
-    return function
+    return lambda *given: function(*keras.tree.map_structure(keras.ops.convert_to_tensor, given))
 
 
 def gradients(loss: Loss, weights: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:

@@ -68,6 +68,37 @@ ACTIVATIONS: Mapping[str, Callable[[np.ndarray], None]] = {
 """Each works in place."""
 
 
+def _relu_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return gradient * (output > 0)
+
+
+def _leaky_relu_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return gradient * np.where(output > 0, 1, LEAK).astype(output.dtype)
+
+
+def _tanh_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return gradient * (1 - output * output)
+
+
+def _sigmoid_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return gradient * (output * (1 - output))
+
+
+def _softmax_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return output * (gradient - (gradient * output).sum(axis=-1, keepdims=True))
+
+
+def _linear_back(_: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return gradient
+
+
+BACKWARD: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "relu": _relu_back, "leaky_relu": _leaky_relu_back, "tanh": _tanh_back,
+    "sigmoid": _sigmoid_back, "softmax": _softmax_back, "linear": _linear_back,
+}  # fmt: skip
+"""By activation: what it gave, and the gradient there → the gradient of its argument."""
+
+
 class DenseNetwork:
     """Dense layers that end in one sigmoid unit, whose argument is the log-odds.
 
@@ -87,6 +118,7 @@ class DenseNetwork:
             self.kernels: list[np.ndarray] = [np.array(layer.kernel, dtype) for layer in layers]
             self.biases: list[np.ndarray] = [np.array(layer.bias, dtype) for layer in layers]
         self._activations = [ACTIVATIONS[layer.activation] for layer in layers]
+        self._backward = [BACKWARD[layer.activation] for layer in layers]
         n_inputs = n_features
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             if kernel.shape != (n_inputs, *bias.shape):
@@ -108,3 +140,21 @@ class DenseNetwork:
             x = x @ self.kernels[number]
             x += self.biases[number]
         return x[:, 0]
+
+    def log_odds_and_gradients(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The log-odds of n inputs, and what a small change of each feature would add to them.
+
+        Where a ReLU has its kink, at exactly 0, its slope counts as that below.
+
+        **Shape**: (n, n_features) → (n,), (n, n_features).
+        """
+        x, outputs = self.first(features), []
+        for number, activate in enumerate(self._activations[:-1], start=1):
+            activate(x)
+            outputs.append(x)
+            x = x @ self.kernels[number] + self.biases[number]
+        gradients = np.ones_like(x)
+        for number in range(len(outputs), 0, -1):
+            gradients = gradients @ self.kernels[number].T
+            gradients = self._backward[number - 1](outputs[number - 1], gradients)
+        return x[:, 0], gradients @ self.kernels[0].T

@@ -45,9 +45,34 @@ class Encoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
         **Shape**: (n, n_columns), missing as NaN → float64 (n, n_features).
         """
-        raw = values[:, list(self.columns)].astype(np.float64)
-        n_standardised = len(self.means)
-        standardised = (raw[:, :n_standardised] - self.means) / self.scales
-        one_hot = raw[:, n_standardised:] == self.codes
-        features = np.concatenate([standardised, one_hot], axis=1)
-        return np.where(np.isnan(raw), self.fills, features)
+        return np.ascontiguousarray(Encoder(self).encode(values).T)
+
+
+class Encoder:
+    """An encoding with its numbers at hand, working on a feature at a time.
+
+    NumPy is several times quicker along rows of n numbers than along rows of 29.
+    """
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._columns = np.array(encoding.columns)
+        self._means, self._scales = _upright(encoding.means), _upright(encoding.scales)
+        self._codes, self._fills = _upright(encoding.codes), _upright(encoding.fills)
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """As :meth:`Encoding.encode`, but the other way round.
+
+        **Shape**: (n, n_columns), missing as NaN → float64 (n_features, n).
+        """
+        raw = values.T[self._columns]
+        n_standardised = len(self._means)
+        features = np.empty(raw.shape)
+        np.subtract(raw[:n_standardised], self._means, out=features[:n_standardised])
+        features[:n_standardised] /= self._scales
+        np.equal(raw[n_standardised:], self._codes, out=features[n_standardised:])
+        np.copyto(features, self._fills, where=np.isnan(raw))
+        return features
+
+
+def _upright(numbers: tuple[float, ...]) -> np.ndarray:
+    return np.array(numbers, dtype=np.float64)[:, None]

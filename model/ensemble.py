@@ -50,7 +50,8 @@ def fit_ensemble(
     Args:
         features: (n, n_features), without NaN; or (n_tables, n, n_features), where every member
             names its table.
-        labels: (n,) of 0 and 1; (n, n_outputs) for another head.
+        labels: (n,) of 0 and 1; (n, n_outputs) for another head; (n_tables, n, n_outputs) where
+            the tables differ in them.
         progress: what the bar on stderr is called; empty for no bar.
         at_once: members that a program holds.
 
@@ -64,7 +65,11 @@ def fit_ensemble(
             raise InvalidConfig("patience: early stopping needs rows to look at")
     dtype = keras.config.floatx()
     tables = np.asarray(features if features.ndim == 3 else features[None], dtype)
-    targets = np.asarray(labels, dtype).reshape(len(labels), -1)
+    targets = np.asarray(labels, dtype)
+    if targets.ndim < 3:
+        targets = np.broadcast_to(
+            targets.reshape(len(labels), -1), (len(tables), len(labels), head.units)
+        )
     programs = [
         Program(tables, targets, members, places, head) for places in _grids(members, at_once)
     ]
@@ -84,9 +89,10 @@ def _grids(members: Sequence[Member], at_once: int) -> Iterator[np.ndarray]:
     plans: dict[tuple[Any, ...], dict[tuple[Any, ...], list[int]]] = {}
     for number, member in enumerate(members):
         config = member.config
+        # Widths and epochs of about one size: a program does for all what its largest needs.
         plan = (config.activation, config.loss, config.optimizer, config.batch_size,
-                len(config.hidden), bool(config.dropout), member.held is not None,
-                member.weights is not None)  # fmt: skip
+                tuple(_size(units) for units in config.hidden), _size(config.epochs),
+                bool(config.dropout), member.held is not None, member.weights is not None)  # fmt: skip
         group = (
             member.table,
             _fingerprint(member.rows),
@@ -107,6 +113,11 @@ def _grids(members: Sequence[Member], at_once: int) -> Iterator[np.ndarray]:
             for start in range(0, len(filled), length):
                 some = filled[start : start + length]
                 yield np.pad(some, ((0, length - len(some)), (0, 0)), constant_values=-1)
+
+
+def _size(number: int) -> int:
+    """The same for numbers that differ by less than a factor of 4."""
+    return (number.bit_length() + 1) // 2
 
 
 def _fingerprint(rows: np.ndarray | None) -> bytes | None:

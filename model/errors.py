@@ -146,6 +146,10 @@ class ExplanationUnavailable(ModelError):
     """The version was trained before answers could be explained; it serves, but cannot explain."""
 
 
+class IntervalUnavailable(ModelError):
+    """The version was trained without what intervals need; it serves, but cannot give any."""
+
+
 class ArtifactError(ModelError):
     """A version folder that must not be served; the message names the version and the reason."""
 

@@ -1,18 +1,20 @@
 """What out-of-fold predictions say: figures with intervals, and paired differences of models.
 
 Repeats of the folds are not independent samples of patients, so no interval comes from the
-spread over folds. Patients are resampled, the same ones for both models of a pair.
+spread over folds, and no test is made of it (Bengio and Grandvalet, 2004: it has no unbiased
+estimate). Patients are resampled, the same ones for all models.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from model.metrics import METRICS
+from model.metrics import METRICS, Metric
 
 N_BOOTSTRAP = 2_000
 LEVEL = 0.95
@@ -28,15 +30,21 @@ class Figure(msgspec.Struct, frozen=True):
     sd_repeats: float = 0.0
 
 
-class Evaluation(msgspec.Struct, frozen=True):
-    """A model beside a baseline on the same folds.
+class Evaluation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Models on the same folds, each beside one baseline.
+
+    A manifest keeps it. Releases that knew one model and the baseline read the same fields: what
+    came later has defaults.
 
     Attributes:
         seed, n_splits, n_repeats: of the folds.
         n_patients: different patients; copies of one count as one draw.
-        model, baseline: their names.
+        model: the one that the evaluation is about.
+        baseline: the one that all others are compared with.
         figures: by name of the model, then of the metric.
-        differences: by metric, model minus baseline, paired.
+        differences: of the model, by metric: its figure minus the baseline's, paired.
+        others: by name of every further model, then by metric: its figure minus the baseline's.
+        left_out: models that were not evaluated, and why.
     """
 
     seed: int
@@ -47,59 +55,99 @@ class Evaluation(msgspec.Struct, frozen=True):
     baseline: str
     figures: dict[str, dict[str, Figure]]
     differences: dict[str, Figure]
+    others: dict[str, dict[str, Figure]] = {}
+    left_out: dict[str, str] = {}
+
+    def beside_baseline(self) -> dict[str, dict[str, Figure]]:
+        """By name of every model but the baseline, then by metric: the paired differences."""
+        return {self.model: self.differences} | self.others
 
 
 def compare(
     labels: np.ndarray,
     groups: np.ndarray,
-    predictions: dict[str, np.ndarray],
+    predictions: Mapping[str, np.ndarray],
     *,
     seed: int,
     n_splits: int,
+    baseline: str | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Evaluation:
-    """Figures of a model and a baseline, with a paired bootstrap of patients.
+    """Figures of several models, and their differences to one of them, which is the baseline.
+
+    All from the same bootstrap samples of patients, so that differences are paired (Efron and
+    Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13: percentile intervals).
 
     Args:
         labels: (n,) of 0 and 1.
         groups: (n,) equal for copies of a record, which are drawn together.
-        predictions: the model's and then the baseline's, by name: (n_repeats, n), each row the
-            out-of-fold probabilities of one repeat.
+        predictions: by name, first those of the model that the evaluation is about: (n_repeats,
+            n), each row the out-of-fold probabilities of one repeat; or (n_networks, n_repeats, n)
+            for a model that comes out differently with every seed, whose figures are then the
+            means over its networks.
         seed, n_splits: of the folds, for the record; the seed also draws the bootstrap.
+        baseline: name of the one to compare with; the last unless given.
+        left_out: for the record, as in :class:`Evaluation`.
     """
-    everyone = np.ones((1, len(labels)))
     names = list(predictions)
-    model, baseline = names
-    draws: dict[str, dict[str, list[np.ndarray]]] = {n: {m: [] for m in METRICS} for n in names}
+    model, baseline = names[0], baseline or names[-1]
+    draws: dict[str, dict[str, list[np.ndarray]]] = {m: {n: [] for n in names} for m in METRICS}
     for weights in bootstrap_weights(groups, seed=seed):
-        for name in names:
-            for metric, compute in METRICS.items():
-                draws[name][metric].append(compute(labels, predictions[name], weights))
+        for metric, compute in METRICS.items():
+            for name in names:
+                draws[metric][name].append(compute(labels, _rows(predictions[name]), weights))
     figures: dict[str, dict[str, Figure]] = {name: {} for name in names}
-    differences = {}
+    differences: dict[str, dict[str, Figure]] = {n: {} for n in names if n != baseline}
     for metric, compute in METRICS.items():
-        drawn = {n: np.concatenate(draws[n][metric]) for n in names}
-        values = {n: compute(labels, predictions[n], everyone)[0] for n in names}
-        repeats = {
-            n: np.array([compute(labels, row[None], everyone)[0] for row in predictions[n]])
-            for n in names
-        }
-        for n in names:
-            figures[n][metric] = _figure(values[n], drawn[n], repeats[n])
-        differences[metric] = _figure(
-            values[model] - values[baseline],
-            drawn[model] - drawn[baseline],
-            repeats[model] - repeats[baseline],
-        )
+        found = {n: _Found.of(compute, labels, predictions[n], draws[metric][n]) for n in names}
+        for name in names:
+            figures[name][metric] = found[name].figure()
+        for name, paired in differences.items():
+            paired[metric] = found[name].minus(found[baseline]).figure()
     return Evaluation(
         seed=seed,
         n_splits=n_splits,
-        n_repeats=len(predictions[model]),
+        n_repeats=predictions[model].shape[-2],
         n_patients=len(np.unique(groups)),
         model=model,
         baseline=baseline,
         figures=figures,
-        differences=differences,
+        differences=differences.pop(model),
+        others=differences,
+        left_out=dict(left_out or {}),
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One metric of one model: over all patients, in every bootstrap sample, in every repeat."""
+
+    value: float
+    drawn: np.ndarray
+    repeats: np.ndarray
+
+    @classmethod
+    def of(
+        cls, compute: Metric, labels: np.ndarray, predictions: np.ndarray, drawn: list[np.ndarray]
+    ) -> _Found:
+        everyone = np.ones((1, len(labels)))
+        repeats = [predictions[..., [r], :] for r in range(predictions.shape[-2])]
+        return cls(
+            value=compute(labels, _rows(predictions), everyone)[0],
+            drawn=np.concatenate(drawn),
+            repeats=np.array([compute(labels, _rows(one), everyone)[0] for one in repeats]),
+        )
+
+    def minus(self, other: _Found) -> _Found:
+        return _Found(
+            self.value - other.value, self.drawn - other.drawn, self.repeats - other.repeats
+        )
+
+    def figure(self) -> Figure:
+        # A sample without a single ill or healthy patient has no AUC.
+        low, high = np.nanquantile(self.drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        spread = float(self.repeats.std(ddof=1)) if len(self.repeats) > 1 else 0.0
+        return Figure(float(self.value), float(low), float(high), spread)
 
 
 def bootstrap_weights(
@@ -129,8 +177,6 @@ def standard_errors_worse(before: Evaluation, after: Evaluation) -> float:
     return (new.value - old.value) / standard_error if standard_error else 0.0
 
 
-def _figure(value: float, draws: np.ndarray, repeats: np.ndarray) -> Figure:
-    # A sample without a single ill or healthy patient has no AUC.
-    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    spread = float(repeats.std(ddof=1)) if len(repeats) > 1 else 0.0
-    return Figure(float(value), float(low), float(high), spread)
+def _rows(predictions: np.ndarray) -> np.ndarray:
+    """(…, n) → (k, n), over whose rows every metric takes the mean."""
+    return predictions.reshape(-1, predictions.shape[-1])

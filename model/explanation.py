@@ -9,19 +9,35 @@ Shapley values of the columns, sum to the difference.
 Contributions describe the model, not causes: they say what the network made of a value, and not
 what would become of a patient in whom it were changed. They are relative to the background sample.
 
-A missing value is what it is in the graph: the mean of the training rows.
+**Where something is missing** the answer is the network's log-odds at the features that were filled
+with their means given the known ones, drawn towards 0 by what is not known of them
+(:mod:`model.incomplete`). A missing column then plays two games, and its contribution is the sum of
+its Shapley values in both, which is its Shapley value in the sum of the games:
+
+- the one above, with the filled features in the record's place: what the model made of what the
+  other columns let one expect;
+- one among the missing columns alone, in which a set of them is worth what the log-odds lose if just
+  these are uncertain and the others are what they were filled with: what not knowing took away.
+
+So a column that is known contributes what it would if the filled values were known, and base and
+contributions sum to the answer. Where the graph answers, a missing value is the mean of the training
+rows, and plays the first game only; and so it is in the background rows at all times.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from model.artifact import Artifact
+from model.conditional import ConditionalMeans
 from model.errors import ArtifactDamaged, ExplanationUnavailable
 from model.folding import FoldedNetwork, fold
+from model.incomplete import open_conditional, shrinkage
 from model.shapley import exact, sampled
 
 EXACT_COLUMNS = 15
@@ -46,6 +62,41 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     standard_errors: dict[str, float] | None = None
 
 
+class _Record(NamedTuple):
+    """One record, ready to be explained.
+
+    Attributes:
+        features: float64 (n_features,), filled where a value is missing.
+        log_odds: the network's for these.
+        spread: float64 (n_columns, n_columns), the covariance of what the missing columns add to
+            the log-odds, as far as the network is linear; 0 where a column is known.
+    """
+
+    features: np.ndarray
+    log_odds: float
+    spread: np.ndarray
+
+    @property
+    def taken_away(self) -> float:
+        """What the log-odds lose because of all that is missing."""
+        return float(self.log_odds * (shrinkage(self.spread.sum()) - 1))
+
+
+def _taken_away(log_odds: float, spread: np.ndarray, coalitions: np.ndarray) -> np.ndarray:
+    """What the log-odds lose if the columns of a coalition are uncertain, and no others.
+
+    Args:
+        spread: as of :class:`_Record`, of the columns that play.
+        coalitions: as :data:`model.shapley.Game` describes them.
+
+    Returns:
+        float64 (n_coalitions,).
+    """
+    members = coalitions[:, 1:].astype(np.float64)
+    variances = np.einsum("cp,cp->c", members @ spread, members)
+    return log_odds * (shrinkage(variances) - 1)
+
+
 class Explainer:
     """Explains the answers of one version of a model.
 
@@ -65,10 +116,13 @@ class Explainer:
         self._names = artifact.schema.column_names
         self._is_exact = len(self._names) <= exact_columns
         self._folded: FoldedNetwork | None = None
+        self._conditional: ConditionalMeans | None = None
         self.available = "explanation.json" in artifact.files
         if self.available:
             try:
                 self._folded = fold(artifact.files)
+                # Explaining a record takes so long that remembering patterns does not pay.
+                self._conditional = open_conditional(artifact.schema, artifact.files, cache_bytes=0)
             except ValueError as error:
                 message = f"{self._where}: its answers cannot be explained: {error}"
                 raise ArtifactDamaged(message) from error
@@ -92,13 +146,21 @@ class Explainer:
                 "make retrain trains one that can explain"
             )
         explain_one = self._exactly if self._is_exact else self._by_sampling
-        found = self._folded.log_odds(values).tolist()
-        return [
-            explain_one(self._folded, row, log_odds)
-            for row, log_odds in zip(values, found, strict=True)
-        ]
+        return [explain_one(self._folded, record) for record in self._records(self._folded, values)]
 
-    def _exactly(self, folded: FoldedNetwork, row: np.ndarray, log_odds: float) -> Explanation:
+    def _records(self, folded: FoldedNetwork, values: np.ndarray) -> Iterator[_Record]:
+        """Encode and fill n records, and find how uncertain their missing columns leave them."""
+        filled = None if self._conditional is None else self._conditional.fill(values)
+        features = folded.encoding.encode(values) if filled is None else filled.features
+        log_odds, gradients = folded.log_odds_and_gradients(features)
+        for row, is_missing in enumerate(np.isnan(values).any(axis=1).tolist()):
+            spread = np.zeros((len(self._names), len(self._names)))
+            if is_missing and filled is not None:
+                of_features = filled.covariance(row) * np.outer(gradients[row], gradients[row])
+                spread = folded.by_column(of_features)
+            yield _Record(features[row], float(log_odds[row]), spread)
+
+    def _exactly(self, folded: FoldedNetwork, record: _Record) -> Explanation:
         """The mean of the Shapley values against each single background row.
 
         A column in which record and background row agree contributes nothing against that row,
@@ -106,41 +168,44 @@ class Explainer:
         columns about four agree.
         """
         contributions = np.zeros(len(self._names))
-        mixtures = folded.mixtures(row)
+        mixtures = folded.mixtures(record.features)
         differs = np.asarray(mixtures[:, 1:].any(axis=2))
         for mixture, there, differing in zip(
             mixtures, folded.log_odds_there.tolist(), differs, strict=True
         ):
             players = np.flatnonzero(differing)
             game = partial(folded.log_odds_of_mixtures, mixture[[0, *(1 + players)]])
-            contributions[players] += exact(game, len(players), (there, log_odds))
-        return self._explanation(folded, log_odds, contributions / len(mixtures))
+            contributions[players] += exact(game, len(players), (there, record.log_odds))
+        contributions /= len(mixtures)
+        players = np.flatnonzero(record.spread.diagonal())
+        game = partial(_taken_away, record.log_odds, record.spread[np.ix_(players, players)])
+        contributions[players] += exact(game, len(players), (0.0, record.taken_away))
+        return self._explanation(folded, record, contributions)
 
-    def _by_sampling(self, folded: FoldedNetwork, row: np.ndarray, log_odds: float) -> Explanation:
+    def _by_sampling(self, folded: FoldedNetwork, record: _Record) -> Explanation:
         """The same, estimated; the same orders of the columns for every record."""
-        mixtures = folded.mixtures(row)
+        mixtures = folded.mixtures(record.features)
 
-        def mean_log_odds(coalitions: np.ndarray) -> np.ndarray:
-            worth = np.zeros(len(coalitions))
+        def worth(coalitions: np.ndarray) -> np.ndarray:
+            mean = np.zeros(len(coalitions))
             for mixture in mixtures:
-                worth += folded.log_odds_of_mixtures(mixture, coalitions)
-            return worth / len(mixtures)
+                mean += folded.log_odds_of_mixtures(mixture, coalitions)
+            return mean / len(mixtures) + _taken_away(record.log_odds, record.spread, coalitions)
 
-        found = sampled(
-            mean_log_odds, len(self._names), (folded.base, log_odds), n_pairs=N_PAIRS, seed=SEED
-        )
-        return self._explanation(folded, log_odds, *found)
+        ends = (folded.base, record.log_odds + record.taken_away)
+        found = sampled(worth, len(self._names), ends, n_pairs=N_PAIRS, seed=SEED)
+        return self._explanation(folded, record, *found)
 
     def _explanation(
         self,
         folded: FoldedNetwork,
-        log_odds: float,
+        record: _Record,
         contributions: np.ndarray,
         errors: np.ndarray | None = None,
     ) -> Explanation:
         return Explanation(
             base=folded.base,
-            log_odds=log_odds,
+            log_odds=record.log_odds + record.taken_away,
             contributions=self._by_column(contributions),
             standard_errors=None if errors is None else self._by_column(errors),
         )

@@ -78,14 +78,23 @@ class FoldedNetwork:
         self._features_of = [np.flatnonzero(columns == j) for j in range(encoding.n_columns)]
 
     def log_odds(self, values: np.ndarray) -> np.ndarray:
-        """(n, n_columns), validated, missing as NaN → float64 (n,)."""
+        """The graph's: (n, n_columns), validated, missing as NaN → float64 (n,)."""
         return self._network.log_odds(self._network.first(self.encoding.encode(values)))
 
-    def mixtures(self, values: np.ndarray) -> np.ndarray:
+    def log_odds_and_gradients(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Filled (n, n_features) → float64 (n,), and (n, n_features), its slopes."""
+        return self._network.log_odds_and_gradients(features)
+
+    def by_column(self, matrix: np.ndarray) -> np.ndarray:
+        """(n_features, n_features) → (n_columns, n_columns), summed over the features of each."""
+        rows = np.array([matrix[own].sum(axis=0) for own in self._features_of])
+        return np.array([rows[:, own].sum(axis=1) for own in self._features_of]).T
+
+    def mixtures(self, features: np.ndarray) -> np.ndarray:
         """What it takes to mix one record with each background row.
 
         Args:
-            values: (n_columns,), validated, missing as NaN.
+            features: (n_features,), encoded, and filled where a value is missing.
 
         Returns:
             float32 (n_background, 1 + n_columns, n_units): the background row's sums in the first
@@ -93,7 +102,7 @@ class FoldedNetwork:
             exactly 0 where the two values are the same.
         """
         kernel = self._network.kernels[0]
-        replaced = self.encoding.encode(values[None]) - self._there
+        replaced = features - self._there
         terms = [replaced[:, own] @ kernel[own] for own in self._features_of]
         return np.stack([self._sums_there, *terms], axis=1, dtype=np.float32)
 

@@ -68,7 +68,7 @@ def forward(
         if kept:
             x = x * kept[layer]
         kernel, bias = weights[2 * layer + 2 : 2 * layer + 4]
-        x = ops.sum(x[:, :, :, None] * kernel[:, None], axis=2) + bias[:, None]
+        x = ops.einsum("gbum,guvm->gbvm", x, kernel) + bias[:, None]
     return x
 
 

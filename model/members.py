@@ -68,7 +68,10 @@ class Part:
         found = []
         for start in range(0, tables.shape[1], size):
             features = tables[self.tables, start : start + size].astype(self.weights[0].dtype)
-            out = forward(self.plan, self.weights, features, self.units)
+            given = keras.tree.map_structure(
+                keras.ops.convert_to_tensor, (self.weights, features, self.units)
+            )
+            out = forward(self.plan, *given)
             found.append(keras.ops.convert_to_numpy(out))
         return np.concatenate(found, axis=1)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 N_BINS = 10
+PAIRS_AT_MOST = 4_000_000  # 32 MB
 SMALLEST = 1e-7  # as Keras clips probabilities before it takes their logarithm
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -48,19 +49,43 @@ def accuracy(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
 def auc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share of pairs of an ill and a healthy patient that are in the right order; ties half.
 
-    NaN for a sample without any ill or any healthy patient.
+    That is the area under the ROC curve (Hanley and McNeil, Radiology 1982).
+    NaN for a sample without any ill or any healthy patient. Of a small table all pairs are written
+    down once, so that thousands of bootstrap samples are one product of matrices; of a large one,
+    whose pairs would fill the memory, every repeat is sorted.
     """
-    ill, healthy = weights * (labels == 1), weights * (labels == 0)
+    ill, healthy = labels == 1, labels == 0
+    few = ill.sum() * healthy.sum() <= PAIRS_AT_MOST
+    right = (_right_pairs if few else _right_by_rank)(ill, healthy, probabilities, weights)
+    with np.errstate(invalid="ignore"):
+        return right / (weights[:, ill].sum(axis=1) * weights[:, healthy].sum(axis=1))
+
+
+def _right_pairs(
+    ill: np.ndarray, healthy: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """(b,), the weight of the pairs in the right order: w_ill' S w_healthy."""
+    signs = np.zeros((int(ill.sum()), int(healthy.sum())))
+    for repeat in probabilities:
+        signs += np.sign(repeat[ill, None] - repeat[healthy])
+    share = 0.5 + signs / (2 * len(probabilities))
+    return ((weights[:, ill] @ share) * weights[:, healthy]).sum(axis=1)
+
+
+def _right_by_rank(
+    ill: np.ndarray, healthy: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """The same by sorting, with memory for one repeat of the rows."""
     right = np.zeros(len(weights))
     for repeat in probabilities:
         order = np.argsort(repeat, kind="stable")
         starts = np.flatnonzero(np.diff(repeat[order], prepend=-np.inf))  # of each run of ties
-        ill_here = np.add.reduceat(ill[:, order], starts, axis=1)
-        healthy_here = np.add.reduceat(healthy[:, order], starts, axis=1)
+        sorted_weights = weights[:, order]
+        ill_here = np.add.reduceat(sorted_weights * ill[order], starts, axis=1)
+        healthy_here = np.add.reduceat(sorted_weights * healthy[order], starts, axis=1)
         healthy_below = np.cumsum(healthy_here, axis=1) - healthy_here
         right += (ill_here * (healthy_below + healthy_here / 2)).sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        return right / len(probabilities) / (ill.sum(axis=1) * healthy.sum(axis=1))
+    return right / len(probabilities)
 
 
 def calibration_error(

@@ -53,7 +53,7 @@ class Program:
         self.fixed = _tensors(
             Fixed(
                 features=tables[self.tables].reshape(-1, tables.shape[2]),
-                labels=np.tile(targets, (len(firsts), 1)),
+                labels=targets[self.tables].reshape(-1, targets.shape[2]),
                 weights=()
                 if firsts[0].weights is None
                 else (_row_weights(chosen, n_rows, self.dtype),),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,6 +12,9 @@ import numpy as np
 
 from model.manifest import TrainingRange
 from model.schema import Column, Schema
+
+MAX_KINDS = 2_048
+"""Of rows with the same remarks, that are remembered in words."""
 
 
 class Caution(msgspec.Struct, frozen=True):
@@ -47,6 +51,11 @@ class Familiar:
         self._ends = list(zip(self._low.tolist(), self._high.tolist(), strict=True))
         self._has_gap = np.array([column.has_gap for column in self._columns])
         self._no_gaps = not self._has_gap.any()
+        # Many rows have the same to be said about them. Neither the cache nor what it calls knows
+        # this object: no cycle keeps it alive.
+        self._put_into_words: Callable[[bytes], Remarks] = functools.lru_cache(MAX_KINDS)(
+            functools.partial(_put_into_words, self._columns)
+        )
 
     def remarks(self, values: np.ndarray) -> dict[int, Remarks]:
         """Remarks by row, for the rows about which there are any; usually none.
@@ -54,20 +63,31 @@ class Familiar:
         Args:
             values: float32 (n, n_columns), missing as NaN.
         """
-        missing: dict[int, list[str]] = {}
-        cautions: dict[int, list[Caution]] = {}
         columns = np.ascontiguousarray(values.T)  # far faster to look through, column by column
-        for index in self._odd_columns(columns):
-            seen, column = self._columns[index], columns[index]
-            for row in np.flatnonzero(~seen.familiar(column)).tolist():
-                if math.isnan(column[row]):
-                    missing.setdefault(row, []).append(seen.name)
-                else:
-                    cautions.setdefault(row, []).append(seen.caution)
-        return {
-            row: Remarks(tuple(missing.get(row, ())), tuple(cautions.get(row, ())))
-            for row in sorted({*missing, *cautions})
-        }
+        odd = self._odd_columns(columns)
+        if not odd:
+            return {}
+        if len(values) == 1:
+            return self._of_one(columns[:, 0], odd)
+        said = np.zeros((2, *columns.shape), dtype=bool)
+        for index in odd:
+            said[0, index] = np.isnan(columns[index])
+            said[1, index] = ~self._columns[index].familiar(columns[index])
+        kinds = np.packbits(said.reshape(-1, columns.shape[1]), axis=0)
+        rows = np.flatnonzero(kinds.any(axis=0))
+        each = np.ascontiguousarray(kinds[:, rows].T).view(f"V{len(kinds)}")[:, 0].tolist()
+        return dict(zip(rows.tolist(), map(self._put_into_words, each), strict=True))
+
+    def _of_one(self, values: np.ndarray, odd: Sequence[int]) -> dict[int, Remarks]:
+        """The usual request has one row, for which looking for equal ones is a detour."""
+        seen = [(self._columns[index], values[index]) for index in odd]
+        missing = [column.name for column, value in seen if math.isnan(value)]
+        warnings = [
+            column.caution
+            for column, value in seen
+            if not (math.isnan(value) or column.familiar(value))
+        ]
+        return {0: Remarks(tuple(missing), tuple(warnings))} if missing or warnings else {}
 
     def _odd_columns(self, columns: np.ndarray) -> list[int]:
         """Columns with a value about which there may be something to say.
@@ -87,6 +107,19 @@ class Familiar:
             )
             if not low <= value <= high or not self._no_gaps
         ]
+
+
+def _put_into_words(columns: Sequence[_SeenColumn], kind: bytes) -> Remarks:
+    """The remarks about every row of one kind: a bit a column where it is missing, then where odd."""
+    bits = np.unpackbits(np.frombuffer(kind, np.uint8)).tolist()
+    of_column = zip(columns, bits, bits[len(columns) :], strict=False)
+    told = [
+        (column, is_missing) for column, is_missing, is_odd in of_column if is_missing or is_odd
+    ]
+    return Remarks(
+        tuple(column.name for column, is_missing in told if is_missing),
+        tuple(column.caution for column, is_missing in told if not is_missing),
+    )
 
 
 class _SeenColumn:

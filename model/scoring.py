@@ -1,4 +1,5 @@
-"""Values → probabilities and answers, by the artifact's ONNX graph.
+"""Values → probabilities and answers: by the artifact's ONNX graph, and where something is missing
+by the same network with conditional means in its place (:mod:`model.incomplete`).
 
 Imports neither Keras, TensorFlow, pandas nor scikit-learn; ONNX Runtime only when a graph is
 opened.
@@ -7,7 +8,7 @@ opened.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ import numpy as np
 
 from model.artifact import Artifact, Golden
 from model.errors import ArtifactDamaged, GoldenRowsDiffer
+from model.incomplete import open_incomplete, saved_answers
 from model.manifest import Manifest
 from model.remarks import Caution, Familiar, Remarks
 from model.schema import Schema
@@ -40,7 +42,7 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 class Scores(NamedTuple):
-    """What the graph gives for n records, before it is put into words.
+    """What the model gives for n records, before it is put into words.
 
     Attributes:
         probabilities: float32 (n,), of the positive outcome.
@@ -93,9 +95,14 @@ class Graph:
 class Scorer:
     """Answers records with one version of a model.
 
+    Attributes:
+        incomplete: what answers records with missing values; None where the graph does, with the
+            means of the training rows: for a version that was written before there was anything
+            else, and for a network whose layers are not in the artifact as numbers.
+
     Raises:
-        ArtifactDamaged: the graph cannot be opened.
-        GoldenRowsDiffer: the graph does not give the answers that it was saved with.
+        ArtifactDamaged: the graph, or what answers incomplete records, cannot be opened.
+        GoldenRowsDiffer: the answers are not those that the version was saved with.
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -105,7 +112,8 @@ class Scorer:
         try:
             self.graph = Graph(artifact.files["model.onnx"])
             golden = msgspec.json.decode(artifact.files["golden.json"], type=Golden)
-            difference = _worst_difference(self.graph, golden)
+            rows = np.array(golden.values, dtype=np.float32)
+            difference = _worst_difference(self.graph.probabilities(rows), golden.probabilities)
         except Exception as error:  # ONNX Runtime has a class of its own for each status
             raise ArtifactDamaged(
                 f"{where}: the graph or its golden rows cannot be opened ({type(error).__name__})"
@@ -117,14 +125,40 @@ class Scorer:
         if set(self.manifest.ranges) != set(self.schema.column_names):
             raise ArtifactDamaged(f"{where}: its training ranges are not those of its columns")
         self._familiar = Familiar(self.schema, self.manifest.ranges)
+        try:
+            self.incomplete = open_incomplete(self.schema, artifact.files)
+            answers = saved_answers(artifact.files)
+            difference = 0.0
+            if answers is not None:
+                difference = _worst_difference(self.probabilities(rows), answers)
+        except ValueError as error:
+            raise ArtifactDamaged(f"{where}: missing values cannot be filled: {error}") from error
+        if not difference <= GOLDEN_TOLERANCE:
+            raise GoldenRowsDiffer(
+                f"{where}: answers to records with missing values differ by {difference:.1e} from "
+                "those it was saved with"
+            )
+
+    def probabilities(self, values: np.ndarray) -> np.ndarray:
+        """float32 (n, n_columns), validated, missing as NaN → float32 (n,)."""
+        found = self.graph.probabilities(values)
+        if self.incomplete is not None:
+            self.incomplete.answer(values, found)
+        return found
 
     def score(self, values: np.ndarray) -> Scores:
         """Score n records; row i of the answer belongs to row i.
 
+        What the graph gives for complete records is not touched, so that it is the same to the last
+        bit whatever else is in the batch.
+
         Args:
             values: float32 (n, n_columns), validated, missing as NaN.
         """
-        return Scores(self.graph.probabilities(values), self._familiar.remarks(values))
+        remarks = self._familiar.remarks(values)
+        if not remarks:  # so nothing is missing
+            return Scores(self.graph.probabilities(values), remarks)
+        return Scores(self.probabilities(values), remarks)
 
     def predict(self, values: np.ndarray) -> list[Prediction]:
         """Answer n records; answer i belongs to row i.
@@ -148,6 +182,5 @@ class Scorer:
         return answers
 
 
-def _worst_difference(graph: Graph, golden: Golden) -> float:
-    found = graph.probabilities(np.array(golden.values, dtype=np.float32))
-    return float(np.abs(found - np.array(golden.probabilities)).max())
+def _worst_difference(found: np.ndarray, expected: Sequence[float]) -> float:
+    return float(np.abs(found - np.array(expected)).max())

@@ -28,10 +28,12 @@ class Fit:
     Attributes:
         history: one list an epoch quantity (``loss``, ``accuracy``, ``val_loss``, …), each as long
             as there were epochs. The loss holds the L2 term, the validation loss too.
+        n_epochs: after how many epochs the weights are these; early stopping goes back to the best.
     """
 
     network: keras.Model
     history: History
+    n_epochs: int
 
     def weights(self) -> bytes:
         """The network's weights as Keras saves them: HDF5, numbers only."""
@@ -88,7 +90,11 @@ def fit_network(
         callbacks=[*watchers, *callbacks],
     ).history
     history.pop("learning_rate", None)
-    return Fit(network, {name: [float(v) for v in values] for name, values in history.items()})
+    n_epochs = len(history["loss"])
+    if config.patience:
+        n_epochs = 1 + int(np.argmin(history["val_loss"]))
+    found = {name: [float(v) for v in values] for name, values in history.items()}
+    return Fit(network, found, n_epochs)
 
 
 class Batches(keras.utils.PyDataset):

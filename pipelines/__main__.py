@@ -15,23 +15,25 @@ from typing import Any
 import click
 import msgspec
 
-from model import activations
 from model.calibrators import Asked
-from model.config import RECIPES, TrainingConfig, make_config
 from model.errors import ModelError, NoCurrentVersion, StoreError
 from model.evaluation import Evaluation
-from model.schema import Schema, load_schema
-from model.store import Store
+from model.schema import load_schema
 from pipelines.devices import Device, select_device
+from pipelines.evaluate_command import evaluate
 from pipelines.options import (
+    choose_config,
     data_option,
     device_option,
+    hand_in,
+    open_store,
     probability_options,
     schema_option,
     store_option,
     together,
     training_options,
 )
+from pipelines.sweep_command import sweep
 
 
 class _Commands(click.Group):
@@ -54,34 +56,14 @@ def main() -> None:
         logging.getLogger(talkative).setLevel(logging.ERROR)
 
 
-def _open_store(folder: Path | None, schema: Schema) -> Store:
-    return Store(folder or Path("artifacts") / schema.name)
-
-
-def _make_config(
-    recipe: str | None, config: Path | None, settings: dict[str, Any]
-) -> tuple[TrainingConfig, str]:
-    """The config, and the name under which its results are shown."""
-    chosen = make_config(recipe or "default", config, settings)
-    name = recipe or "default"
-    return chosen, name if chosen == RECIPES[name] else f"{name}, changed"
-
-
-def _hand_in(settings: dict[str, Any]) -> None:
-    """Import an activation of one's own that the command line names, once the device is chosen."""
-    name = settings["activation"]
-    if name and activations.is_own(name):
-        activations.hand_in(name)
-
-
 @main.command()
 @together(schema_option, training_options)
 def describe(schema: Path, recipe: str | None, config: Path | None, **settings: Any) -> None:
     """Print the features, the layers and the number of parameters."""
     declared = load_schema(schema)
-    chosen, _ = _make_config(recipe, config, settings)
+    chosen, _ = choose_config(recipe, config, settings)
     select_device("auto")
-    _hand_in(settings)
+    hand_in(settings)
     from model.network import build_network, describe_layers
 
     network = build_network(chosen, len(declared.feature_names))
@@ -110,7 +92,7 @@ def describe(schema: Path, recipe: str | None, config: Path | None, **settings: 
 def train(schema: Path, store: Path | None, if_needed: bool, **options: Any) -> None:
     """Train a first version; does nothing where one is current already."""
     try:
-        version = _open_store(store, load_schema(schema)).current().version
+        version = open_store(store, load_schema(schema)).current().version
     except NoCurrentVersion:
         _retrain(schema, store, **options)
     else:
@@ -132,75 +114,27 @@ def _retrain(
     config: Path | None, cost_ratio: float | None, calibration: Asked, **settings: Any,
 ) -> None:  # fmt: skip
     declared = load_schema(schema)
-    chosen, name = _make_config(recipe, config, settings)
+    chosen, name = choose_config(recipe, config, settings)
     named = select_device(device)
-    _hand_in(settings)
+    hand_in(settings)
     from pipelines.retraining import Request, retrain
 
     command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])
     request = Request(
         data, declared, chosen, name, named, command, cost_ratio=cost_ratio, calibration=calibration
     )
-    retrain(request, _open_store(store, declared))
+    retrain(request, open_store(store, declared))
 
 
-@main.command()
-@together(schema_option, store_option, data_option, device_option, training_options)
-@click.option("--repeats", type=click.IntRange(1, 100), default=10, show_default=True)
-def evaluate(
-    schema: Path, store: Path | None, data: Path, device: Device, repeats: int,
-    recipe: str | None, config: Path | None, **settings: Any,
-) -> None:  # fmt: skip
-    """Ten times ten folds on two seeds, beside logistic regression.
-
-    Without a recipe or settings it takes those of the current version. The results are written
-    into the current version if they are about its recipe and its table.
-    """
-    declared = load_schema(schema)
-    opened = _open_store(store, declared)
-    try:
-        artifact = opened.read(opened.current().version, fingerprint=declared.fingerprint)
-    except NoCurrentVersion:
-        artifact = None
-    if artifact and not (recipe or config or any(v is not None for v in settings.values())):
-        chosen = msgspec.convert(artifact.manifest.training, TrainingConfig)
-        name = artifact.manifest.recipe
-    else:
-        chosen, name = _make_config(recipe, config, settings)
-    named = select_device(device)
-    _hand_in(settings)
-    from pipelines import evaluating, printing
-    from pipelines.tables import read_table
-
-    table = read_table(data, declared)
-    results = {}
-    for key, seed in (("evaluation", evaluating.SEED), ("evaluation_second_seed", evaluating.SECOND_SEED)):  # fmt: skip
-        found, _ = evaluating.evaluate(
-            table,
-            chosen,
-            name=name,
-            seed=seed,
-            n_repeats=repeats,
-            jobs=evaluating.default_jobs(named),
-        )
-        click.echo(printing.evaluation_table(found) + "\n")
-        results[key] = msgspec.to_builtins(found)
-    if (
-        artifact
-        and msgspec.convert(artifact.manifest.training, TrainingConfig) == chosen
-        and artifact.manifest.data.sha256 == table.sha256
-    ):
-        opened.add_metrics(artifact.manifest.version, results)
-        click.echo(f"written into version {artifact.manifest.version}")
-    else:
-        click.echo("not written into the current version: it has another recipe or table")
+main.add_command(evaluate)
+main.add_command(sweep)
 
 
 @main.command()
 @together(schema_option, store_option)
 def versions(schema: Path, store: Path | None) -> None:
     """List the versions and what is known of each."""
-    opened = _open_store(store, load_schema(schema))
+    opened = open_store(store, load_schema(schema))
     try:
         current = opened.current().version
     except StoreError as error:
@@ -226,7 +160,7 @@ def versions(schema: Path, store: Path | None) -> None:
 @together(schema_option, store_option)
 def promote(version: str, schema: Path, store: Path | None) -> None:
     """Make VERSION the current one, whatever was decided about it."""
-    now = _open_store(store, load_schema(schema)).promote(version)
+    now = open_store(store, load_schema(schema)).promote(version)
     click.echo(f"version {now.version} is current")
 
 
@@ -234,7 +168,7 @@ def promote(version: str, schema: Path, store: Path | None) -> None:
 @together(schema_option, store_option)
 def rollback(schema: Path, store: Path | None) -> None:
     """Make the version current again that was so before."""
-    now = _open_store(store, load_schema(schema)).rollback()
+    now = open_store(store, load_schema(schema)).rollback()
     click.echo(f"version {now.version} is current")
 
 

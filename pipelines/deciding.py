@@ -11,9 +11,11 @@ from model.artifact import Artifact
 from model.config import TrainingConfig
 from model.evaluation import Evaluation, compare, standard_errors_worse
 from model.metrics import auc, log_loss
-from model.scoring import Graph
-from pipelines.evaluating import N_SPLITS, SEED, network_recipe, out_of_fold
+from model.scoring import Scorer
+from pipelines.evaluating import SEED
+from pipelines.folds import N_SPLITS, prepare_folds
 from pipelines.judging import calibrated_folds, calibration_of
+from pipelines.networks import Networks, fit_networks
 from pipelines.tables import Table
 
 TOLERANCE = 0.003
@@ -37,8 +39,6 @@ def decide(
     challenger: Artifact,
     predictions: np.ndarray,
     champion: Artifact | None,
-    *,
-    jobs: int = 1,
 ) -> Decision:
     """Compare a new version with the current one.
 
@@ -55,8 +55,8 @@ def decide(
        seen some of these patients, so its own answers about them cannot be compared.)
 
     Args:
-        predictions: the challenger's out-of-fold probabilities (1, n) on the folds of its manifest,
-            calibrated as it is.
+        predictions: the challenger's out-of-fold probabilities (n_repeats, n) on the folds of its
+            manifest, calibrated as it is.
     """
     folds = _folds(challenger)
     loss = folds.figures[folds.model]["log_loss"].value
@@ -69,7 +69,7 @@ def decide(
     if champion is None:
         return Decision(True, "there is no current version to compare it with")
     objection = _object_to_table(table, folds, champion, guess)
-    return objection or _compare_recipes(table, challenger, predictions, champion, jobs)
+    return objection or _compare_recipes(table, challenger, predictions, champion)
 
 
 def _object_to_table(
@@ -79,7 +79,7 @@ def _object_to_table(
     old = champion.manifest.version
     look = "look at the data before you promote it"
     if champion.schema.columns == table.schema.columns:
-        answers = Graph(champion.files["model.onnx"]).probabilities(table.values.astype(np.float32))
+        answers = Scorer(champion).probabilities(table.values.astype(np.float32))
         everyone = np.ones((1, len(table)))
         area = auc(table.labels, answers[None], everyone)[0]
         loss = log_loss(table.labels, answers[None], everyone)[0]
@@ -106,7 +106,7 @@ def _object_to_table(
 
 
 def _compare_recipes(
-    table: Table, challenger: Artifact, predictions: np.ndarray, champion: Artifact, jobs: int
+    table: Table, challenger: Artifact, predictions: np.ndarray, champion: Artifact
 ) -> Decision:
     old = champion.manifest.version
     method = calibration_of(champion).method
@@ -121,9 +121,9 @@ def _compare_recipes(
             "before",
         )
     name, champions_name = f"version {challenger.manifest.version}", f"version {old}"
-    recipe = network_recipe(_config(champion))
-    beside = out_of_fold(table, recipe, seed=SEED, name=champions_name, jobs=jobs)
-    beside = calibrated_folds(table, beside, method)
+    champions = fit_networks({champions_name: Networks(_config(champion))})
+    beside = champions(prepare_folds(table, seed=SEED, n_repeats=1))[champions_name]
+    beside = calibrated_folds(table, beside.reshape(-1, len(table)), method)
     found = compare(
         table.labels,
         table.groups,

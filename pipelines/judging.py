@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,9 @@ from model.calibrators import Asked, Calibration, Method
 from model.decision_curve import Performance, decision_curve, performance
 from model.evaluation import Evaluation, Figure, compare
 from model.reliability import reliability_curve
-from pipelines.evaluating import BASELINE, N_SPLITS, SEED, logistic_baseline, out_of_fold
+from pipelines.baselines import REFERENCE
+from pipelines.evaluating import SEED
+from pipelines.folds import N_SPLITS
 from pipelines.tables import Table
 
 NAMES: dict[Method, str] = {
@@ -57,7 +60,7 @@ class Judgement:
 def judge(
     table: Table,
     evaluation: Evaluation,
-    predictions: np.ndarray,
+    predicted: Mapping[str, np.ndarray],
     *,
     asked: Asked,
     cost_ratio: float | None,
@@ -66,7 +69,8 @@ def judge(
     """Choose the calibration, and compute everything of the probabilities that will be served.
 
     Args:
-        evaluation, predictions: of the recipe, as :func:`pipelines.evaluating.evaluate` gives them.
+        evaluation, predicted: as :func:`pipelines.evaluating.evaluate_recipe` gives them; every
+            network of a fold counts as a repeat.
         cost_ratio: what a missed patient costs, in false alarms; None where nobody stated it.
         gives_probabilities: whether the loss does; without, there is always a calibration.
 
@@ -74,6 +78,7 @@ def judge(
         InvalidConfig: see :func:`model.calibration_choice.check_asked`.
     """
     labels, groups = table.labels, table.groups
+    predictions = predicted[evaluation.model].reshape(-1, len(table))
     choice, log_odds = choose_calibration(
         labels,
         groups,
@@ -84,7 +89,7 @@ def judge(
     )
     if choice.calibration.method != "none":
         predictions = to_probabilities(log_odds)
-        evaluation = _evaluate_again(table, evaluation, predictions)
+        evaluation = _evaluate_again(table, evaluation, predictions, predicted[REFERENCE])
     at_threshold = performance(labels, groups, predictions, cost_ratio=cost_ratio, seed=SEED)
     _tell(choice, at_threshold)
     found = {
@@ -111,12 +116,13 @@ def calibrated_folds(table: Table, predictions: np.ndarray, method: Method) -> n
     return to_probabilities(cross_fit(method, table.labels, table.groups, log_odds, seed=SEED))
 
 
-def _evaluate_again(table: Table, evaluation: Evaluation, predictions: np.ndarray) -> Evaluation:
-    baseline = out_of_fold(
-        table, logistic_baseline, name=BASELINE, seed=SEED, n_repeats=len(predictions)
+def _evaluate_again(
+    table: Table, evaluation: Evaluation, predictions: np.ndarray, beside: np.ndarray
+) -> Evaluation:
+    both = {evaluation.model: predictions, REFERENCE: beside}
+    return compare(
+        table.labels, table.groups, both, seed=SEED, n_splits=N_SPLITS, baseline=REFERENCE
     )
-    both = {evaluation.model: predictions, BASELINE: baseline}
-    return compare(table.labels, table.groups, both, seed=SEED, n_splits=N_SPLITS)
 
 
 def _tell(choice: Choice, at_threshold: Performance) -> None:

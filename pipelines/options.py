@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""The options that several commands share, and what they stand for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Any
 
 import click
 
+from model import activations
 from model.calibrators import METHODS
-from model.config import RECIPES
+from model.config import RECIPES, TrainingConfig, make_config
+from model.schema import Schema
+from model.store import Store
 
 SCHEMA = Path("schemas/cleveland.toml")
 DATA = Path("data/cleveland.csv")
@@ -26,6 +29,7 @@ schema_option = click.option("--schema", type=_path, default=SCHEMA, show_defaul
 store_option = click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of the versions.  [default: artifacts/NAME]")  # fmt: skip
 device_option = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="auto takes a GPU where one is visible.")  # fmt: skip
 data_option = click.option("--data", type=_path, default=DATA, show_default=True, help="The table: CSV or Parquet.")  # fmt: skip
+external_option = click.option("--external", type=_path, help="Evaluate on this table of another site instead.")  # fmt: skip
 
 
 def _layers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -71,3 +75,28 @@ probability_options = together(
     click.option("--calibration", type=click.Choice(["auto", *METHODS]), default="auto", show_default=True, help="Of the probabilities, fitted out of fold; auto takes one only where it helps."),
     click.option("--cost-ratio", type=float, help="What a missed patient costs, in false alarms; the threshold is 1/(1+RATIO).  [default: not stated, threshold 0.5]"),
 )  # fmt: skip
+
+
+def open_store(folder: Path | None, schema: Schema) -> Store:
+    """The versions in a folder, or in the folder of a schema's name."""
+    return Store(folder or Path("artifacts") / schema.name)
+
+
+def choose_config(
+    recipe: str | None, config: Path | None, settings: dict[str, Any]
+) -> tuple[TrainingConfig, str]:
+    """The config, and the name under which its results are shown.
+
+    Raises:
+        InvalidConfig: every setting that is unknown or out of its limits, at once.
+    """
+    chosen = make_config(recipe or "default", config, settings)
+    name = recipe or "default"
+    return chosen, name if chosen == RECIPES[name] else f"{name}, changed"
+
+
+def hand_in(settings: dict[str, Any]) -> None:
+    """Import an activation of one's own that the command line names, once the device is chosen."""
+    name = settings["activation"]
+    if name and activations.is_own(name):
+        activations.hand_in(name)

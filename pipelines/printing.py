@@ -5,33 +5,35 @@ from __future__ import annotations
 from model.evaluation import Evaluation, Figure
 
 _TITLES = {
+    "log_loss": "log loss",
     "auc": "AUC",
     "accuracy": "accuracy",
     "brier": "Brier",
-    "log_loss": "log loss",
     "calibration_error": "calibration error",
 }
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
-    """One line a metric: both models and their difference, each with its 95 % interval."""
-    rows = [("", evaluation.model, evaluation.baseline, "difference, paired")]
+    """A row for each model under each metric, and what was left out.
+
+    Every figure and every difference to the baseline has its 95 % interval.
+    """
+    beside = evaluation.beside_baseline()
+    rows = []
     for metric, title in _TITLES.items():
-        rows.append(
-            (
-                title,
-                _figure(evaluation.figures[evaluation.model][metric]),
-                _figure(evaluation.figures[evaluation.baseline][metric]),
-                _figure(evaluation.differences[metric], sign="+"),
-            )
-        )
+        rows.append(("", "", ""))
+        rows.append((title, "", f"minus {evaluation.baseline}"))
+        for name, figures in evaluation.figures.items():
+            difference = _figure(beside[name][metric], sign="+") if name in beside else ""
+            rows.append((f"  {name}", _figure(figures[metric]), difference))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
     head = (
         f"{evaluation.n_repeats} x {evaluation.n_splits} stratified folds, seed {evaluation.seed}, "
         f"{evaluation.n_patients} patients; 95 % intervals from a bootstrap of patients"
     )
-    return "\n".join([head, *lines])
+    left_out = [f"left out: {name} ({why})" for name, why in evaluation.left_out.items()]
+    return "\n".join([head, *lines, *([""] if left_out else []), *left_out])
 
 
 def _figure(figure: Figure, sign: str = "") -> str:

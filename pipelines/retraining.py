@@ -10,38 +10,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import keras
 import msgspec
 import numpy as np
 
-from model.activations import is_own
-from model.artifact import Artifact, Golden
-from model.background import choose_background
+from model.artifact import Artifact
 from model.calibration_choice import check_asked
-from model.calibrators import Asked, Calibration
+from model.calibrators import Asked
 from model.config import TrainingConfig
 from model.decision_curve import threshold_for
-from model.errors import ModelError, NoCurrentVersion, ParityError
+from model.errors import ModelError, NoCurrentVersion
 from model.evaluation import Evaluation
-from model.folding import Basis, fold
-from model.golden import golden_values
 from model.manifest import FORMAT_VERSION, DataRecord, Manifest
-from model.network import read_layers
 from model.schema import Schema
-from model.scoring import Graph
 from model.store import Store
+from pipelines.assembling import assemble
 from pipelines.deciding import Decision, decide
-from pipelines.evaluating import default_jobs, evaluate
-from pipelines.exporting import export_graph
+from pipelines.evaluating import evaluate_recipe
 from pipelines.fitting import FittedPipeline, fit_pipeline
 from pipelines.judging import Judgement, judge
-from pipelines.preprocessing import read_encoding
 from pipelines.provenance import libraries, training_ranges
 from pipelines.report.subject import read_subject
 from pipelines.report.writing import write_report
 from pipelines.tables import Table, read_table
-
-PARITY_TOLERANCE = 1e-6
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +67,7 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
     Raises:
         ModelError: the table, the settings or the result will not do; the store stays as it was.
     """
-    gives_probabilities = getattr(request.config, "gives_probabilities", True)
+    gives_probabilities = request.config.gives_probabilities
     check_asked(request.calibration, gives_probabilities=gives_probabilities)
     threshold_for(request.cost_ratio)  # refused now rather than after the folds
     table = read_table(request.data, request.schema)
@@ -92,12 +82,11 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
     fitted = fit_pipeline(table, request.config, progress=True)
     weights = fitted.fit.network.get_weights()  # as training left them
     fitted = fitted.absorb(judgement.calibration)
-    files, parity = _files(table, fitted, judgement.calibration, request)
+    files, parity = assemble(table, fitted, judgement.calibration, request.config)
     artifact = store.add(_manifest(table, fitted, request, judgement, parity), files)
     logger.info("saved as version %s", artifact.manifest.version)
-    jobs = default_jobs(request.device)
     champion = _champion(store, request)
-    decision = decide(table, artifact, judgement.probabilities, champion, jobs=jobs)
+    decision = decide(table, artifact, judgement.probabilities, champion)
     if decision.promote:
         store.promote(artifact.manifest.version)
     logger.info("%s", decision)
@@ -110,25 +99,6 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
     return artifact, decision
 
 
-def check_parity(table: Table, fitted: FittedPipeline, graph: bytes) -> float:
-    """Compare the pipeline with the Keras network against the graph, over the whole table.
-
-    Returns:
-        The greatest absolute difference of a probability.
-
-    Raises:
-        ParityError: it is above 1e-6.
-    """
-    served = Graph(graph).probabilities(table.values.astype(np.float32))
-    parity = float(np.abs(fitted.predict(table) - served).max())
-    if not parity <= PARITY_TOLERANCE:
-        raise ParityError(
-            f"the graph differs from the pipeline and the Keras network by {parity:.1e}; "
-            f"allowed is {PARITY_TOLERANCE:.0e}"
-        )
-    return parity
-
-
 def _describe(table: Table) -> None:
     positives = int(table.labels.sum())
     logger.info(
@@ -139,15 +109,9 @@ def _describe(table: Table) -> None:
         logger.warning("%s: %s", table.file, warning)
 
 
-def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, np.ndarray]:
+def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, dict[str, np.ndarray]]:
     logger.info("training on %s; first ten folds, to know what the recipe is worth", request.device)
-    evaluation, predictions = evaluate(
-        table,
-        request.config,
-        name=request.recipe,
-        n_repeats=1,
-        jobs=default_jobs(request.device),
-    )
+    evaluation, predictions = evaluate_recipe(table, request.config, name=request.recipe)
     loss = evaluation.figures[evaluation.model]["log_loss"]
     area = evaluation.figures[evaluation.model]["auc"]
     beside = evaluation.differences["log_loss"]
@@ -158,44 +122,6 @@ def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, np.
         beside.value, beside.low, beside.high,
     )  # fmt: skip
     return evaluation, predictions
-
-
-def _files(
-    table: Table, fitted: FittedPipeline, calibration: Calibration, request: Request
-) -> tuple[dict[str, bytes], float]:
-    """The files of the artifact, and the parity of its graph with what was fitted."""
-    encode = msgspec.json.encode  # NaN becomes null
-    encoding = read_encoding(table.schema, fitted.preprocessing)
-    files = {
-        "schema.json": table.schema.to_json(),
-        "encoding.json": encode(encoding),
-        "network.json": encode(request.config),
-        "network.weights.h5": fitted.fit.weights(),
-        "calibration.json": encode(calibration),
-        "history.json": encode(fitted.fit.history),
-    }
-    if not is_own(request.config.activation):  # only Keras knows how to work that out
-        background = choose_background(
-            table.schema,
-            encoding,
-            table.values[fitted.rows],
-            rows_may_leave=table.sha256 in table.schema.published,
-        )
-        basis = Basis(background=background, layers=read_layers(fitted.fit.network))
-        files["explanation.json"] = encode(basis)
-    graph = export_graph(files, keras.config.backend())
-    parity = check_parity(table, fitted, graph)
-    logger.info("parity of the graph with pipeline and Keras network: %.1e", parity)
-    golden = golden_values(table.schema)
-    answers = Graph(graph).probabilities(golden)
-    files["model.onnx"] = graph
-    files["golden.json"] = encode(Golden(golden.tolist(), answers.tolist()))
-    try:
-        if "explanation.json" in files:
-            fold(files)
-    except ValueError as error:
-        raise ParityError(f"answers could not be explained: {error}") from error
-    return files, parity
 
 
 def _manifest(

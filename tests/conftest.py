@@ -27,6 +27,8 @@ from model.store import Store
 from pipelines.devices import select_device
 from pipelines.tables import Table, read_table
 
+Told = Callable[[str], None]
+"""How a test says what it counted."""
 ROOT = Path(__file__).parent.parent
 KINDS = {"wsgi": ["-k", "app.workers.OneThread", "app.wsgi:app"], "asgi": ["app.wsgi:app"]}
 """What follows gunicorn's configuration, by the interface of the worker; the last one is the default."""
@@ -77,6 +79,17 @@ def client(trained: Store) -> FlaskClient:
 def record(schema: Schema) -> dict[str, Any]:
     """A record that is right in every column."""
     return {column.name: column.example for column in schema.columns}
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Told:
+    """Print what was counted, also where the test passes."""
+
+    def tell(text: str) -> None:
+        with capsys.disabled():
+            print(f"\n  {request.node.name}: {text}")  # noqa: T201
+
+    return tell
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from model.ensemble import fit_ensemble
 from model.evaluation import bootstrap_weights
 from model.members import Ensemble, Member
 from model.splits import Split, repeated_folds
-from pipelines.evaluating import N_SPLITS, SEED
+from pipelines.evaluating import SEED
+from pipelines.folds import N_SPLITS
 from pipelines.preprocessing import build_preprocessing, read_encoding
 from pipelines.report.subject import Subject
 from pipelines.tables import Table

@@ -80,9 +80,11 @@ def test_a_version_of_before_explanations_says_so(
     store: Store, artifact: Artifact, record: dict[str, Any]
 ) -> None:
     """It serves as ever."""
-    (artifact.folder / "explanation.json").unlink()
+    later = ("explanation.json", "inputs.json")
+    for name in later:
+        (artifact.folder / name).unlink()
     manifest = decode_manifest((artifact.folder / MANIFEST).read_bytes(), "here")
-    files = {name: file for name, file in manifest.files.items() if name != "explanation.json"}
+    files = {name: file for name, file in manifest.files.items() if name not in later}
     changed = json.loads(encode_manifest(manifest)) | {
         "files": {name: {"sha256": f.sha256, "bytes": f.bytes} for name, f in files.items()}
     }

@@ -70,7 +70,7 @@ def test_probabilities_are_counted_like_single_observations(n: int) -> None:
     drawn = np.random.default_rng(0).random(n).astype(np.float32)
     drawn[0] = np.float32(0.5)
     together, alone = Metrics(), Metrics()
-    together.answered("1", drawn, [])
+    together.answered("1", drawn, {})
     for probability in drawn.tolist():
         alone.probability.labels("1").observe(probability)
     names = [

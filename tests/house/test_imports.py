@@ -17,7 +17,8 @@ HEAVY = {"tensorflow", "keras", "pandas", "sklearn", "joblib", "tqdm", "torch", 
 SERVING = {
     *("schema", "origins", "columns", "records", "faultless", "strict_json", "errors"),
     *("artifact", "manifest", "store", "scoring", "remarks"),
-    *("explanation", "shapley", "folding", "dense", "encoding"),
+    *("explanation", "shapley", "folding", "dense", "encoding", "conditional", "incomplete"),
+    *("intervals", "stretching"),
 }
 
 

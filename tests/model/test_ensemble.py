@@ -205,6 +205,17 @@ def test_each_member_sees_its_own_table() -> None:
         np.testing.assert_allclose(answers[place], alone[0], atol=1e-5)
 
 
+def test_tables_may_differ_in_their_labels() -> None:
+    features, labels = sample()
+    both = np.stack([labels, 1 - labels])[:, :, None]
+    tables = np.stack([features, features])
+    members = [Member(small(), table=table) for table in (0, 1)]
+    right, wrong = fit_ensemble(tables, both, members).predict(tables)
+    alone = fit_ensemble(features, 1 - labels, [Member(small())]).predict(features)[0]
+    np.testing.assert_allclose(wrong, alone, atol=1e-5)
+    assert np.corrcoef(right, wrong)[0, 1] < -0.8
+
+
 def test_dropout_leaves_units_out_and_only_where_it_is_asked_for() -> None:
     features, labels = sample()
     with_and_without = [small(dropout=0.5), small(dropout=0.5, seed=1), small()]

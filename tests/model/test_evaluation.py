@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn import metrics as theirs
 
-from model.evaluation import bootstrap_weights, compare, standard_errors_worse
-from model.metrics import METRICS, calibration_error
+from model import metrics
+from model.evaluation import (
+    Evaluation,
+    Figure,
+    bootstrap_weights,
+    compare,
+    standard_errors_worse,
+)
+from model.metrics import METRICS, auc, calibration_error, log_loss
 
 
 def sample(n: int = 200, repeats: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -35,6 +43,15 @@ def test_figures_are_scikit_learns_for_every_bootstrap_sample(name: str, referen
         np.mean([reference(labels, p, sample_weight=w) for p in probabilities]) for w in weights
     ]
     np.testing.assert_allclose(METRICS[name](labels, probabilities, weights), expected, rtol=1e-9)
+
+
+def test_a_large_table_is_sorted_and_has_the_same_auc(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, probabilities = sample()
+    (weights,) = bootstrap_weights(np.arange(200), seed=3, n_samples=50)
+    by_pairs = auc(labels, probabilities, weights)
+    monkeypatch.setattr(metrics, "PAIRS_AT_MOST", 0)
+    monkeypatch.delattr(metrics, "_right_pairs")
+    np.testing.assert_allclose(auc(labels, probabilities, weights), by_pairs, rtol=1e-12)
 
 
 def test_calibration_error_by_hand() -> None:
@@ -92,3 +109,88 @@ def test_a_table_with_shuffled_labels_is_many_standard_errors_worse() -> None:
     )
     assert standard_errors_worse(old, new) > 3
     assert standard_errors_worse(old, old) == 0
+
+
+def test_every_model_is_compared_with_the_baseline_as_if_they_were_alone() -> None:
+    labels, probabilities = sample()
+    predictions = {
+        "a": probabilities,
+        "b": np.sqrt(probabilities),
+        "c": probabilities**2,
+        "d": np.clip(probabilities + 0.1, 0, 0.99),
+    }
+    groups = np.arange(200)
+    found = compare(
+        labels, groups, predictions, seed=1, n_splits=10, baseline="c", left_out={"e": "slow"}
+    )
+    assert (found.model, found.baseline, found.left_out) == ("a", "c", {"e": "slow"})
+    assert list(found.figures) == ["a", "b", "c", "d"]
+    beside = found.beside_baseline()
+    assert list(beside) == ["a", "b", "d"]
+    for name in beside:
+        pair = {name: predictions[name], "c": predictions["c"]}
+        alone = compare(labels, groups, pair, seed=1, n_splits=10)
+        assert beside[name] == alone.differences
+        assert found.figures[name] == alone.figures[name]
+
+
+def test_paired_intervals_are_narrower_than_those_of_either_model() -> None:
+    labels, probabilities = sample()
+    near = {"a": probabilities, "b": np.clip(probabilities + 0.01, 0.01, 0.99)}
+    found = compare(labels, np.arange(200), near, seed=1, n_splits=10)
+
+    def width(figure: Figure) -> float:
+        return figure.high - figure.low
+
+    assert width(found.differences["log_loss"]) < width(found.figures["a"]["log_loss"]) / 4
+
+
+def test_figures_of_several_networks_are_the_means_of_each_alone() -> None:
+    labels, probabilities = sample()
+    groups = np.arange(200)
+    several = np.stack([probabilities, probabilities**2, np.sqrt(probabilities)])
+    found = compare(labels, groups, {"n": several, "b": probabilities}, seed=1, n_splits=10)
+    alone = [
+        compare(labels, groups, {"n": one, "b": probabilities}, seed=1, n_splits=10)
+        for one in several
+    ]
+    assert found.n_repeats == len(probabilities)
+    for metric in METRICS:
+        mean = np.mean([e.figures["n"][metric].value for e in alone])
+        assert found.figures["n"][metric].value == pytest.approx(mean)
+        beside = np.mean([e.differences[metric].value for e in alone])
+        assert found.differences[metric].value == pytest.approx(beside)
+    by_repeat = [
+        np.mean([log_loss(labels, one[[r]], np.ones((1, 200)))[0] for one in several])
+        for r in range(len(probabilities))
+    ]
+    spread = found.figures["n"]["log_loss"].sd_repeats
+    assert spread == pytest.approx(np.std(by_repeat, ddof=1))
+
+
+STORED = {
+    "seed": 20241, "n_splits": 10, "n_repeats": 1, "n_patients": 303,
+    "model": "default", "baseline": "logistic regression",
+    "figures": {
+        "default": {"auc": {"value": 0.9, "low": 0.86, "high": 0.94, "sd_repeats": 0.0}},
+        "logistic regression": {"auc": {"value": 0.91, "low": 0.87, "high": 0.95, "sd_repeats": 0.0}},
+    },
+    "differences": {"auc": {"value": -0.01, "low": -0.02, "high": 0.0, "sd_repeats": 0.0}},
+}  # fmt: skip
+"""As the manifests of the first release hold it."""
+
+
+def test_an_evaluation_of_two_models_in_an_older_manifest_is_read() -> None:
+    found = msgspec.convert(STORED, Evaluation)
+    assert found.beside_baseline() == {"default": {"auc": Figure(-0.01, -0.02, 0.0)}}
+    assert found.left_out == {}
+    assert set(STORED) == set(msgspec.to_builtins(found)), "two models are stored as before"
+
+
+def test_an_evaluation_of_many_models_has_every_field_of_the_older_manifests() -> None:
+    """An older release reads those and passes over the others."""
+    labels, probabilities = sample()
+    many = dict.fromkeys("abc", probabilities)
+    stored = msgspec.to_builtins(compare(labels, np.arange(200), many, seed=1, n_splits=10))
+    assert set(STORED) < set(stored)
+    assert set(stored["differences"]) == set(METRICS)

@@ -18,6 +18,7 @@ import shap
 
 from model.artifact import MANIFEST, Artifact, Golden, read_artifact, write_artifact
 from model.background import choose_background
+from model.conditional import measure_inputs
 from model.config import TrainingConfig
 from model.encoding import Encoding
 from model.errors import ArtifactDamaged, ExplanationUnavailable
@@ -25,6 +26,7 @@ from model.explanation import EXACT_COLUMNS, Explainer, Explanation
 from model.folding import Background, Basis
 from model.golden import golden_values
 from model.graph import Encode, join
+from model.incomplete import Completion, open_incomplete
 from model.manifest import encode_manifest, seal
 from model.network import build_network, read_layers
 from model.scoring import Graph, Scorer
@@ -93,7 +95,11 @@ def toy(
     draw = np.random.default_rng(5)
     network.set_weights([w + draw.normal(0, 0.3, w.shape) for w in network.get_weights()])
     background = choose_background(schema, encoding, part.values[:20], rows_may_leave=True)
-    files = {"encoding.json": msgspec.json.encode(encoding)}
+    inputs = measure_inputs(encoding.encode(part.values))
+    files = {
+        "encoding.json": msgspec.json.encode(encoding),
+        "inputs.json": msgspec.json.encode(Completion(inputs=inputs, answers=[])),
+    }
     manifest: Any = None  # explanations do not ask it
     artifact = Artifact(folder, manifest, schema, files)
     return (
@@ -118,16 +124,57 @@ def with_network(artifact: Artifact, network: keras.Model, background: Backgroun
 
 
 def log_odds_of_keras(encoding: Encoding, network: keras.Model) -> LogOdds:
+    """From values with the graph's encoding, as :func:`log_odds_of_features`."""
+    log_odds = log_odds_of_features(network)
+    return lambda values: log_odds(Encode(encoding)(values.astype(np.float32)))
+
+
+def log_odds_of_features(network: keras.Model) -> LogOdds:
     """What Keras hands to the last sigmoid, which itself has too few digits far from 0."""
     last = network.layers[-1]
     before = keras.Model(network.input, last.input)
     kernel, bias = (weights.astype(np.float64) for weights in last.get_weights())
 
-    def log_odds(values: np.ndarray) -> np.ndarray:
-        found = before(Encode(encoding)(values.astype(np.float32)))
+    def log_odds(features: np.ndarray) -> np.ndarray:
+        found = before(keras.ops.cast(features, "float32"))
         return (keras.ops.convert_to_numpy(found) @ kernel + bias)[:, 0]
 
     return log_odds
+
+
+def by_definition_where_missing(
+    artifact: Artifact, log_odds: LogOdds, row: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """As :func:`by_definition`, with the filled record, and what not knowing takes away.
+
+    Returns:
+        The contributions, and the log-odds of the answer.
+    """
+    incomplete = open_incomplete(artifact.schema, artifact.files)
+    assert incomplete is not None
+    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
+    made_of = np.array(encoding.columns)
+    filled = incomplete.conditional.fill(row[None])
+    features, covariance = filled.features[0], filled.covariance(0)
+    there = encoding.encode(background_of(artifact))
+    _, gradients = incomplete.network.log_odds_and_gradients(filled.features)
+    certain = float(log_odds(features[None])[0])
+
+    def worth(members: tuple[int, ...]) -> float:
+        mixed = there.copy()
+        own = np.isin(made_of, members)
+        mixed[:, own] = features[own]
+        uncertain = gradients[0] * own
+        variance = uncertain @ covariance @ uncertain
+        taken_away = certain * (1 / math.sqrt(1 + math.pi / 8 * variance) - 1)
+        return float(log_odds(mixed).mean()) + taken_away
+
+    n_columns = len(row)
+    found = np.zeros(n_columns)
+    for order in itertools.permutations(range(n_columns)):
+        for turn, column in enumerate(order):
+            found[column] += worth(order[: turn + 1]) - worth(order[:turn])
+    return found / math.factorial(n_columns), worth(tuple(range(n_columns)))
 
 
 def with_basis(artifact: Artifact, change: Callable[[dict[str, Any]], None]) -> Artifact:
@@ -139,16 +186,22 @@ def with_basis(artifact: Artifact, change: Callable[[dict[str, Any]], None]) -> 
     return write_artifact(artifact.folder, artifact.manifest, files)
 
 
-def as_before(artifact: Artifact) -> None:
-    """The artifact as a release wrote it that did not know of explanations."""
-    (artifact.folder / "explanation.json").unlink()
-    files = {n: f for n, f in artifact.manifest.files.items() if n != "explanation.json"}
+def as_before(artifact: Artifact, *names: str) -> None:
+    """The artifact as a release wrote it that did not know of explanations, or of inputs."""
+    for name in names:
+        (artifact.folder / name).unlink()
+    files = {n: f for n, f in artifact.manifest.files.items() if n not in names}
     manifest = seal(msgspec.structs.replace(artifact.manifest, files=files))
     (artifact.folder / MANIFEST).write_bytes(encode_manifest(manifest))
 
 
 def test_contributions_are_those_of_shap(artifact: Artifact, values: np.ndarray) -> None:
-    """Its exact explainer asks the ONNX graph for every coalition and every background row."""
+    """Its exact explainer asks the ONNX graph for every coalition and every background row.
+
+    The graph fills with means; so does a version of before there was another way.
+    """
+    as_before(artifact, "inputs.json")
+    artifact = read_artifact(artifact.folder)
     background = background_of(artifact)
     masker = shap.maskers.Independent(background, max_samples=len(background))
     theirs = shap.explainers.Exact(log_odds_of_graph(artifact), masker)
@@ -172,6 +225,38 @@ def test_contributions_sum_to_the_answer_of_every_patient(
         assert total == pytest.approx(explanation.log_odds, abs=1e-5)
         log_odds = math.log(answer.probability / (1 - answer.probability))
         assert explanation.log_odds == pytest.approx(log_odds, abs=1e-4)
+
+
+@pytest.mark.parametrize("exact_columns", [EXACT_COLUMNS, 0])
+def test_contributions_sum_to_the_answer_whatever_is_missing(
+    artifact: Artifact, values: np.ndarray, exact_columns: int
+) -> None:
+    """Of every column alone, of random ones, and of all that may be missing; the base stays."""
+    rows = np.repeat(values[:1], 10, axis=0)
+    rows[np.arange(10), np.arange(3, 13)] = np.nan
+    holes = values[:60].copy()
+    holes[:, 3:][np.random.default_rng(0).random((60, 10)) < 0.5] = np.nan
+    holes[0, 3:] = np.nan
+    rows = np.concatenate([rows, holes])
+    answers = Scorer(artifact).score(rows).probabilities.astype(np.float64)
+    explained = Explainer(artifact, exact_columns=exact_columns).explain(rows)
+    for answer, explanation in zip(answers, explained, strict=True):
+        total = explanation.base + sum(explanation.contributions.values())
+        assert total == pytest.approx(explanation.log_odds, abs=1e-9)
+        assert explanation.log_odds == pytest.approx(math.log(answer / (1 - answer)), abs=1e-5)
+    (base,) = {explanation.base for explanation in explained}
+    assert base == Explainer(artifact).explain(values[:1])[0].base
+
+
+def test_complete_records_are_explained_as_ever(artifact: Artifact, values: np.ndarray) -> None:
+    """What the artifact knows of its inputs says nothing about them."""
+    rows = values[~np.isnan(values).any(axis=1)][:20]
+    found = Explainer(artifact).explain(rows)
+    as_before(artifact, "inputs.json")
+    for ours, before in zip(
+        found, Explainer(read_artifact(artifact.folder)).explain(rows), strict=True
+    ):
+        np.testing.assert_allclose(contributions(ours), contributions(before), atol=1e-12)
 
 
 def test_the_base_is_the_mean_over_the_background(artifact: Artifact, values: np.ndarray) -> None:
@@ -202,10 +287,43 @@ def test_contributions_follow_the_definition(
     holes = Background(origin="drawn", seed=0, values=background.tolist())
     artifact = with_network(artifact, network, holes)
     rows = np.array([[2.3, 3, 0], [0, 1, np.nan], [-10, np.nan, 3], [np.nan] * 3], np.float32)
-    for row, explanation in zip(rows, Explainer(artifact).explain(rows), strict=True):
+    before = replace(
+        artifact, files={n: f for n, f in artifact.files.items() if n != "inputs.json"}
+    )
+    of_features = log_odds_of_features(network)
+    for row, explanation, with_means in zip(
+        rows, Explainer(artifact).explain(rows), Explainer(before).explain(rows), strict=True
+    ):
         expected = by_definition(log_odds, row, background)
         assert np.abs(expected).max() > 0.01
+        np.testing.assert_allclose(contributions(with_means), expected, atol=1e-5)
+        expected, answer = by_definition_where_missing(artifact, of_features, row)
         np.testing.assert_allclose(contributions(explanation), expected, atol=1e-5)
+        assert explanation.log_odds == pytest.approx(answer, abs=1e-5)
+        differ = np.abs(contributions(explanation) - contributions(with_means)).max() > 1e-3
+        if not np.isnan(row).all():  # which is filled with means either way
+            assert differ == np.isnan(row).any()
+
+
+def test_not_knowing_is_laid_at_the_door_of_what_is_missing(table: Table, tmp_path: Path) -> None:
+    """Columns that are known contribute what they would if the filled values were known."""
+    artifact, _, _ = toy(table, ("oldpeak", "slope", "ca"), tmp_path)
+    row = np.array([[2.3, np.nan, 1]], np.float32)
+    found = Explainer(artifact).explain(row)[0]
+    incomplete = open_incomplete(artifact.schema, artifact.files)
+    assert incomplete is not None
+    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
+    slope = encoding.features.index("slope")
+    filled = incomplete.conditional.fill(row).features[0, slope]
+    known = row.copy()
+    known[0, 1] = filled * encoding.scales[slope] + encoding.means[slope]
+    certain = Explainer(artifact).explain(known)[0]
+    for name in ("oldpeak", "ca"):
+        assert found.contributions[name] == pytest.approx(certain.contributions[name], abs=1e-5)
+    taken_away = found.log_odds - certain.log_odds
+    assert abs(taken_away) > 1e-3
+    of_slope = found.contributions["slope"] - certain.contributions["slope"]
+    assert of_slope == pytest.approx(taken_away, abs=1e-5)
 
 
 def test_a_column_that_the_network_does_not_read_contributes_nothing(
@@ -298,7 +416,7 @@ def test_a_version_from_before_serves_and_says_what_to_do(
     artifact: Artifact, values: np.ndarray
 ) -> None:
     assert Explainer(artifact).available
-    as_before(artifact)
+    as_before(artifact, "explanation.json", "inputs.json")
     old = read_artifact(artifact.folder)
     assert Scorer(old).predict(values[:5]) == Scorer(artifact).predict(values[:5])
     explainer = Explainer(old)
@@ -308,16 +426,26 @@ def test_a_version_from_before_serves_and_says_what_to_do(
 
 
 def test_a_file_that_the_manifest_does_not_know_is_refused(artifact: Artifact) -> None:
-    as_before(artifact)
+    as_before(artifact, "explanation.json")
     (artifact.folder / "explanation.json").write_bytes(artifact.files["explanation.json"])
     with pytest.raises(ArtifactDamaged, match=r"the manifest knows no explanation\.json"):
         read_artifact(artifact.folder)
 
 
-def test_a_new_version_is_not_written_without(artifact: Artifact, tmp_path: Path) -> None:
+def test_a_version_that_cannot_be_explained_is_written_without(
+    artifact: Artifact, tmp_path: Path, values: np.ndarray
+) -> None:
+    """As where its activation is code of one's own; its graph answers then."""
+    golden = msgspec.json.decode(artifact.files["golden.json"], type=Golden).probabilities
+    inputs = msgspec.json.decode(artifact.files["inputs.json"], type=Completion).inputs
     files = {n: data for n, data in artifact.files.items() if n != "explanation.json"}
-    with pytest.raises(ValueError, match=r"explanation\.json"):
-        write_artifact(tmp_path / "9", artifact.manifest, files)
+    files["inputs.json"] = msgspec.json.encode(Completion(inputs=inputs, answers=golden))
+    closed = write_artifact(tmp_path / "9", artifact.manifest, files)
+    assert not Explainer(closed).available
+    graph = Graph(artifact.files["model.onnx"])
+    np.testing.assert_array_equal(
+        Scorer(closed).score(values).probabilities, graph.probabilities(values)
+    )
 
 
 def set_to(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -359,9 +487,8 @@ def without_unit(content: dict[str, Any]) -> None:
 def test_a_basis_that_is_not_the_graphs_is_refused(
     artifact: Artifact, change: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Sealed as if it were right; the version itself still serves."""
+    """Sealed as if it were right."""
     changed = with_basis(artifact, change)
-    Scorer(changed)
     with pytest.raises(ArtifactDamaged, match="version 1: its answers cannot be explained"):
         Explainer(changed)
 

@@ -75,7 +75,7 @@ def test_early_stopping_keeps_the_best_weights() -> None:
     wrong = (features, 1 - labels)  # whatever is learnt makes it worse
     config = TrainingConfig(epochs=50, patience=2, validation_share=0.2, learning_rate=0.05)
     fit = fit_network(features, labels, config, validation=wrong)
-    assert len(fit.history["loss"]) == 3
+    assert (len(fit.history["loss"]), fit.n_epochs) == (3, 1)
     one = fit_network(features, labels, msgspec.structs.replace(config, epochs=1), validation=wrong)
     np.testing.assert_allclose(
         predict(fit.network, features), predict(one.network, features), atol=1e-6

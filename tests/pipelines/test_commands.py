@@ -3,12 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from model.artifact import Artifact, read_artifact
+from model.evaluation import Evaluation
 from model.store import Store
+from pipelines import baselines
 from pipelines.__main__ import main
+from pipelines.baselines import Baseline, choose_baselines
 from pipelines.devices import select_device
 from tests.conftest import ROOT
 
@@ -92,15 +96,31 @@ def test_evaluate_prints_a_table_and_writes_it_into_the_version(run: Any, store:
     assert result.output.count("1 x 10 stratified folds") == 2
     for title in ("AUC", "accuracy", "Brier", "log loss", "calibration error"):
         assert result.output.count(f"\n{title} ") == 2
+    quick, left_out = choose_baselines(slow=False)
+    names = ["default", "default, ten averaged", "textbook", *[b.name for b in quick]]
+    for name in names:
+        assert result.output.count(f"\n  {name}  ") == 2 * 5, name
+    for name in left_out:
+        assert result.output.count(f"\nleft out: {name} (") == 2
     assert "written into version 1" in result.output
     metrics = read_artifact(store.path("1")).manifest.metrics
     assert metrics["evaluation"]["seed"] == 20241
     assert metrics["evaluation_second_seed"]["seed"] == 20242
-    found = metrics["evaluation"]["figures"]["default"]["log_loss"]["value"]
-    assert found == metrics["folds"]["figures"]["default"]["log_loss"]["value"]
+    stored = msgspec.convert(metrics["evaluation"], Evaluation)
+    assert set(stored.figures) == set(names)
+    found = stored.figures["default"]["log_loss"].value
+    before = metrics["folds"]["figures"]["default"]["log_loss"]["value"]
+    assert found == pytest.approx(before, abs=1e-5)
 
 
-def test_evaluating_another_recipe_leaves_the_version_alone(run: Any, store: Store) -> None:
-    result = run("evaluate", "--repeats", 1, "--epochs", 1, "--store", store.folder)
+def test_evaluating_another_recipe_leaves_the_version_alone(
+    run: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Baseline("snail", baselines.reference, slow=True)
+    monkeypatch.setattr(baselines, "BASELINES", (baselines.BASELINES[0], slow))
+    options = ("--repeats", 1, "--epochs", 1, "--all-baselines", "--store", store.folder)
+    result = run("evaluate", *options)
     assert "not written into the current version" in result.output
+    assert "\n  default, changed  " in result.output
+    assert "\n  snail " in result.output and "left out" not in result.output
     assert "evaluation" not in read_artifact(store.path("1")).manifest.metrics

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,13 @@ from model.schema import Schema
 from model.scoring import Graph, Scorer
 from model.store import Store
 from pipelines.__main__ import main
+from pipelines.baselines import BASELINES, REFERENCE, fit_baselines
 from pipelines.deciding import decide
-from pipelines.evaluating import logistic_baseline, out_of_fold
+from pipelines.evaluating import SEED
 from pipelines.fitting import fit_pipeline
+from pipelines.folds import FoldPredictor, prepare_folds
 from pipelines.judging import Judgement, calibrated_folds, calibration_of, judge
+from pipelines.networks import Networks
 from pipelines.reloading import load_network_of
 from pipelines.retraining import Request
 from pipelines.tables import Table
@@ -40,14 +44,15 @@ from tests.conftest import ROOT
 @pytest.fixture(scope="module")
 def baseline(table: Table) -> np.ndarray:
     """Out-of-fold probabilities that are quickly made."""
-    return out_of_fold(table, logistic_baseline, name="baseline", n_repeats=2)
+    alone = [baseline for baseline in BASELINES if baseline.name == REFERENCE]
+    return fit_baselines(alone)(prepare_folds(table, seed=SEED, n_repeats=2))[REFERENCE]
 
 
 def judged(table: Table, predictions: np.ndarray, **choices: Any) -> Judgement:
-    both = {"a": predictions, "b": predictions}
+    both = {"a": predictions, REFERENCE: predictions}
     evaluation = compare(table.labels, table.groups, both, seed=1, n_splits=10)
     given: dict[str, Any] = {"asked": "auto", "cost_ratio": None, "gives_probabilities": True}
-    return judge(table, evaluation, predictions, **given | choices)
+    return judge(table, evaluation, both, **given | choices)
 
 
 def test_the_manifest_says_what_the_probabilities_are_worth(artifact: Artifact) -> None:
@@ -88,8 +93,7 @@ def test_everything_is_computed_of_what_will_be_served(table: Table, baseline: n
 def test_honest_folds_stay_as_they_are(table: Table, baseline: np.ndarray) -> None:
     found = judged(table, baseline, cost_ratio=4.0)
     assert found.calibration.method == "none"
-    assert found.probabilities is baseline
-    assert found.evaluation.baseline == "b"
+    np.testing.assert_array_equal(found.probabilities, baseline)
     assert found.at_threshold.threshold == pytest.approx(0.2)
 
 
@@ -149,13 +153,21 @@ def test_a_calibrated_version_with_a_stated_cost_ratio(
 
 
 def test_a_calibration_that_does_harm_is_not_promoted(
-    store: Store, table: Table, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    table: Table,
+    artifact: Artifact,
+    baseline: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The recipe is the same, and still they are compared, each calibrated as it is."""
     from pipelines import deciding
 
-    honest = out_of_fold(table, logistic_baseline, name="honest")
-    monkeypatch.setattr(deciding, "out_of_fold", lambda *_, **__: honest)
+    honest = baseline[:1]
+
+    def quickly(named: Mapping[str, Networks]) -> FoldPredictor:
+        return lambda folds: dict.fromkeys(named, honest[None])
+
+    monkeypatch.setattr(deciding, "fit_networks", quickly)
     absorbed = fit_calibration("temperature", table.labels, to_log_odds(honest))
     files = {**artifact.files, "calibration.json": msgspec.json.encode(absorbed)}
     challenger = store.add(artifact.manifest, files)

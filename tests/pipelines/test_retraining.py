@@ -19,9 +19,10 @@ from model.explanation import Explainer
 from model.folding import Basis
 from model.schema import Schema
 from model.store import Store
+from pipelines.assembling import check_parity
 from pipelines.deciding import Decision, decide
 from pipelines.fitting import fit_pipeline
-from pipelines.retraining import Request, check_parity, retrain
+from pipelines.retraining import Request, retrain
 from pipelines.tables import Table, read_table
 from tests.conftest import ROOT
 

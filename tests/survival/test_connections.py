@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from model.store import Store
+from tests.conftest import Told
 from tests.survival.processes import memory_mb
-from tests.survival.told import Told
 
 pytestmark = pytest.mark.slow
 

@@ -16,10 +16,9 @@ import pytest
 import yaml
 
 from model.store import Store
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Told
 from tests.survival.crowd import Crowd
 from tests.survival.processes import container_mb, workers_of
-from tests.survival.told import Told
 
 pytestmark = pytest.mark.slow
 

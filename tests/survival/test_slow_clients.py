@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from model.store import Store
+from tests.conftest import Told
 from tests.survival.crowd import Crowd, SlowClients
 from tests.survival.processes import workers_of
-from tests.survival.told import Told
 
 pytestmark = pytest.mark.slow
 

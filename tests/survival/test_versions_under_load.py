@@ -13,10 +13,9 @@ import pytest
 
 from model.store import Store
 from pipelines.devices import select_device
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Told
 from tests.survival.crowd import Crowd
 from tests.survival.processes import memory_mb
-from tests.survival.told import Told
 
 pytestmark = pytest.mark.slow
 

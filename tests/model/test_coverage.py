@@ -1,0 +1,67 @@
+"""Intervals are held against truths that are known, because nobody knows the patients' own."""
+
+from __future__ import annotations
+
+import pytest
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+
+from model.config import TrainingConfig
+from model.coverage import Coverage, simulate_coverage
+from model.ensemble import fit_ensemble
+from model.members import Member
+from pipelines.preprocessing import build_preprocessing
+from pipelines.tables import Table
+from tests.conftest import Told
+
+
+def simulate(
+    table: Table, names: list[str], n_redraws: int, **choices: float
+) -> dict[str, Coverage]:
+    features = build_preprocessing(table.schema).fit_transform(table.frame)
+    boosting = GradientBoostingClassifier(
+        max_depth=2, learning_rate=0.05, subsample=0.5, random_state=0
+    )
+    truths = {}
+    for name in names:
+        if name == "the recipe":
+            fit = fit_ensemble(features, table.labels, [Member(TrainingConfig())])
+            truths[name] = fit.predict(features)[0]
+        else:
+            model = boosting if name == "boosting" else LogisticRegression(C=0.3, max_iter=2_000)
+            truths[name] = model.fit(features, table.labels).predict_proba(features)[:, 1]
+    return simulate_coverage(
+        features,
+        table.groups,
+        truths,
+        TrainingConfig(),
+        n_redraws=n_redraws,
+        seed=1,
+        **choices,  # type: ignore[arg-type]
+    )
+
+
+def test_stretched_intervals_hold_more_than_narrow_ones(table: Table) -> None:
+    narrow = simulate(table, ["logistic regression"], 3, n_members=30, spread=0.5)
+    wide = simulate(table, ["logistic regression"], 3, n_members=30, spread=2.0)
+    one, other = narrow["logistic regression"], wide["logistic regression"]
+    assert max(one.seen, one.held_out) < 0.75
+    assert min(other.seen, other.held_out) > 0.93
+    assert 2 * one.width < other.width
+    assert len(one.tenths) == 10
+
+
+@pytest.mark.slow
+def test_nine_of_ten_intervals_hold_the_truth(table: Table, told: Told) -> None:
+    found = simulate(table, ["the recipe", "logistic regression", "boosting"], 100)
+    for name, coverage in found.items():
+        tenths = " ".join(f"{share:.2f}" for share in coverage.tenths)
+        told(
+            f"{name}: {coverage.seen:.3f} of patients trained on, {coverage.held_out:.3f} of others, "
+            f"mean width {coverage.width:.3f}; by tenth {tenths}"
+        )
+    for coverage in found.values():
+        assert 0.85 <= coverage.seen <= 0.95
+        assert 0.85 <= coverage.held_out <= 0.95
+        assert min(coverage.tenths) >= 0.75
+        assert coverage.width <= 0.37

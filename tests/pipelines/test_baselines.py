@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.pipeline import make_pipeline
+
+from model.metrics import log_loss
+from pipelines import baselines
+from pipelines.baselines import (
+    BASELINES,
+    REFERENCE,
+    TUNED_C,
+    Baseline,
+    choose_baselines,
+    fit_baselines,
+    reference,
+    tuned_logistic_regression,
+)
+from pipelines.folds import Fold, Folds, prepare_folds
+from pipelines.preprocessing import build_preprocessing
+from pipelines.tables import Table
+
+HERE = [b for b in BASELINES if not b.module or importlib.util.find_spec(b.module)]
+
+
+@pytest.fixture(scope="module")
+def folds(table: Table) -> Folds:
+    return prepare_folds(table, seed=20241, n_repeats=1)
+
+
+@pytest.fixture(scope="module")
+def fold(folds: Folds) -> Fold:
+    return folds.fold(0)
+
+
+def loss(fold: Fold, probabilities: np.ndarray) -> float:
+    rows = fold.test
+    return float(log_loss(fold.labels[rows], probabilities[None], np.ones((1, len(rows))))[0])
+
+
+def test_the_reference_is_logistic_regression_on_the_preprocessing(
+    table: Table, folds: Folds
+) -> None:
+    fold = folds.fold(4)
+    model = make_pipeline(build_preprocessing(table.schema), LogisticRegression(C=0.3))
+    model.fit(table.frame.iloc[fold.train], table.labels[fold.train])
+    expected = model.predict_proba(table.frame.iloc[fold.test])[:, 1]
+    np.testing.assert_allclose(reference(fold), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("baseline", HERE, ids=lambda b: b.name)
+def test_every_baseline_learns_something_and_the_same_every_time(
+    baseline: Baseline, fold: Fold
+) -> None:
+    found = baseline.fit_predict(fold)
+    assert found.shape == fold.test.shape
+    assert ((found >= 0) & (found <= 1)).all()
+    right = (found >= 0.5) == fold.labels[fold.test]
+    assert right.mean() > 0.7
+    share = np.full(len(fold.test), fold.labels[fold.train].mean())
+    if baseline.name != "decision tree":  # whose probabilities are 0 and 1
+        assert loss(fold, found) < loss(fold, share) - 0.1
+    if not baseline.slow:
+        np.testing.assert_array_equal(baseline.fit_predict(fold), found)
+
+
+@pytest.mark.parametrize("baseline", [b for b in HERE if not b.slow], ids=lambda b: b.name)
+def test_no_baseline_sees_the_outcomes_of_the_test_side(baseline: Baseline, fold: Fold) -> None:
+    labels = fold.labels.copy()
+    labels[fold.test] = 1 - labels[fold.test]
+    other = dataclasses.replace(fold, labels=labels)
+    np.testing.assert_array_equal(baseline.fit_predict(other), baseline.fit_predict(fold))
+
+
+def test_the_penalty_is_the_one_with_the_best_inner_log_loss(fold: Fold) -> None:
+    inner = [
+        (np.searchsorted(fold.train, train), np.searchsorted(fold.train, test))
+        for train, test in baselines._inner_folds(fold)
+    ]
+    theirs = LogisticRegressionCV(
+        Cs=TUNED_C, cv=inner, scoring="neg_log_loss", max_iter=2_000,
+        l1_ratios=(0,), use_legacy_attributes=False,
+    )  # fmt: skip
+    theirs.fit(fold.features[fold.train], fold.labels[fold.train])
+    expected = theirs.predict_proba(fold.features[fold.test])[:, 1]
+    np.testing.assert_allclose(tuned_logistic_regression(fold), expected, atol=1e-3)
+
+
+def test_where_nothing_is_to_be_learned_the_penalty_is_strong(fold: Fold) -> None:
+    guesses = np.random.default_rng(0).permutation(fold.labels)
+    blind = dataclasses.replace(fold, labels=guesses)
+    assert tuned_logistic_regression(blind).std() < reference(blind).std() / 2
+
+
+def test_inner_folds_lie_in_the_training_side_and_keep_copies_together(fold: Fold) -> None:
+    groups = np.arange(303) // 2
+    copies = dataclasses.replace(fold, groups=groups)
+    tested = []
+    for train, test in baselines._inner_folds(copies):
+        assert not set(groups[train]) & set(groups[test])
+        np.testing.assert_array_equal(np.sort([*train, *test]), fold.train)
+        tested += test.tolist()
+    assert sorted(tested) == fold.train.tolist()
+
+
+def test_what_is_left_out_is_named_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    chosen, left_out = choose_baselines(slow=False)
+    assert chosen[0].name == REFERENCE
+    assert not any(b.slow or b.package for b in chosen)
+    assert {b.name for b in chosen} | set(left_out) == {b.name for b in BASELINES}
+    assert left_out["explainable boosting machine"] == "the package interpret-core is not installed"
+    slow = {name for name, why in left_out.items() if "--all-baselines" in why}
+    assert "gradient boosting, tuned" in slow
+    chosen, left_out = choose_baselines(slow=True)
+    assert list(left_out) == ["explainable boosting machine"]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    assert choose_baselines(slow=True) == (BASELINES, {})
+
+
+def test_fitted_in_processes_they_answer_for_every_row(folds: Folds) -> None:
+    chosen = [b for b in BASELINES if b.name in (REFERENCE, "decision tree")]
+    found = fit_baselines(chosen, jobs=2)(folds)
+    assert list(found) == [b.name for b in chosen]
+    for baseline in chosen:
+        assert found[baseline.name].shape == (1, 303)
+        for number in (0, 9):
+            rows = folds.splits[number][1]
+            alone = baseline.fit_predict(folds.fold(number))
+            np.testing.assert_allclose(found[baseline.name][0, rows], alone, atol=1e-9)
