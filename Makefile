@@ -1,6 +1,6 @@
 # Names the commands; what they do is in Python. Variables are set like this: make retrain DATA=new.csv
 .DEFAULT_GOAL := help
-.PHONY: help serve train retrain evaluate describe versions promote rollback test format lint types check check-slow bench bench-peers bench-training soak clean
+.PHONY: help serve train retrain evaluate sweep describe versions promote rollback test format lint types check check-slow bench bench-peers bench-training soak clean
 export HOST PORT WORKERS
 
 PYTHON ?= python3
@@ -12,25 +12,30 @@ PEERS := fastapi mlserver bentoml mlflow granian uvloop
 WHERE = --schema "$(SCHEMA)" --store "$(STORE)"
 CHOICES = $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(SEED),--seed "$(SEED)")
 TRAINING = $(WHERE) --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOICES)
+NEW = $(TRAINING) $(if $(COST_RATIO),--cost-ratio "$(COST_RATIO)")
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Variables: HOST PORT WORKERS; DATA SCHEMA STORE RECIPE CONFIG SEED DEVICE; VERSION (of promote);"
-	@echo "             OPTIONS (of evaluate, bench, bench-peers, bench-training, soak: OPTIONS=--help shows them)"
+	@echo "  Variables: HOST PORT WORKERS; DATA SCHEMA STORE RECIPE CONFIG SEED DEVICE; COST_RATIO (of serve, train,"
+	@echo "             retrain); VERSION (of promote); OPTIONS (of evaluate, sweep, bench, bench-peers, bench-training,"
+	@echo "             soak: OPTIONS=--help shows them)"
 
 serve: .venv/.installed ## Install, train if there is no model yet, and serve it on HOST:PORT
 	@$(RUN) -m app.address
-	@$(RUN) -m pipelines train --if-needed $(TRAINING)
+	@$(RUN) -m pipelines train --if-needed $(NEW)
 	@MODEL_STORE="$(STORE)" LOG_FORMAT="$${LOG_FORMAT:-text}" exec $(RUN) -m gunicorn -c app/gunicorn.conf.py app.wsgi:app
 
 train: .venv/.installed ## Train a first version if there is none
-	@$(RUN) -m pipelines train $(TRAINING)
+	@$(RUN) -m pipelines train $(NEW)
 
 retrain: .venv/.installed ## Train a new version, and make it current if it is not worse
-	@$(RUN) -m pipelines retrain $(TRAINING)
+	@$(RUN) -m pipelines retrain $(NEW)
 
 evaluate: .venv/.installed ## Ten times ten folds on two seeds, beside other kinds of model
 	@$(RUN) -m pipelines evaluate $(TRAINING) $(OPTIONS)
+
+sweep: .venv/.installed ## Try settings in folds within folds; without OPTIONS: how many hidden units?
+	@$(RUN) -m pipelines sweep --schema "$(SCHEMA)" --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOICES) $(OPTIONS)
 
 describe: .venv/.installed ## Print the features, the layers and the number of parameters
 	@$(RUN) -m pipelines describe --schema "$(SCHEMA)" $(CHOICES)

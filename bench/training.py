@@ -27,10 +27,12 @@ import numpy as np
 from bench.machine import described
 from bench.results import median_and_range
 from model.config import TrainingConfig
+from model.starts import n_parameters
 from pipelines.devices import select_device
 from pipelines.options import DATA, SCHEMA
 
 BACKENDS = ("tensorflow", "jax", "torch")
+N_FEATURES = 29
 SIDE = 2_048
 """Of the square matrices whose product tells what the cores can do."""
 
@@ -72,7 +74,7 @@ def main(networks: int, epochs: int, rounds: int, fits: int, backend: str | None
     for line in described("bench.training"):
         click.echo(f"    {line}")
     click.echo(
-        f"\n{networks:,} networks of {parameters(TrainingConfig())} parameters, {epochs} epochs, "
+        f"\n{networks:,} networks of {n_parameters(TrainingConfig(), N_FEATURES)} parameters, {epochs} epochs, "
         f"batches of {TrainingConfig().batch_size}; seconds, median and range of {rounds} rounds\n"
     )
     click.echo(
@@ -167,12 +169,6 @@ def measure(networks: int, epochs: int, rounds: int, fits: int) -> Figures:
         refit=[each for _, _, each in turns],
         bound=networks * epochs * len(labels) * flop(configs[0], features.shape[1]) / rate(),
     )
-
-
-def parameters(config: TrainingConfig, n_features: int = 29) -> int:
-    """Weights and biases of a network."""
-    widths = [n_features, *config.hidden, 1]
-    return sum((n + 1) * units for n, units in itertools.pairwise(widths))
 
 
 def flop(config: TrainingConfig, n_features: int) -> int:

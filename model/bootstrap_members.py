@@ -6,13 +6,13 @@ What they are for, and why they train longer than the network that answers, says
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
 
+from model.calibrators import Calibration
 from model.config import TrainingConfig
-from model.dense import DenseLayer
 from model.ensemble import fit_ensemble
 from model.evaluation import bootstrap_weights
 from model.golden import golden_values
@@ -82,19 +82,14 @@ def fit_members(
     return fit_ensemble(features, labels, members, progress="bootstrap members")
 
 
-def pack(
-    ensemble: Ensemble,
-    *,
-    slope: float = 1.0,
-    intercept: float = 0.0,
-    calibration: Sequence[DenseLayer] = (),
-) -> Members:
+def pack(ensemble: Ensemble, calibration: Calibration) -> Members:
     """The members as numbers, without the bounds of the golden rows.
 
     Args:
-        slope, intercept: of the line through which the answering network's log-odds were led.
-        calibration: the layers behind it, where a line is not enough.
+        calibration: that the answering network has absorbed, and they do too.
     """
+    is_line = not calibration.knots
+    slope, intercept = (calibration.slope, calibration.intercept) if is_line else (1.0, 0.0)
     each = [ensemble.weights(number) for number in range(len(ensemble))]
     stacked = [np.stack(arrays).astype("<f4") for arrays in zip(*each, strict=True)]
     stacked[-2] = (stacked[-2] * np.float32(slope)).astype("<f4")
@@ -115,7 +110,7 @@ def pack(
                 stacked[::2], stacked[1::2], activations, strict=True
             )
         ],
-        calibration=list(calibration),
+        calibration=calibration.layers(),
     )
 
 

@@ -19,9 +19,10 @@ from model.dense import DenseLayer
 Method = Literal["none", "temperature", "platt", "isotonic"]
 METHODS: tuple[Method, ...] = ("none", "temperature", "platt", "isotonic")
 """From the simplest to the most flexible."""
-STEEPEST = 4.0
-"""Steps of the isotonic map are widened until none rises faster. A jump would multiply the rounding
-of single precision, and it would be the chance of a few patients rather than a fact."""
+Asked = Literal["auto"] | Method
+STEEPEST = 3.0
+"""Steps of the isotonic map are joined until none rises so many times as fast as Platt's line. A
+steeper one is the chance of a few patients rather than a fact, and multiplies rounding."""
 
 ROUNDING = 1e-12
 """Two sums of the same outcomes may differ by as much, which is no rise."""
@@ -41,6 +42,14 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     intercept: float = 0.0
     knots: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        numbers = np.array([self.slope, self.intercept, *self.knots, *self.values])
+        rising = (np.diff(self.knots) > 0).all() and (np.diff(self.values) > 0).all()
+        if not (np.isfinite(numbers).all() and rising and len(self.knots) == len(self.values)):
+            raise ValueError("a calibration needs finite numbers, and a value for each rising knot")
+        if (self.method == "isotonic") != bool(self.knots):
+            raise ValueError("isotonic calibration needs knots, and no other has them")
 
     def apply(self, log_odds: np.ndarray) -> np.ndarray:
         """Calibrated log-odds, float64 of the shape that was given."""
@@ -120,8 +129,9 @@ def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> Calibration:
     Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability
     estimates", KDD 2002. Every step becomes one knot, at the mean of its log-odds; between knots the
     map is linear, so that two patients whose log-odds differ still differ, and so do their ranks.
-    Beyond the outer knots it rises as the mean of the whole does.
+    Beyond the outer knots it rises as Platt's line does.
     """
+    line, _ = _fit_rising_line(x, y, through_zero=False)
     distinct, place = np.unique(x, return_inverse=True)
     weights = np.bincount(place).astype(np.float64)
     means = np.bincount(place, y) / weights
@@ -132,13 +142,12 @@ def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> Calibration:
         np.add.reduceat(weights, starts),
     )
     slopes = np.diff(to_log_odds(values)) / np.diff(knots)
-    while len(slopes) and slopes.max() > STEEPEST:
+    while len(slopes) and slopes.max() > STEEPEST * line:
         knots, values, weights = _merge(int(slopes.argmax()), knots, values, weights)
         slopes = np.diff(to_log_odds(values)) / np.diff(knots)
-    line, _ = _fit_rising_line(x, y, through_zero=False)
     return Calibration(
         method="isotonic",
-        slope=min(line, STEEPEST),
+        slope=line,
         knots=tuple(knots.tolist()),
         values=tuple(to_log_odds(values).tolist()),
     )

@@ -165,8 +165,8 @@ class ConditionalMeans:
     def fill(self, values: np.ndarray) -> Filled:
         """Fill records; row i of the result is row i of the values.
 
-        Quickest where records with the same columns missing stand together; see
-        :func:`order_by_pattern`.
+        Takes the memory of a few copies of the result: whoever has many records parts them, best
+        sorted by :func:`order_by_pattern`.
 
         Args:
             values: (n, n_columns), validated, missing as NaN.

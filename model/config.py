@@ -94,6 +94,9 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return self.loss == "cross_entropy" and self.missed_cost == 1
 
 
+KINDS: Mapping[str, Any] = {f.name: f.type for f in msgspec.structs.fields(TrainingConfig)}
+"""By name of a setting, what it may be."""
+
 RECIPES: Mapping[str, TrainingConfig] = {
     "default": TrainingConfig(),
     "textbook": TrainingConfig(initial_weights="glorot", epochs=100, l2=0.0),
@@ -152,13 +155,12 @@ def make_config(
 
 def _reason(name: str, value: Any) -> str:
     """Why a setting will not do by itself; empty if it will."""
-    kinds = {field.name: field.type for field in msgspec.structs.fields(TrainingConfig)}
-    if name not in kinds:
+    if name not in KINDS:
         return "there is no such setting"
     try:
-        msgspec.convert(value, kinds[name])
+        msgspec.convert(value, KINDS[name])
     except msgspec.ValidationError as error:
-        allowed = _words(kinds[name])
+        allowed = _words(KINDS[name])
         return f"expected one of {', '.join(allowed)}" if "enum" in str(error) else str(error)
     return ""
 

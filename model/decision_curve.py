@@ -18,10 +18,12 @@ import msgspec
 import numpy as np
 
 from model.bootstrap import figure_if_any, interval, mean_of_known
+from model.errors import InvalidConfig
 from model.evaluation import N_BOOTSTRAP, Figure, bootstrap_weights
 
 DIGITS = 4
 DEFAULT_THRESHOLD = 0.5
+LEAST_RATIO, GREATEST_RATIO = 0.01, 100.0
 
 
 class DecisionCurve(msgspec.Struct, frozen=True):
@@ -87,10 +89,19 @@ def threshold_for(cost_ratio: float | None) -> float:
     Args:
         cost_ratio: what a missed patient costs, in false alarms; None if nobody has stated it.
 
+    Raises:
+        InvalidConfig: it is not between .01 and 100.
+
     >>> threshold_for(None), threshold_for(4)
     (0.5, 0.2)
     """
-    return DEFAULT_THRESHOLD if cost_ratio is None else 1 / (1 + cost_ratio)
+    if cost_ratio is None:
+        return DEFAULT_THRESHOLD
+    if not LEAST_RATIO <= cost_ratio <= GREATEST_RATIO:
+        raise InvalidConfig(
+            f"cost_ratio: expected {LEAST_RATIO} to {GREATEST_RATIO:g}, received {cost_ratio!r}"
+        )
+    return 1 / (1 + cost_ratio)
 
 
 def decision_curve(

@@ -89,9 +89,10 @@ def _grids(members: Sequence[Member], at_once: int) -> Iterator[np.ndarray]:
     plans: dict[tuple[Any, ...], dict[tuple[Any, ...], list[int]]] = {}
     for number, member in enumerate(members):
         config = member.config
+        # Widths and epochs of about one size: a program does for all what its largest needs.
         plan = (config.activation, config.loss, config.optimizer, config.batch_size,
-                len(config.hidden), bool(config.dropout), member.held is not None,
-                member.weights is not None)  # fmt: skip
+                tuple(_size(units) for units in config.hidden), _size(config.epochs),
+                bool(config.dropout), member.held is not None, member.weights is not None)  # fmt: skip
         group = (
             member.table,
             _fingerprint(member.rows),
@@ -112,6 +113,11 @@ def _grids(members: Sequence[Member], at_once: int) -> Iterator[np.ndarray]:
             for start in range(0, len(filled), length):
                 some = filled[start : start + length]
                 yield np.pad(some, ((0, length - len(some)), (0, 0)), constant_values=-1)
+
+
+def _size(number: int) -> int:
+    """The same for numbers that differ by less than a factor of 4."""
+    return (number.bit_length() + 1) // 2
 
 
 def _fingerprint(rows: np.ndarray | None) -> bytes | None:

@@ -59,7 +59,13 @@ class _Layers(msgspec.Struct):
 
 
 class Incomplete:
-    """Answers records by a network whose missing inputs are filled with their conditional means."""
+    """Answers records by a network whose missing inputs are filled with their conditional means.
+
+    Attributes:
+        conditional: fills records; what it gives also tells the variance of the answers of other
+            networks, such as those of an interval.
+        network: with the graph's weights.
+    """
 
     def __init__(self, conditional: ConditionalMeans, network: DenseNetwork) -> None:
         self.conditional = conditional

@@ -4,7 +4,7 @@ A hundred networks were trained beside the one that answers, each on a bootstrap
 patients. Where they put the log-odds of a record shows what the sample leaves open. Raw percentiles
 are too narrow, because a network that was stopped early is drawn towards the mean and its copies
 are drawn there together; so the members train longer than it did, and the distance of a percentile
-from their median is stretched by :data:`SPREAD`. docs/decisions/0012-intervals.md has the simulations
+from their median is stretched by :data:`SPREAD`. docs/decisions/0014-intervals.md has the simulations
 that chose these numbers, and how often such an interval holds a truth that is known.
 
 Where values of a record are missing, the interval also holds what the unknown values could change:

@@ -9,7 +9,7 @@ import msgspec
 
 from model.errors import ArtifactDamaged, ArtifactTooNew
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raise it with every change that an older release could not read, and keep reading the old."""
 
 
@@ -45,6 +45,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         created: UTC, ISO 8601.
         threshold: a probability at or above it gets the positive label.
+        cost_ratio: what a missed patient costs, in false alarms, from which the threshold follows;
+            absent where nobody stated it.
         ranges: by column, what training saw.
         metrics: results of evaluations, by name; may be added to later.
         parity: greatest difference between the pipeline with the Keras network and the graph.
@@ -68,6 +70,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     device: str
     libraries: dict[str, str]
     command: str
+    # Absent rather than null: a manifest of the first format keeps its bytes, and its checksum.
+    cost_ratio: float | msgspec.UnsetType = msgspec.UNSET
     files: dict[str, FileRecord] = {}
     checksum: str = ""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 from model import activations
 from model.config import Loss, TrainingConfig
@@ -140,21 +142,56 @@ def _metrics(head: Head) -> list[keras.metrics.Metric]:
     return []
 
 
+def scale_output(network: keras.Model, slope: float, intercept: float) -> None:
+    """Make intercept + slope * x of the log-odds x, by the weights of the last unit, in place."""
+    kernel, bias = network.layers[-1].get_weights()
+    network.layers[-1].set_weights([kernel * slope, bias * slope + intercept])
+
+
+def append_layers(network: keras.Model, layers: Sequence[DenseLayer]) -> keras.Model:
+    """The network with its log-odds led through further layers; itself where there are none.
+
+    Its last unit becomes linear, and keeps its weights. What comes back is not compiled.
+
+    Args:
+        layers: (n, 1) → (n, 1), the last one with the activation that makes a probability.
+    """
+    if not layers:
+        return network
+    last = network.layers[-1]
+    weights = [last.get_weights(), *([np.array(a.kernel), np.array(a.bias)] for a in layers)]
+    x = last.input
+    added = [keras.layers.Dense(1, name="log_odds")]
+    for number, layer in enumerate(layers, start=1):
+        name = "probability" if number == len(layers) else f"calibration_{number}"
+        added.append(keras.layers.Dense(len(layer.bias), layer.activation, name=name))
+    for layer in added:
+        x = layer(x)
+    for layer, numbers in zip(added, weights, strict=True):
+        layer.set_weights(numbers)
+    return keras.Model(network.input, x, name=network.name)
+
+
 def save_weights(network: keras.Model, path: Path) -> None:
     """Write the weights as Keras does, in HDF5, without the state of the optimizer."""
     _layers_alone(network).save_weights(path)
 
 
-def load_network(config: TrainingConfig, n_features: int, weights: Path) -> keras.Model:
+def load_network(
+    config: TrainingConfig, n_features: int, weights: Path, appended: Sequence[DenseLayer] = ()
+) -> keras.Model:
     """The network with the weights that :func:`save_weights` wrote.
 
     Nothing but numbers is read from the file: layers come from the config, never from a name in
     an artifact.
 
+    Args:
+        appended: the layers that :func:`append_layers` put behind it before it was saved.
+
     Raises:
         InvalidConfig: its activation is code that nobody handed in.
     """
-    network = build_network(config, n_features)
+    network = append_layers(build_network(config, n_features), appended)
     _layers_alone(network).load_weights(weights)
     return network
 

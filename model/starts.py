@@ -61,6 +61,12 @@ def draw_kernels(config: TrainingConfig, n_features: int, n_outputs: int = 1) ->
     ]
 
 
+def n_parameters(config: TrainingConfig, n_features: int, n_outputs: int = 1) -> int:
+    """Weights and biases of a config's network."""
+    widths = [n_features, *config.hidden, n_outputs]
+    return sum((n_inputs + 1) * n_units for n_inputs, n_units in itertools.pairwise(widths))
+
+
 class RowOrders:
     """The order of n rows in each epoch of one training.
 

@@ -15,6 +15,7 @@ from typing import Any
 import click
 import msgspec
 
+from model.calibrators import Asked
 from model.errors import ModelError, NoCurrentVersion, StoreError
 from model.evaluation import Evaluation
 from model.schema import load_schema
@@ -26,11 +27,13 @@ from pipelines.options import (
     device_option,
     hand_in,
     open_store,
+    probability_options,
     schema_option,
     store_option,
     together,
     training_options,
 )
+from pipelines.sweep_command import sweep
 
 
 class _Commands(click.Group):
@@ -82,7 +85,9 @@ def describe(schema: Path, recipe: str | None, config: Path | None, **settings: 
 
 
 @main.command()
-@together(schema_option, store_option, data_option, device_option, training_options)
+@together(
+    schema_option, store_option, data_option, device_option, probability_options, training_options
+)
 @click.option("--if-needed", is_flag=True, help="Say nothing where nothing is to be done.")
 def train(schema: Path, store: Path | None, if_needed: bool, **options: Any) -> None:
     """Train a first version; does nothing where one is current already."""
@@ -96,7 +101,9 @@ def train(schema: Path, store: Path | None, if_needed: bool, **options: Any) -> 
 
 
 @main.command()
-@together(schema_option, store_option, data_option, device_option, training_options)
+@together(
+    schema_option, store_option, data_option, device_option, probability_options, training_options
+)
 def retrain(schema: Path, store: Path | None, **options: Any) -> None:
     """Train a new version beside the old, and make it current if it is not worse."""
     _retrain(schema, store, **options)
@@ -104,7 +111,7 @@ def retrain(schema: Path, store: Path | None, **options: Any) -> None:
 
 def _retrain(
     schema: Path, store: Path | None, data: Path, device: Device, recipe: str | None,
-    config: Path | None, **settings: Any,
+    config: Path | None, cost_ratio: float | None, calibration: Asked, **settings: Any,
 ) -> None:  # fmt: skip
     declared = load_schema(schema)
     chosen, name = choose_config(recipe, config, settings)
@@ -113,10 +120,14 @@ def _retrain(
     from pipelines.retraining import Request, retrain
 
     command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])
-    retrain(Request(data, declared, chosen, name, named, command), open_store(store, declared))
+    request = Request(
+        data, declared, chosen, name, named, command, cost_ratio=cost_ratio, calibration=calibration
+    )
+    retrain(request, open_store(store, declared))
 
 
 main.add_command(evaluate)
+main.add_command(sweep)
 
 
 @main.command()

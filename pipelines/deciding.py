@@ -14,6 +14,7 @@ from model.metrics import auc, log_loss
 from model.scoring import Scorer
 from pipelines.evaluating import SEED
 from pipelines.folds import N_SPLITS, prepare_folds
+from pipelines.judging import calibrated_folds, calibration_of
 from pipelines.networks import Networks, fit_networks
 from pipelines.tables import Table
 
@@ -49,13 +50,13 @@ def decide(
     3. The new table is not far smaller: at least half as many records.
     4. It is as learnable: its log loss on the folds is at most three standard errors above the one
        in the champion's manifest. A table with damaged labels fails here.
-    5. The recipe is not worse: on the same folds of the new table, both recipes fitted inside each
-       fold, its mean log loss is at most .003 above the champion's. (The finished champion has
+    5. The recipe is not worse: on the same folds of the new table, both recipes fitted and calibrated
+       out of fold, its mean log loss is at most .003 above the champion's. (The finished champion has
        seen some of these patients, so its own answers about them cannot be compared.)
 
     Args:
-        predictions: the challenger's out-of-fold probabilities on the folds of its manifest:
-            (n_networks, 1, n).
+        predictions: the challenger's out-of-fold probabilities (n_repeats, n) on the folds of its
+            manifest, calibrated as it is.
     """
     folds = _folds(challenger)
     loss = folds.figures[folds.model]["log_loss"].value
@@ -108,7 +109,9 @@ def _compare_recipes(
     table: Table, challenger: Artifact, predictions: np.ndarray, champion: Artifact
 ) -> Decision:
     old = champion.manifest.version
-    if _config(challenger) == _config(champion):
+    method = calibration_of(champion).method
+    same_calibration = calibration_of(challenger).method == method
+    if _config(challenger) == _config(champion) and same_calibration:
         new_loss, old_loss = (_loss(artifact) for artifact in (challenger, champion))
         n, n_before = (a.manifest.data.rows for a in (challenger, champion))
         return Decision(
@@ -119,11 +122,12 @@ def _compare_recipes(
         )
     name, champions_name = f"version {challenger.manifest.version}", f"version {old}"
     champions = fit_networks({champions_name: Networks(_config(champion))})
-    beside = champions(prepare_folds(table, seed=SEED, n_repeats=1))
+    beside = champions(prepare_folds(table, seed=SEED, n_repeats=1))[champions_name]
+    beside = calibrated_folds(table, beside.reshape(-1, len(table)), method)
     found = compare(
         table.labels,
         table.groups,
-        {name: predictions} | beside,
+        {name: predictions, champions_name: beside},
         seed=SEED,
         n_splits=N_SPLITS,
     )

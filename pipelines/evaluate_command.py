@@ -17,6 +17,7 @@ from pipelines.options import (
     choose_config,
     data_option,
     device_option,
+    external_option,
     hand_in,
     open_store,
     schema_option,
@@ -29,15 +30,19 @@ from pipelines.options import (
 @click.command()
 @together(schema_option, store_option, data_option, device_option, training_options)
 @click.option("--repeats", type=click.IntRange(1, 100), default=10, show_default=True)
+@external_option
 @click.option("--all-baselines", is_flag=True, help="The slow ones too; takes minutes.")
 def evaluate(
     schema: Path, store: Path | None, data: Path, device: Device, repeats: int,
-    all_baselines: bool, recipe: str | None, config: Path | None, **settings: Any,
+    external: Path | None, all_baselines: bool, recipe: str | None, config: Path | None, **settings: Any,
 ) -> None:  # fmt: skip
     """Ten times ten folds on two seeds, beside other kinds of model.
 
     Without a recipe or settings it takes those of the current version. The results are written
     into the current version if they are about its recipe and its table.
+
+    With --external it is the current version itself, or the recipe fitted on the whole table, that
+    answers the records of another site.
     """
     declared = load_schema(schema)
     opened = open_store(store, declared)
@@ -45,7 +50,8 @@ def evaluate(
         artifact = opened.read(opened.current().version, fingerprint=declared.fingerprint)
     except NoCurrentVersion:
         artifact = None
-    if artifact and not (recipe or config or any(v is not None for v in settings.values())):
+    of_version = not (recipe or config or any(v is not None for v in settings.values()))
+    if artifact and of_version:
         chosen, name = _config(artifact), artifact.manifest.recipe
     else:
         chosen, name = choose_config(recipe, config, settings)
@@ -54,6 +60,17 @@ def evaluate(
     from pipelines import evaluating, printing
     from pipelines.tables import read_table
 
+    if external:
+        from pipelines.external import evaluate_recipe, evaluate_version, external_table
+        from pipelines.sites import read_site
+
+        site = read_site(external, declared)
+        if artifact and of_version:
+            elsewhere = evaluate_version(site, artifact)
+        else:
+            elsewhere = evaluate_recipe(site, read_table(data, declared), chosen, name=name)
+        click.echo(external_table(elsewhere))
+        return
     table = read_table(data, declared)
     results = {}
     for key, seed in (("evaluation", evaluating.SEED), ("evaluation_second_seed", evaluating.SECOND_SEED)):  # fmt: skip

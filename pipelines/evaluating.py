@@ -58,19 +58,19 @@ def evaluate(
 
 def evaluate_recipe(
     table: Table, config: TrainingConfig, *, name: str, n_repeats: int = 1
-) -> tuple[Evaluation, np.ndarray]:
+) -> tuple[Evaluation, dict[str, np.ndarray]]:
     """What one network of a recipe is worth, quickly, beside logistic regression alone.
 
     Returns:
-        The figures, and the networks' out-of-fold probabilities (n_networks, n_repeats, n).
+        The figures, and the out-of-fold probabilities by name: of the networks (n_networks,
+        n_repeats, n), of logistic regression (n_repeats, n).
 
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
     """
     networks = fit_networks({name: Networks(config)})
     alone = [baseline for baseline in BASELINES if baseline.name == REFERENCE]
-    found, predictions = evaluate(table, [networks, fit_baselines(alone)], n_repeats=n_repeats)
-    return found, predictions[name]
+    return evaluate(table, [networks, fit_baselines(alone)], n_repeats=n_repeats)
 
 
 def evaluate_beside_all(

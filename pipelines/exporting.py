@@ -20,7 +20,7 @@ from model.errors import ExportUnavailable
 
 # What each backend needs to be there and to export.
 EXPORTERS = {"tensorflow": "tf2onnx", "torch": "onnxscript", "jax": "jax2onnx"}
-INPUTS = ("encoding.json", "network.json", "network.weights.h5")
+INPUTS = ("encoding.json", "network.json", "network.weights.h5", "calibration.json")
 
 
 def export_graph(files: Mapping[str, bytes], backend: str) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
 
+from model.calibrators import Calibration
 from model.config import TrainingConfig
+from model.network import append_layers, scale_output
 from model.splits import holdout
 from model.training import Fit, fit_network, predict
 from pipelines.preprocessing import build_preprocessing
@@ -29,6 +31,17 @@ class FittedPipeline:
     def predict(self, table: Table, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """float64 (n,): probabilities of rows of a table of the same schema."""
         return predict(self.fit.network, self.preprocessing.transform(table.frame.iloc[rows]))
+
+    def absorb(self, calibration: Calibration) -> FittedPipeline:
+        """The same with a network that gives calibrated probabilities.
+
+        A line is put into the weights of the network in hand, which is changed; steps become further
+        layers.
+        """
+        network = append_layers(self.fit.network, calibration.layers())
+        if calibration.method in ("platt", "temperature"):
+            scale_output(network, calibration.slope, calibration.intercept)
+        return replace(self, fit=replace(self.fit, network=network))
 
 
 def fit_pipeline(

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from model import activations
+from model.calibrators import METHODS
 from model.config import RECIPES, TrainingConfig, make_config
 from model.schema import Schema
 from model.store import Store
@@ -28,6 +29,7 @@ schema_option = click.option("--schema", type=_path, default=SCHEMA, show_defaul
 store_option = click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of the versions.  [default: artifacts/NAME]")  # fmt: skip
 device_option = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="auto takes a GPU where one is visible.")  # fmt: skip
 data_option = click.option("--data", type=_path, default=DATA, show_default=True, help="The table: CSV or Parquet.")  # fmt: skip
+external_option = click.option("--external", type=_path, help="Evaluate on this table of another site instead.")  # fmt: skip
 
 
 def _layers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -67,6 +69,11 @@ training_options = together(
     click.option("--validation-share", type=float, help="Share of the records only looked at."),
     click.option("--seed", type=int, help="Of first weights, dropout and validation split."),
     click.option("--order-seed", type=int, help="Of the order of the records."),
+)  # fmt: skip
+
+probability_options = together(
+    click.option("--calibration", type=click.Choice(["auto", *METHODS]), default="auto", show_default=True, help="Of the probabilities, fitted out of fold; auto takes one only where it helps."),
+    click.option("--cost-ratio", type=float, help="What a missed patient costs, in false alarms; the threshold is 1/(1+RATIO).  [default: not stated, threshold 0.5]"),
 )  # fmt: skip
 
 

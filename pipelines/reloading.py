@@ -10,6 +10,7 @@ import keras
 import msgspec
 
 from model.artifact import Artifact
+from model.calibrators import Calibration
 from model.config import TrainingConfig
 from model.encoding import Encoding
 from model.errors import ArtifactDamaged
@@ -20,14 +21,16 @@ def rebuild(files: Mapping[str, bytes]) -> tuple[Encoding, keras.Model]:
     """The fitted preprocessing and the network that an artifact's files hold.
 
     Args:
-        files: at least ``encoding.json``, ``network.json`` and ``network.weights.h5``.
+        files: at least ``encoding.json``, ``network.json`` and ``network.weights.h5``; and
+            ``calibration.json``, unless they were written before there were calibrations.
     """
     encoding = msgspec.json.decode(files["encoding.json"], type=Encoding)
     config = msgspec.json.decode(files["network.json"], type=TrainingConfig)
+    calibration = msgspec.json.decode(files.get("calibration.json", b"{}"), type=Calibration)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "network.weights.h5"
         weights.write_bytes(files["network.weights.h5"])
-        return encoding, load_network(config, len(encoding.features), weights)
+        return encoding, load_network(config, len(encoding.features), weights, calibration.layers())
 
 
 def load_network_of(artifact: Artifact) -> keras.Model:

@@ -5,9 +5,7 @@ read → check → folds → fit → graph → parity → save → decide → pr
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
-import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,13 +18,16 @@ from model.activations import is_own
 from model.artifact import Artifact, Golden
 from model.background import choose_background
 from model.bootstrap_members import fit_members, members_file, pack
+from model.calibration_choice import check_asked
+from model.calibrators import Asked, Calibration
 from model.config import TrainingConfig
+from model.decision_curve import threshold_for
 from model.errors import ModelError, NoCurrentVersion, ParityError
 from model.evaluation import Evaluation
 from model.folding import Basis, fold
 from model.golden import golden_values
 from model.incomplete import complete
-from model.manifest import FORMAT_VERSION, DataRecord, Manifest, TrainingRange
+from model.manifest import FORMAT_VERSION, DataRecord, Manifest
 from model.network import read_layers
 from model.schema import Schema
 from model.scoring import Graph
@@ -35,14 +36,12 @@ from pipelines.deciding import Decision, decide
 from pipelines.evaluating import evaluate_recipe
 from pipelines.exporting import export_graph
 from pipelines.fitting import FittedPipeline, fit_pipeline
+from pipelines.judging import Judgement, judge
 from pipelines.preprocessing import read_encoding
+from pipelines.provenance import libraries, training_ranges
 from pipelines.tables import Table, read_table
 
 PARITY_TOLERANCE = 1e-6
-THRESHOLD = 0.5
-LIBRARIES = (
-    "keras", "tensorflow", "jax", "torch", "numpy", "pandas", "scikit-learn", "onnx", "onnxruntime"
-)  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +54,8 @@ class Request:
         recipe: the name under which the results are shown.
         device: as :func:`pipelines.devices.select_device` named it.
         command: the command line, for the record.
+        cost_ratio: what a missed patient costs, in false alarms; None where nobody stated it.
+        calibration: a method, or ``auto`` for one only where it helps.
     """
 
     data: Path
@@ -63,6 +64,8 @@ class Request:
     recipe: str
     device: str
     command: str
+    cost_ratio: float | None = None
+    calibration: Asked = "auto"
 
 
 def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
@@ -71,14 +74,24 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
     Raises:
         ModelError: the table, the settings or the result will not do; the store stays as it was.
     """
+    gives_probabilities = request.config.gives_probabilities
+    check_asked(request.calibration, gives_probabilities=gives_probabilities)
+    threshold_for(request.cost_ratio)  # refused now rather than after the folds
     table = read_table(request.data, request.schema)
     _describe(table)
-    evaluation, predictions = _one_round_of_folds(table, request)
-    fitted = fit_pipeline(table, request.config, progress=True)
-    files, parity = _files(table, fitted, request)
-    artifact = store.add(_manifest(table, fitted, request, evaluation, parity), files)
+    judgement = judge(
+        table,
+        *_one_round_of_folds(table, request),
+        asked=request.calibration,
+        cost_ratio=request.cost_ratio,
+        gives_probabilities=gives_probabilities,
+    )
+    fitted = fit_pipeline(table, request.config, progress=True).absorb(judgement.calibration)
+    files, parity = _files(table, fitted, judgement.calibration, request)
+    artifact = store.add(_manifest(table, fitted, request, judgement, parity), files)
     logger.info("saved as version %s", artifact.manifest.version)
-    decision = decide(table, artifact, predictions, _champion(store))
+    champion = _champion(store, request)
+    decision = decide(table, artifact, judgement.probabilities, champion)
     if decision.promote:
         store.promote(artifact.manifest.version)
     logger.info("%s", decision)
@@ -114,7 +127,7 @@ def _describe(table: Table) -> None:
         logger.warning("%s: %s", table.file, warning)
 
 
-def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, np.ndarray]:
+def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, dict[str, np.ndarray]]:
     logger.info("training on %s; first ten folds, to know what the recipe is worth", request.device)
     evaluation, predictions = evaluate_recipe(table, request.config, name=request.recipe)
     loss = evaluation.figures[evaluation.model]["log_loss"]
@@ -130,7 +143,7 @@ def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, np.
 
 
 def _files(
-    table: Table, fitted: FittedPipeline, request: Request
+    table: Table, fitted: FittedPipeline, calibration: Calibration, request: Request
 ) -> tuple[dict[str, bytes], float]:
     """The files of the artifact, and the parity of its graph with what was fitted."""
     encode = msgspec.json.encode  # NaN becomes null
@@ -140,6 +153,7 @@ def _files(
         "encoding.json": encode(encoding),
         "network.json": encode(request.config),
         "network.weights.h5": fitted.fit.weights(),
+        "calibration.json": encode(calibration),
         "history.json": encode(fitted.fit.history),
     }
     if not is_own(request.config.activation):  # only Keras knows how to work that out
@@ -164,7 +178,7 @@ def _files(
         )
         if "explanation.json" in files:
             fold(files)
-            files["members.json"] = _members(table, fitted, request.config, files, answers)
+            files["members.json"] = _members(table, fitted, calibration, files, answers)
     except ValueError as error:
         raise ParityError(
             f"answers could not be explained, or missing values filled: {error}"
@@ -175,20 +189,21 @@ def _files(
 def _members(
     table: Table,
     fitted: FittedPipeline,
-    config: TrainingConfig,
+    calibration: Calibration,
     files: dict[str, bytes],
     answers: np.ndarray,
 ) -> bytes:
     """Train the networks from which intervals come, on the rows that the answering one saw."""
     features = fitted.preprocessing.transform(table.frame.iloc[fitted.rows])
     labels, groups = table.labels[fitted.rows], table.groups[fitted.rows]
+    config = msgspec.json.decode(files["network.json"], type=TrainingConfig)
     ensemble = fit_members(features, labels, groups, config, n_epochs=fitted.fit.n_epochs)
     logger.info("%d networks on bootstrap samples, for intervals", len(ensemble))
-    return members_file(table.schema, files, pack(ensemble), answers)
+    return members_file(table.schema, files, pack(ensemble, calibration), answers)
 
 
 def _manifest(
-    table: Table, fitted: FittedPipeline, request: Request, evaluation: Evaluation, parity: float
+    table: Table, fitted: FittedPipeline, request: Request, judgement: Judgement, parity: float
 ) -> Manifest:
     return Manifest(
         format_version=FORMAT_VERSION,
@@ -196,7 +211,8 @@ def _manifest(
         version="",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         schema_fingerprint=table.schema.fingerprint,
-        threshold=THRESHOLD,
+        threshold=judgement.at_threshold.threshold,
+        cost_ratio=msgspec.UNSET if request.cost_ratio is None else request.cost_ratio,
         data=DataRecord(
             file=table.file,
             sha256=table.sha256,
@@ -206,48 +222,27 @@ def _manifest(
         ),
         recipe=request.recipe,
         training=msgspec.to_builtins(request.config),
-        ranges=_ranges(table, fitted.rows),
-        metrics={"folds": msgspec.to_builtins(evaluation)},
+        ranges=training_ranges(table, fitted.rows),
+        metrics=judgement.metrics,
         parity=parity,
         device=request.device,
-        libraries=_libraries(),
+        libraries=libraries(),
         command=request.command,
     )
 
 
-def _ranges(table: Table, rows: np.ndarray) -> dict[str, TrainingRange]:
-    ranges = {}
-    for index, column in enumerate(table.schema.columns):
-        values = table.values[rows, index]
-        known = values[~np.isnan(values)]
-        missing = len(values) - len(known)
-        if column.levels:
-            seen = tuple(int(code) for code in np.unique(known))
-            ranges[column.name] = TrainingRange(codes=seen, missing=missing)
-        elif len(known):
-            low, high = float(known.min()), float(known.max())
-            ranges[column.name] = TrainingRange(minimum=low, maximum=high, missing=missing)
-        else:
-            ranges[column.name] = TrainingRange(missing=missing)
-    return ranges
-
-
-def _libraries() -> dict[str, str]:
-    found = {"python": platform.python_version(), "keras backend": keras.config.backend()}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _champion(store: Store) -> Artifact | None:
+def _champion(store: Store, request: Request) -> Artifact | None:
     """The current version, or None where there is none that could be compared with."""
     try:
-        return store.read(store.current().version)
+        champion = store.read(store.current().version)
     except NoCurrentVersion:
         return None
     except ModelError as error:
         logger.warning("the current version cannot be compared with: %s", error)
         return None
+    if champion.manifest.cost_ratio is not msgspec.UNSET and request.cost_ratio is None:
+        logger.warning(
+            "version %s has a threshold from a cost ratio of %g; this one was given none",
+            champion.manifest.version, champion.manifest.cost_ratio,
+        )  # fmt: skip
+    return champion

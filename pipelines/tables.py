@@ -14,7 +14,7 @@ import pandas as pd
 
 from model.columns import ColumnReader, did_you_mean
 from model.errors import InvalidTable, Problem
-from model.schema import RefusedCopy, Schema
+from model.schema import Column, RefusedCopy, Schema
 from pipelines.sheets import Sheet, number, read_csv, read_parquet
 
 
@@ -82,6 +82,16 @@ def read_table(path: Path, schema: Schema, *, need_outcome: bool = True) -> Tabl
         InvalidTable: every problem of the file at once, cells by line and column; or the reason
             why this circulating copy of the data is refused.
     """
+    sheet, sha256 = read_sheet(path, schema)
+    return check_sheet(sheet, schema, sha256, need_outcome)
+
+
+def read_sheet(path: Path, schema: Schema) -> tuple[Sheet, str]:
+    """The cells of a file as they stand there, and the sha256 of its bytes.
+
+    Raises:
+        InvalidTable: it is no table, or a circulating copy of the data that is refused.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -93,7 +103,7 @@ def read_table(path: Path, schema: Schema, *, need_outcome: bool = True) -> Tabl
     for copy in schema.refused:
         if _is_copy(sheet, copy, schema):
             raise InvalidTable(path.name, [copy.reason])
-    return _check(sheet, schema, hashlib.sha256(content).hexdigest(), need_outcome)
+    return sheet, hashlib.sha256(content).hexdigest()
 
 
 def _is_copy(sheet: Sheet, copy: RefusedCopy, schema: Schema) -> bool:
@@ -110,7 +120,12 @@ def _is_copy(sheet: Sheet, copy: RefusedCopy, schema: Schema) -> bool:
     return foreign and (not copy.repeated or distinct * 2 <= len(sheet.rows))
 
 
-def _check(sheet: Sheet, schema: Schema, sha256: str, need_outcome: bool) -> Table:
+def check_sheet(sheet: Sheet, schema: Schema, sha256: str, need_outcome: bool = True) -> Table:
+    """Check every cell of a sheet.
+
+    Raises:
+        InvalidTable: every problem at once, cells by line and column.
+    """
     problems, warnings = _check_header(sheet, schema, need_outcome)
     if not sheet.rows and not sheet.problems:
         problems.append("the file holds no records")
@@ -120,10 +135,9 @@ def _check(sheet: Sheet, schema: Schema, sha256: str, need_outcome: bool) -> Tab
     values = np.empty((len(sheet.rows), len(schema.columns)))
     for index, column in enumerate(schema.columns):
         reader = ColumnReader(column)
-        missing = {code for text in schema.missing if (code := number(text)) is not None}
-        missing |= set(column.missing)
+        missing = missing_numbers(schema, column)
         for row, cell in enumerate(sheet.column(column.name)):
-            found = reader.read(_value(cell, schema.missing, missing))
+            found = reader.read(value_of(cell, schema.missing, missing))
             if isinstance(found, Problem):
                 problems.append(_at(sheet, row, column.name, found.message, found.did_you_mean))
             else:
@@ -155,7 +169,7 @@ def _check_header(sheet: Sheet, schema: Schema, need_outcome: bool) -> tuple[lis
 def _read_outcome(sheet: Sheet, schema: Schema, problems: list[str]) -> np.ndarray:
     outcome = schema.outcome
     cells = sheet.column(outcome.column)
-    found = [_value(cell, schema.missing, set()) for cell in cells]
+    found = [value_of(cell, schema.missing, set()) for cell in cells]
     for row, value in enumerate(found):
         if value not in outcome.values or isinstance(value, bool):
             allowed = ", ".join(str(code) for code in outcome.values)
@@ -181,7 +195,13 @@ def _at(sheet: Sheet, row: int, column: str, message: str, guess: str | None) ->
     return f"{sheet.unit} {sheet.lines[row]}, column {column}: {message}{near}"
 
 
-def _value(cell: Any, missing: Sequence[str], missing_numbers: set[float]) -> Any:
+def missing_numbers(schema: Schema, column: Column | None = None) -> set[float]:
+    """The numbers that mean missing in every column of a table, and in this one."""
+    everywhere = {code for text in schema.missing if (code := number(text)) is not None}
+    return everywhere | set(column.missing if column else ())
+
+
+def value_of(cell: Any, missing: Sequence[str], missing_numbers: set[float]) -> Any:
     """A cell as a number, a word, or None where it means missing."""
     if cell is None or (isinstance(cell, str) and cell in missing):
         return None

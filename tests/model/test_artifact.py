@@ -103,9 +103,9 @@ def test_another_schema_than_the_one_in_use(artifact: Artifact) -> None:
 
 def test_a_newer_format_is_said_before_anything_else(artifact: Artifact) -> None:
     content = json.loads((artifact.folder / MANIFEST).read_bytes())
-    content = {"format_version": 2, "quite": "different"}
+    content = {"format_version": 3, "quite": "different"}
     (artifact.folder / MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(ArtifactTooNew, match="format 2, and this release reads up to 1"):
+    with pytest.raises(ArtifactTooNew, match="format 3, and this release reads up to 2"):
         read_artifact(artifact.folder)
 
 

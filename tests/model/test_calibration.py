@@ -87,6 +87,21 @@ def test_separated_and_equal_outcomes_have_no_line() -> None:
         assert np.isnan(slope[0]) and np.isnan(intercept[0])
 
 
+def test_a_sample_without_a_line_spoils_no_other() -> None:
+    """Without its two crossing patients the table is separated."""
+    log_odds, labels = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 1, 0, 1])
+    weights = np.array([[1.0, 1, 1, 1], [1, 0, 0, 1], [2, 1, 1, 2]])
+    slopes, intercepts = fit_line(log_odds, labels, weights)
+    assert np.isfinite(slopes).tolist() == [True, False, True]
+    assert np.isfinite(intercepts).tolist() == [True, False, True]
+
+
+def test_calibration_in_the_large_makes_the_probabilities_promise_what_happened() -> None:
+    labels, log_odds = drawn(0.6, 0.9)
+    shift = figures(labels, log_odds, n_samples=20)["in_the_large"].value
+    assert to_probabilities(log_odds[0] + shift).mean() == pytest.approx(labels.mean(), abs=1e-9)
+
+
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, 0.0), (2.0, 0.0), (1.0, 0.8)])
 def test_known_miscalibration_is_found_again(slope: float, intercept: float) -> None:
     """Twenty thousand patients leave an error of a few hundredths."""

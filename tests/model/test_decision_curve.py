@@ -12,6 +12,7 @@ from model.decision_curve import (
     performance,
     threshold_for,
 )
+from model.errors import InvalidConfig
 
 # Two ill, two healthy patients: at .5 one is found, one missed, one alarm is false, one patient spared.
 LABELS = np.array([1, 1, 0, 0])
@@ -94,6 +95,9 @@ def test_a_cost_ratio_gives_a_threshold() -> None:
     assert threshold_for(None) == 0.5 == threshold_for(1)
     assert threshold_for(4) == pytest.approx(0.2)
     assert threshold_for(1 / 4) == pytest.approx(0.8)
+    for wrong in (0.0, -1.0, 1e3, float("nan")):
+        with pytest.raises(InvalidConfig, match=r"expected 0\.01 to 100"):
+            threshold_for(wrong)
 
 
 def test_the_threshold_of_the_cost_ratio_is_the_cheapest() -> None:

@@ -423,10 +423,20 @@ def test_a_file_that_the_manifest_does_not_know_is_refused(artifact: Artifact) -
         read_artifact(artifact.folder)
 
 
-def test_a_new_version_is_not_written_without(artifact: Artifact, tmp_path: Path) -> None:
+def test_a_version_that_cannot_be_explained_is_written_without(
+    artifact: Artifact, tmp_path: Path, values: np.ndarray
+) -> None:
+    """As where its activation is code of one's own; its graph answers then."""
+    golden = msgspec.json.decode(artifact.files["golden.json"], type=Golden).probabilities
+    inputs = msgspec.json.decode(artifact.files["inputs.json"], type=Completion).inputs
     files = {n: data for n, data in artifact.files.items() if n != "explanation.json"}
-    with pytest.raises(ValueError, match=r"explanation\.json"):
-        write_artifact(tmp_path / "9", artifact.manifest, files)
+    files["inputs.json"] = msgspec.json.encode(Completion(inputs=inputs, answers=golden))
+    closed = write_artifact(tmp_path / "9", artifact.manifest, files)
+    assert not Explainer(closed).available
+    graph = Graph(artifact.files["model.onnx"])
+    np.testing.assert_array_equal(
+        Scorer(closed).score(values).probabilities, graph.probabilities(values)
+    )
 
 
 def set_to(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:

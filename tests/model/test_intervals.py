@@ -11,6 +11,7 @@ import pytest
 
 from model.artifact import Artifact
 from model.bootstrap_members import bootstrap_members, pack
+from model.calibrators import Calibration
 from model.config import TrainingConfig
 from model.ensemble import fit_ensemble
 from model.errors import ArtifactDamaged, IntervalUnavailable
@@ -111,7 +112,9 @@ def test_members_say_what_their_networks_say(
         TrainingConfig(epochs=3, **choices), np.arange(60), seed=0, n_members=7
     )
     ensemble = fit_ensemble(features, (features[:, 0] > 0).astype(int), members)
-    band = Band(artifact.files, pack(ensemble, slope=0.5, intercept=0.25), None)
+    band = Band(
+        artifact.files, pack(ensemble, Calibration(method="platt", slope=0.5, intercept=0.25)), None
+    )
     expected = 0.5 * ensemble.outputs(features)[:, :, 0].T + 0.25
     found, outputs = band.log_odds(features)
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -120,6 +123,27 @@ def test_members_say_what_their_networks_say(
     slopes = band.gradients(len(features), outputs)[:, :, 5].T
     if choices.get("activation") != "leaky_relu" and choices:  # no kinks to step over
         np.testing.assert_allclose(slopes, (sides[0] - sides[1]) / 2e-2, atol=2e-3)
+
+
+def test_members_go_through_the_steps_that_the_network_goes_through(
+    artifact: Artifact, table: Table
+) -> None:
+    steps = Calibration(
+        method="isotonic", slope=0.7, knots=(-1.0, 0.5, 2.0), values=(-2.0, 0.1, 0.3)
+    )
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(60, 29))
+    members = bootstrap_members(TrainingConfig(epochs=3), np.arange(60), seed=0, n_members=40)
+    ensemble = fit_ensemble(features, (features[:, 0] > 0).astype(int), members)
+    values = table.values[:20].astype(np.float32)
+    plain, stepped = (
+        Band(artifact.files, pack(ensemble, calibration), None)
+        for calibration in (Calibration(), steps)
+    )
+    log_odds, _ = plain.log_odds(plain._encoding.encode(values))
+    _, low, high = bounds(steps.apply(log_odds), 0.9, stepped._spread, np.zeros((20, 1)))
+    middle = (low + high) / 2
+    np.testing.assert_allclose(stepped.bounds(values, middle), [low, high], atol=1e-5)
 
 
 def test_a_bootstrap_draws_copies_of_a_record_together() -> None:

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from model.config import TrainingConfig, learning_rates
-from model.network import build_network, dense_layers, load_network
+from model.dense import DenseLayer
+from model.network import (
+    append_layers,
+    build_network,
+    dense_layers,
+    load_network,
+    read_layers,
+    save_weights,
+    scale_output,
+)
 from model.training import EpochBar, fit_network, predict
 
 
@@ -134,6 +143,43 @@ def test_saved_weights_give_the_same_answers(tmp_path: Any) -> None:
     (tmp_path / "network.weights.h5").write_bytes(fit.weights())
     again = load_network(config, 29, tmp_path / "network.weights.h5")
     np.testing.assert_array_equal(predict(again, features), predict(fit.network, features))
+
+
+def test_a_line_through_the_log_odds_goes_into_the_last_weights() -> None:
+    features, _ = sample()
+    network = build_network(TrainingConfig(initial_weights="glorot"), 29)
+    before = log_odds(predict(network, features))
+    scale_output(network, 0.5, 0.25)
+    np.testing.assert_allclose(log_odds(predict(network, features)), 0.25 + 0.5 * before, atol=1e-5)
+    scale_output(network, 2.0, -0.5)
+    np.testing.assert_allclose(log_odds(predict(network, features)), before, atol=1e-5)
+
+
+@pytest.mark.parametrize("hidden", [(), (16,), (8, 4)])
+def test_appended_layers_bend_the_log_odds_and_are_saved_and_read(
+    hidden: tuple[int, ...], tmp_path: Any
+) -> None:
+    features, labels = sample()
+    config = TrainingConfig(hidden=hidden, epochs=2)
+    network = fit_network(features, labels, config).network
+    before = log_odds(predict(network, features))
+    bend = [
+        DenseLayer(kernel=[[1.0, -1.0]], bias=[0.0, 0.0], activation="relu"),
+        DenseLayer(kernel=[[2.0], [-0.5]], bias=[0.25], activation="sigmoid"),
+    ]
+    bent = append_layers(network, bend)
+    expected = np.where(before > 0, 2 * before, 0.5 * before) + 0.25
+    np.testing.assert_allclose(log_odds(predict(bent, features)), expected, atol=1e-5)
+    assert append_layers(network, []) is network
+    *_, linear, relu, last = read_layers(bent)
+    assert (linear.activation, [relu, last]) == ("linear", bend)
+    save_weights(bent, tmp_path / "network.weights.h5")
+    again = load_network(config, 29, tmp_path / "network.weights.h5", bend)
+    np.testing.assert_array_equal(predict(again, features), predict(bent, features))
+
+
+def log_odds(p: np.ndarray) -> np.ndarray:
+    return np.log(p) - np.log1p(-p)
 
 
 def test_the_bar_shows_losses_and_metrics_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from model.artifact import Artifact, read_artifact
 from model.evaluation import Evaluation
 from model.store import Store
+from pipelines import baselines
 from pipelines.__main__ import main
-from pipelines.baselines import choose_baselines
+from pipelines.baselines import Baseline, choose_baselines
 from pipelines.devices import select_device
 from tests.conftest import ROOT
 
@@ -112,8 +113,14 @@ def test_evaluate_prints_a_table_and_writes_it_into_the_version(run: Any, store:
     assert found == pytest.approx(before, abs=1e-5)
 
 
-def test_evaluating_another_recipe_leaves_the_version_alone(run: Any, store: Store) -> None:
-    result = run("evaluate", "--repeats", 1, "--epochs", 1, "--store", store.folder)
+def test_evaluating_another_recipe_leaves_the_version_alone(
+    run: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Baseline("snail", baselines.reference, slow=True)
+    monkeypatch.setattr(baselines, "BASELINES", (baselines.BASELINES[0], slow))
+    options = ("--repeats", 1, "--epochs", 1, "--all-baselines", "--store", store.folder)
+    result = run("evaluate", *options)
     assert "not written into the current version" in result.output
     assert "\n  default, changed  " in result.output
+    assert "\n  snail " in result.output and "left out" not in result.output
     assert "evaluation" not in read_artifact(store.path("1")).manifest.metrics

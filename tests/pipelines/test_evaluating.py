@@ -28,7 +28,8 @@ def test_a_recipe_is_evaluated_quickly(table: Table) -> None:
     config = TrainingConfig(epochs=3)
     found, predictions = evaluate_recipe(table, config, name="short")
     assert list(found.figures) == ["short", REFERENCE]
-    assert predictions.shape == (10, 1, 303)
+    assert predictions["short"].shape == (10, 1, 303)
+    assert predictions[REFERENCE].shape == (1, 303)
     assert found.n_repeats == 1
 
 

@@ -1,0 +1,163 @@
+"""What a sweep found, as text and as a page with a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from model.evaluation import Figure, bootstrap_weights
+from pipelines.page import render
+from pipelines.sweep_plot import differences, plot, value_of, values_in_order
+from pipelines.sweeping import Sweep, n_networks
+from pipelines.tables import Table
+
+N_SHOWN = 12
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A way of choosing, and what it is worth on patients whom the choice has not seen.
+
+    Attributes:
+        value: of the setting that the others were chosen for; "" where all were chosen together.
+        chosen: what outer folds chose, most frequent first.
+        loss: log loss, with its 95 % interval over patients.
+        difference: loss minus that of the best way, paired.
+    """
+
+    value: str
+    chosen: list[str]
+    loss: Figure
+    difference: Figure
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a sweep found.
+
+    Attributes:
+        tried: the settings that differ.
+        n_networks: trained.
+        ways: choosing by the lowest inner loss, and by the rule of one standard error.
+        each: the same for each value of one setting, by the lowest inner loss; may be empty.
+        best: configs with the lowest losses, as (what differs, loss): optimistic, because they are
+            the best of many.
+        final, simplest: to train with on all patients, by either rule.
+        svg: the plot.
+    """
+
+    tried: list[str]
+    n_networks: int
+    n_configs: int
+    ways: dict[str, Way]
+    each: list[Way]
+    best: list[tuple[str, float]]
+    final: str
+    simplest: str
+    svg: str
+
+
+def summarise(
+    sweep: Sweep, table: Table, tried: Sequence[str], for_each: str | None, *, seed: int
+) -> Report:
+    """Put into words and numbers what a sweep found.
+
+    Args:
+        tried: names of the settings that differ.
+        for_each: one of them, for each of whose values the others are chosen apart.
+        seed: of the bootstrap of patients.
+    """
+    everyone = range(len(sweep.configs))
+    rules = {"lowest inner loss": False, "one standard error": True}
+    ways = _ways(sweep, table, tried, [("", everyone, rule) for rule in rules.values()], seed)
+    each: list[Way] = []
+    if for_each:
+        groups: dict[str, list[int]] = {}
+        for number, config in enumerate(sweep.configs):
+            groups.setdefault(value_of(config, for_each), []).append(number)
+        ordered = values_in_order(sweep.configs, for_each)
+        each = _ways(sweep, table, tried, [(v, groups[v], False) for v in ordered], seed)
+    means = sweep.outer.mean(axis=(1, 2))
+    return Report(
+        tried=list(tried),
+        n_networks=n_networks(len(sweep.configs), len(sweep.tests)),
+        n_configs=len(sweep.configs),
+        ways=dict(zip(rules, ways, strict=True)),
+        each=each,
+        best=[
+            (differences(sweep.configs[n], tried), float(means[n]))
+            for n in np.argsort(means)[:N_SHOWN]
+        ],
+        final=differences(sweep.configs[sweep.final(one_standard_error=False)], tried),
+        simplest=differences(sweep.configs[sweep.final(one_standard_error=True)], tried),
+        svg=plot(sweep, tried, for_each, {way.value: way.loss for way in each}),
+    )
+
+
+def as_text(report: Report) -> str:
+    """For the terminal."""
+    lines = [
+        f"{report.n_networks:,} networks, {report.n_configs} combinations of {', '.join(report.tried)}",
+        "",
+        "log loss on patients whom the choice has not seen, with its 95 % interval",
+    ]
+    for rule, way in report.ways.items():
+        lines.append(f"  chosen by {rule:<20} {_figure(way.loss)}   mostly {way.chosen[0]}")
+    if report.each:
+        lines += ["", "the others chosen for each; difference to the best, paired"]
+        lines += [
+            f"  {way.value:<12} {_figure(way.loss)}   {_figure(way.difference, signed=True)}   "
+            f"mostly {way.chosen[0]}"
+            for way in report.each
+        ]
+    lines += ["", "lowest losses on the outer folds (optimistic: the best of many)"]
+    lines += [f"  {loss:.4f}  {told}" for told, loss in report.best]
+    lines += ["", f"to train with on all patients: {report.final}"]
+    lines += [f"by the rule of one standard error: {report.simplest}"]
+    return "\n".join(lines)
+
+
+def as_html(report: Report, title: str, recipe: str, named: bool) -> str:
+    """As one file without outside assets."""
+    return render(
+        "sweep.html", report=report, title=f"What was tried on {title}", recipe=recipe, named=named, figure=_figure,
+        level=[way for way in report.each if way.difference.low <= 0],
+    )  # fmt: skip
+
+
+def _ways(
+    sweep: Sweep,
+    table: Table,
+    tried: Sequence[str],
+    asked: Sequence[tuple[str, Sequence[int], bool]],
+    seed: int,
+) -> list[Way]:
+    """Figures of several ways of choosing: (value, numbers of configs, one standard error)."""
+    weights = np.concatenate(list(bootstrap_weights(table.groups, seed=seed)))
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    losses = [sweep.nested(among, one_standard_error=rule).mean(axis=0) for _, among, rule in asked]
+    drawn = [shares @ loss for loss in losses]
+    best = int(np.argmin([loss.mean() for loss in losses]))
+    found = []
+    for (value, among, rule), loss, draws in zip(asked, losses, drawn, strict=True):
+        chosen = sweep.chosen(among, one_standard_error=rule).ravel()
+        numbers, counts = np.unique(chosen, return_counts=True)
+        found.append(
+            Way(
+                value=value,
+                chosen=[differences(sweep.configs[n], tried) for n in numbers[np.argsort(-counts)]],
+                loss=_interval(loss.mean(), draws),
+                difference=_interval((loss - losses[best]).mean(), draws - drawn[best]),
+            )
+        )
+    return found
+
+
+def _interval(value: float, draws: np.ndarray) -> Figure:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Figure(float(value), float(low), float(high))
+
+
+def _figure(figure: Figure, *, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    return f"{figure.value:{sign}.4f} ({figure.low:{sign}.4f} to {figure.high:{sign}.4f})"

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+from model import activations
+from model.artifact import Artifact
+from model.config import TrainingConfig
+from model.schema import Schema
+from model.scoring import Scorer
+from model.training import predict
+from pipelines.__main__ import main
+from pipelines.answering import answers_of
+from pipelines.external import evaluate_external, evaluate_version, external_table
+from pipelines.fitting import fit_pipeline
+from pipelines.preprocessing import read_encoding
+from pipelines.sites import Site, read_site
+from pipelines.tables import Table
+from tests.conftest import ROOT
+from tests.pipelines.test_sites import Rows, as_sister, write
+from tests.pipelines.test_tables import ROWS
+
+
+@pytest.fixture
+def site(schema: Schema, tmp_path: Path) -> Site:
+    return read_site(write(tmp_path, as_sister(200)), schema)
+
+
+def test_figures_are_those_of_the_served_answers(site: Site, artifact: Artifact) -> None:
+    """Held against scikit-learn's, and a logistic regression without a penalty."""
+    found = evaluate_version(site, artifact)
+    labels = site.table.labels
+    p = Scorer(artifact).score(site.table.values.astype(np.float32)).probabilities.astype(float)
+    expected = {
+        "auc": roc_auc_score(labels, p),
+        "log_loss": log_loss(labels, p),
+        "brier": brier_score_loss(labels, p),
+    }
+    assert set(found.figures) == set(expected)
+    for name, figure in found.figures.items():
+        assert figure is not None
+        assert figure.value == pytest.approx(expected[name])
+        assert figure.low < figure.value < figure.high
+    log_odds = np.log(p / (1 - p))[:, None]
+    line = LogisticRegression(C=np.inf, tol=1e-10).fit(log_odds, labels)
+    calibration = found.calibration
+    assert calibration.slope is not None and calibration.in_the_large is not None
+    assert calibration.slope.value == pytest.approx(line.coef_[0, 0], abs=1e-4)
+    shift = calibration.in_the_large.value
+    moved = 1 / (1 + np.exp(-(log_odds[:, 0] + shift)))
+    assert moved.mean() == pytest.approx(labels.mean(), abs=1e-6)
+    assert (found.n_records, found.n_positive) == (200, int(labels.sum()))
+    assert found.guessing == pytest.approx(log_loss(labels, np.full(200, labels.mean())))
+    assert not found.is_training_table
+
+
+def test_missing_values_are_filled_as_they_are_where_it_serves(
+    site: Site, artifact: Artifact
+) -> None:
+    graph = Scorer(artifact).graph
+    found = evaluate_version(site, artifact).figures["log_loss"]
+    means = evaluate_external(site, graph.probabilities, name="means", trained_on="")
+    with_means = means.figures["log_loss"]
+    assert found is not None and with_means is not None
+    assert abs(found.value - with_means.value) > 0.003
+
+
+def test_a_recipe_answers_as_its_version_would(table: Table, artifact: Artifact) -> None:
+    """The default recipe is deterministic, and the artifact is made of it."""
+    from model.config import RECIPES
+
+    values = table.values.astype(np.float32)
+    values[::2, 11:] = np.nan
+    expected = Scorer(artifact).score(values).probabilities
+    recipe = RECIPES["default"]
+    found = answers_of(fit_pipeline(table, recipe), table, recipe)(values)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_network_with_an_activation_of_ones_own_is_filled_with_means(table: Table) -> None:
+    """Its gradient is nobody's to work out."""
+    activations.hand_in("keras.activations:silu")
+    config = TrainingConfig(activation="keras.activations:silu", epochs=1)
+    fitted = fit_pipeline(table, config)
+    values = table.values.astype(np.float32)
+    values[:, 11:] = np.nan
+    expected = predict(
+        fitted.fit.network, read_encoding(table.schema, fitted.preprocessing).encode(values)
+    )
+    np.testing.assert_array_equal(answers_of(fitted, table, config)(values), expected)
+
+
+def test_only_one_outcome_has_no_auc_and_no_slope(
+    schema: Schema,
+    tmp_path: Path,
+    artifact: Artifact,
+) -> None:
+    ill = [row for row in as_sister(200) if row["num"] != "0"]
+    found = evaluate_version(read_site(write(tmp_path, ill), schema), artifact)
+    assert found.figures["auc"] is None
+    assert found.calibration.slope is None
+    text = external_table(found)
+    assert "AUC                       cannot be said of these records" in text
+    assert "calibration slope         cannot be said of these records" in text
+
+
+def run(*arguments: Any) -> str:
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def odd_rows() -> Rows:
+    rows = as_sister(200)
+    rows[7]["trestbps"], rows[8]["age"] = "0", ""
+    return rows
+
+
+def test_the_command_tells_what_was_found_and_what_was_missing(
+    tmp_path: Path,
+    artifact: Artifact,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    store = artifact.folder.parent
+    output = run("evaluate", "--store", store, "--external", write(tmp_path, odd_rows()))
+    n_positive = sum(row["num"] != "0" for number, row in enumerate(ROWS[:200]) if number != 8)
+    first, *lines = output.splitlines()
+    assert first.startswith(f"site.data: 199 records, {n_positive} of them positive (")
+    assert "answered by version 1" in first
+    assert lines[0] == "left out of 200, because it was not known: age 1"
+    assert lines[1] == "counted as missing, because it cannot be: trestbps 1"
+    assert lines[2].startswith("missing: trestbps 1 (1%), chol 134 (67%), fbs 40 (20%), slope 132 (66%), ca 199 (100%), thal 199 (100%)")  # fmt: skip
+    for title in ("AUC", "log loss", "Brier", "calibration in the large", "calibration slope"):
+        assert any(line.startswith(f"  {title}  ") and " to " in line for line in lines), title
+
+
+def test_the_command_takes_a_recipe_too(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And where no version is current yet; nothing is written anywhere."""
+    monkeypatch.chdir(ROOT)
+    asked = ("evaluate", "--store", tmp_path / "none", "--external", write(tmp_path, as_sister()))
+    output = run(*asked, "--epochs", 2)
+    assert "answered by the recipe default, changed, fitted on cleveland.csv" in output
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_training_table_is_no_other_site(artifact: Artifact, schema: Schema) -> None:
+    site = read_site(ROOT / "data/cleveland.csv", schema)
+    found = evaluate_version(site, artifact)
+    assert found.is_training_table
+    assert "trained on this very file" in external_table(found)
+    answer = Scorer(artifact).probabilities
+    assert not evaluate_external(site, answer, name="1", trained_on="another").is_training_table

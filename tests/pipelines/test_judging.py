@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from model.artifact import MANIFEST, Artifact, read_artifact
+from model.calibration import to_log_odds, to_probabilities
+from model.calibration_choice import Choice
+from model.calibrators import METHODS, Method, fit_calibration
+from model.config import RECIPES
+from model.decision_curve import DecisionCurve, Performance
+from model.errors import InvalidConfig
+from model.evaluation import Evaluation, compare
+from model.explanation import Explainer
+from model.manifest import encode_manifest
+from model.reliability import ReliabilityCurve
+from model.schema import Schema
+from model.scoring import Graph, Scorer
+from model.store import Store
+from pipelines.__main__ import main
+from pipelines.baselines import BASELINES, REFERENCE, fit_baselines
+from pipelines.deciding import decide
+from pipelines.evaluating import SEED
+from pipelines.fitting import fit_pipeline
+from pipelines.folds import FoldPredictor, prepare_folds
+from pipelines.judging import Judgement, calibrated_folds, calibration_of, judge
+from pipelines.networks import Networks
+from pipelines.reloading import load_network_of
+from pipelines.retraining import Request
+from pipelines.tables import Table
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def baseline(table: Table) -> np.ndarray:
+    """Out-of-fold probabilities that are quickly made."""
+    alone = [baseline for baseline in BASELINES if baseline.name == REFERENCE]
+    return fit_baselines(alone)(prepare_folds(table, seed=SEED, n_repeats=2))[REFERENCE]
+
+
+def judged(table: Table, predictions: np.ndarray, **choices: Any) -> Judgement:
+    both = {"a": predictions, REFERENCE: predictions}
+    evaluation = compare(table.labels, table.groups, both, seed=1, n_splits=10)
+    given: dict[str, Any] = {"asked": "auto", "cost_ratio": None, "gives_probabilities": True}
+    return judge(table, evaluation, both, **given | choices)
+
+
+def test_the_manifest_says_what_the_probabilities_are_worth(artifact: Artifact) -> None:
+    metrics = artifact.manifest.metrics
+    choice = msgspec.convert(metrics["calibration"], Choice)
+    assert choice.asked == "auto" and choice.calibration == calibration_of(artifact)
+    assert set(choice.trials) == set(METHODS)
+    assert choice.before.slope and 0.6 < choice.before.slope.value < 1.6
+    assert choice.before.slope.low < 1 < choice.before.slope.high
+    reliability = msgspec.convert(metrics["reliability"], ReliabilityCurve)
+    assert sum(part.n for part in reliability.bins) == 303
+    curve = msgspec.convert(metrics["decision_curve"], DecisionCurve)
+    at_threshold = msgspec.convert(metrics["threshold"], Performance)
+    assert at_threshold.threshold == artifact.manifest.threshold == 0.5
+    assert not at_threshold.stated and artifact.manifest.cost_ratio is msgspec.UNSET
+    assert at_threshold.true_positives.value + at_threshold.false_negatives.value == 139
+    place = curve.thresholds.index(0.5)
+    assert curve.model[place] == pytest.approx(at_threshold.net_benefit.value, abs=1e-4)
+    assert curve.model[place] > max(curve.treat_all[place], 0)
+
+
+def test_everything_is_computed_of_what_will_be_served(table: Table, baseline: np.ndarray) -> None:
+    """Log-odds three times too large are calibrated, and every figure is that of the calibrated."""
+    extreme = to_probabilities(to_log_odds(baseline) * 3)
+    found = judged(table, extreme)
+    method = found.calibration.method
+    assert method != "none"
+    np.testing.assert_allclose(found.probabilities, calibrated_folds(table, extreme, method))
+    losses = found.evaluation.figures["a"]["log_loss"], found.choice.trials[method].log_loss
+    assert losses[0].value == pytest.approx(losses[1].value)
+    assert found.evaluation.baseline == "logistic regression"
+    assert msgspec.convert(found.metrics["folds"], Evaluation) == found.evaluation
+    again = judged(table, found.probabilities, asked="none").metrics
+    for name in ("reliability", "decision_curve", "threshold"):
+        assert found.metrics[name] == again[name], name
+
+
+def test_honest_folds_stay_as_they_are(table: Table, baseline: np.ndarray) -> None:
+    found = judged(table, baseline, cost_ratio=4.0)
+    assert found.calibration.method == "none"
+    np.testing.assert_array_equal(found.probabilities, baseline)
+    assert found.at_threshold.threshold == pytest.approx(0.2)
+
+
+def test_what_was_found_is_told(
+    table: Table, baseline: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="pipelines.judging"):
+        judged(table, baseline, asked="platt", cost_ratio=4.0)
+    before, taken, after, threshold = (record.getMessage() for record in caplog.records)
+    assert before.startswith("calibration on the folds: slope ")
+    assert taken.startswith("calibration taken: Platt's line, as asked; difference in log loss, ")
+    assert "a temperature +" in taken and "isotonic steps +" in taken
+    assert taken.count("against none") == 3
+    assert after.startswith("calibration then: slope ")
+    assert threshold.startswith("at the threshold 0.2 (a missed patient costs 4 false alarms): ")
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_the_network_absorbs_the_calibration(table: Table, method: Method) -> None:
+    fitted = fit_pipeline(table, RECIPES["default"])
+    before = to_log_odds(fitted.predict(table))
+    calibration = fit_calibration(method, table.labels, before[None] * 1.5)
+    after = fitted.absorb(calibration).predict(table)
+    np.testing.assert_allclose(after, to_probabilities(calibration.apply(before)), atol=1e-6)
+
+
+def test_a_calibrated_version_with_a_stated_cost_ratio(
+    store: Store, table: Table, schema: Schema, artifact: Artifact
+) -> None:
+    """From the command line to saved weights, graph, explanation and label, by isotonic steps."""
+    request = ["retrain", "--calibration", "isotonic", "--cost-ratio", "4", "--store", store.folder]
+    result = CliRunner().invoke(main, [str(word) for word in request])
+    assert result.exit_code == 0, result.output
+    new = read_artifact(store.path("2"))
+    assert new.manifest.threshold == pytest.approx(0.2) and new.manifest.cost_ratio == 4
+    assert new.manifest.metrics["calibration"]["asked"] == "isotonic"
+    calibration = calibration_of(new)
+    assert calibration.method == "isotonic"
+
+    values = table.values.astype(np.float32)
+    plain, served = (Graph(a.files["model.onnx"]).probabilities(values) for a in (artifact, new))
+    expected = to_probabilities(calibration.apply(to_log_odds(plain)))
+    np.testing.assert_allclose(served, expected, atol=2e-6)
+    features = fit_pipeline(table, RECIPES["default"]).preprocessing.transform(table.frame)
+    weights = load_network_of(new)(features.astype(np.float32)).numpy()[:, 0]
+    np.testing.assert_allclose(weights, served, atol=1e-6)
+    explained = Explainer(new).explain(values[:5])
+    np.testing.assert_allclose(
+        [e.base + sum(e.contributions.values()) for e in explained],
+        calibration.apply(to_log_odds(plain[:5])),
+        atol=1e-4,
+    )
+    labels = [answer.label for answer in Scorer(new).predict(values)]
+    assert labels == [
+        schema.outcome.positive if p >= 0.2 else schema.outcome.negative for p in served
+    ]
+
+
+def test_a_calibration_that_does_harm_is_not_promoted(
+    store: Store,
+    table: Table,
+    artifact: Artifact,
+    baseline: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The recipe is the same, and still they are compared, each calibrated as it is."""
+    from pipelines import deciding
+
+    honest = baseline[:1]
+
+    def quickly(named: Mapping[str, Networks]) -> FoldPredictor:
+        return lambda folds: dict.fromkeys(named, honest[None])
+
+    monkeypatch.setattr(deciding, "fit_networks", quickly)
+    absorbed = fit_calibration("temperature", table.labels, to_log_odds(honest))
+    files = {**artifact.files, "calibration.json": msgspec.json.encode(absorbed)}
+    challenger = store.add(artifact.manifest, files)
+    blunt = to_probabilities(to_log_odds(honest) / 3)
+    decision = decide(table, challenger, blunt, artifact)
+    assert not decision.promote
+    assert "on the same ten folds its log loss minus that of version 1 is +" in decision.why
+    # The other way round the champion's folds are calibrated before they are compared.
+    fair = calibrated_folds(table, honest, "temperature")
+    decision = decide(table, artifact, fair, challenger)
+    assert decision.promote
+    assert "is +0.0000 (95 % interval +0.0000 to +0.0000)" in decision.why
+
+
+def test_a_loss_without_probabilities_needs_a_calibration(
+    table: Table, baseline: np.ndarray
+) -> None:
+    assert judged(table, baseline, gives_probabilities=False).calibration.method == "platt"
+    with pytest.raises(InvalidConfig, match="what it is least for is no probability"):
+        judged(table, baseline, gives_probabilities=False, asked="none")
+
+
+def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
+    store: Store, schema: Schema, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines import retraining
+
+    artifact = read_artifact(store.path("1"))
+    stated = msgspec.structs.replace(artifact.manifest, cost_ratio=4.0, threshold=0.2)
+    store.promote(store.add(stated, artifact.files).manifest.version)
+    request = Request(
+        ROOT / "data/cleveland.csv", schema, RECIPES["default"], "default", "cpu:0", ""
+    )
+    champion = retraining._champion(store, request)
+    assert champion and champion.manifest.cost_ratio == 4
+    assert "version 2 has a threshold from a cost ratio of 4" in caplog.text
+    caplog.clear()
+    retraining._champion(store, dataclasses.replace(request, cost_ratio=1.0))
+    assert not caplog.text
+
+
+def test_a_version_of_the_first_format_is_read(artifact: Artifact) -> None:
+    """Without a cost ratio and a calibration, and with the checksum that it was sealed with then."""
+    folder = artifact.folder
+    (folder / "calibration.json").unlink()
+    content = json.loads(encode_manifest(artifact.manifest))
+    assert "cost_ratio" not in content
+    del content["files"]["calibration.json"]
+    content |= {"format_version": 1, "checksum": ""}
+    unsealed = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
+    content["checksum"] = hashlib.sha256(unsealed).hexdigest()
+    sealed = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
+    (folder / MANIFEST).write_bytes(sealed)
+    old = read_artifact(folder)
+    assert calibration_of(old).method == "none"
+    assert old.manifest.cost_ratio is msgspec.UNSET
+    for ours, theirs in zip(
+        load_network_of(old).get_weights(), load_network_of(artifact).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("cost_ratio", ["0", "-1", "101", "nan", "inf"])
+def test_a_cost_ratio_out_of_its_limits_is_refused_before_anything_is_done(
+    cost_ratio: str, tmp_path: Path
+) -> None:
+    given = ["retrain", f"--cost-ratio={cost_ratio}", "--data", "none.csv"]
+    result = CliRunner().invoke(main, [*given, "--store", str(tmp_path / "store")])
+    assert result.exit_code == 1
+    assert "cost_ratio: expected 0.01 to 100, received" in result.output
+    assert not (tmp_path / "store").exists()
