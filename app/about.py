@@ -83,5 +83,6 @@ def described_model(model: LoadedModel) -> dict[str, Any]:
         "meaning": outcome.meaning,
         "caution": outcome.caution,
     }
+    shown["offers"] = model.offers
     shown["source"] = msgspec.to_builtins(model.schema.source)
     return shown

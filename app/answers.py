@@ -14,12 +14,14 @@ import msgspec
 import numpy as np
 
 from model.explanation import Explanation
+from model.intervals import Interval
 from model.remarks import Remarks
 from model.scoring import Scorer, Scores
 
 _encode = msgspec.json.Encoder().encode
 _FIRST = b'{"probability":'
 _NEXT = b"," + _FIRST
+_END = b"}" + _NEXT
 _NOTHING = Remarks()
 
 
@@ -40,27 +42,32 @@ class AnswerWriter:
         self._tails = tuple(self._tail(positive, _NOTHING) for positive in (False, True))
         self._tails_and_next = tuple(tail + _NEXT for tail in self._tails)
 
-    def write(self, scores: Scores, explanations: Sequence[Explanation] | None = None) -> bytes:
+    def write(
+        self,
+        scores: Scores,
+        explanations: Sequence[Explanation] | None = None,
+        intervals: Sequence[Interval] | None = None,
+    ) -> bytes:
         """The whole answer.
 
         Args:
-            explanations: one a record, where they were asked for.
+            explanations, intervals: one a record, where they were asked for.
         """
-        if len(scores.probabilities) == 1 and not scores.remarks and explanations is None:
+        plain = explanations is None and intervals is None
+        if len(scores.probabilities) == 1 and not scores.remarks and plain:
             (probability,) = scores.probabilities.tolist()
             tail = self._tails[probability >= self._threshold]
             return b"".join((self._head, _FIRST, _encode(probability), tail, b"]}"))
         numbers = scores.probabilities.astype(np.float64)
         positive = (numbers >= self._threshold).tolist()
         tails = list(map(self._tails_and_next.__getitem__, positive))
+        tail = functools.cache(self._tail)  # many rows lack the same columns
+        for row, remarks in scores.remarks.items():
+            tails[row] = tail(positive[row], remarks) + _NEXT
+        if intervals is not None:
+            tails = _with(tails, b'"interval":', intervals)
         if explanations is not None:
-            for row, explanation in enumerate(explanations):
-                remarks = scores.remarks.get(row, _NOTHING)
-                tails[row] = self._tail(positive[row], remarks, explanation) + _NEXT
-        else:
-            tail = functools.cache(self._tail)  # many rows lack the same columns
-            for row, remarks in scores.remarks.items():
-                tails[row] = tail(positive[row], remarks) + _NEXT
+            tails = _with(tails, b'"explanation":', explanations)
         parts = [b""] * (2 * len(tails))
         parts[::2] = _encode(numbers.tolist())[1:-1].split(b",")
         parts[1::2] = tails
@@ -68,9 +75,7 @@ class AnswerWriter:
         parts[-1] = parts[-1].removesuffix(_NEXT) + b"]}"
         return b"".join(parts)
 
-    def _tail(
-        self, positive: bool, remarks: Remarks, explanation: Explanation | None = None
-    ) -> bytes:
+    def _tail(self, positive: bool, remarks: Remarks) -> bytes:
         """What follows the probability in one record's part."""
         told: dict[str, Any] = {
             "label": self._labels[positive],
@@ -78,6 +83,12 @@ class AnswerWriter:
             "missing": remarks.missing,
             "warnings": remarks.warnings,
         }
-        if explanation is not None:
-            told["explanation"] = explanation
         return _encode(told).replace(b"{", b",", 1)
+
+
+def _with(tails: Sequence[bytes], key: bytes, told: Sequence[msgspec.Struct]) -> list[bytes]:
+    """The tails, each with one member more at its end."""
+    return [
+        b"".join((tail.removesuffix(_END), b",", key, _encode(one), _END))
+        for tail, one in zip(tails, told, strict=True)
+    ]

@@ -24,6 +24,7 @@ from app.call import Answer, current_call
 from app.problems import BY_STATUS, KINDS
 from model.errors import (
     ExplanationUnavailable,
+    IntervalUnavailable,
     InvalidRecords,
     Problem,
     UnknownVersion,
@@ -116,6 +117,8 @@ def as_refusal(error: Exception, *, max_body_bytes: int = 0) -> Refusal:
         return _refusal("not_ready", str(error))
     if isinstance(error, ExplanationUnavailable):
         return _refusal("not_explainable", str(error))
+    if isinstance(error, IntervalUnavailable):
+        return _refusal("no_interval", str(error))
     if isinstance(error, UnknownVersion):
         return _refusal("not_found", str(error))
     if isinstance(error, HTTPException):

@@ -17,6 +17,7 @@ from model.artifact import MANIFEST
 from model.errors import InvalidRecords, ModelError, UnknownVersion
 from model.explanation import Explainer, Explanation
 from model.faultless import Batch, Given
+from model.intervals import Interval, IntervalEstimator
 from model.records import RecordReader
 from model.scoring import Scorer, Scores
 from model.store import Store
@@ -46,6 +47,7 @@ class LoadedModel:
         self.scorer = Scorer(artifact)
         self.writer = AnswerWriter(self.scorer)
         self._explainer = Explainer(artifact)
+        self._estimator = IntervalEstimator(artifact, self.scorer.incomplete)
         self._reader = RecordReader(artifact.schema, max_records=settings.max_records)
         self._metrics = metrics
         self.counting = _Counting(metrics, artifact.schema.column_names)
@@ -59,6 +61,11 @@ class LoadedModel:
     def max_records(self) -> int:
         """The most records in one request."""
         return self._reader.max_records
+
+    @property
+    def offers(self) -> dict[str, bool]:
+        """By option of a request, whether this version can do what it asks for."""
+        return {"explain": self._explainer.available, "interval": self._estimator.available}
 
     def read_json(self, body: bytes, *, beside: str | None = None) -> Batch:
         """Validate the records of a JSON body of our own kind.
@@ -115,6 +122,17 @@ class LoadedModel:
             ExplanationUnavailable: the version was trained before explanations.
         """
         return self._explainer.explain(values)
+
+    def intervals(self, values: np.ndarray) -> list[Interval]:
+        """The interval of each answer, for validated values.
+
+        They are scored here once more, which is quick, and leaves it to :meth:`score` to count what
+        was answered.
+
+        Raises:
+            IntervalUnavailable: the version holds nothing to give intervals with.
+        """
+        return self._estimator.intervals(values, self.scorer.probabilities(values))
 
 
 def count_missing(names: Sequence[str], values: np.ndarray) -> dict[str, int]:

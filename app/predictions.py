@@ -1,4 +1,4 @@
-"""Predicting and explaining, in the service's own words."""
+"""Predicting, with intervals and explanations where they are asked for, in the service's own words."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ def register_predictions(service: Service) -> None:
     settings = service.settings
 
     def predict(call: Call, beside: str | None = None) -> Answer:
-        """Probabilities for one record, a list of records, or ``{"instances": [records]}``."""
+        """Probabilities for one record, a list of records, or ``{"instances": [records]}``.
+
+        Beside the instances ``"interval": true`` asks for an interval around each probability, and
+        ``"explain": true`` for an explanation, which not every version can give.
+        """
         model, batch = read(call, beside)
-        if not batch.explain:
+        if batch.explain:
+            service.keys.require(call, "explain")
+        elif not batch.interval:
             return Answer(model.writer.write(model.score(batch.values)))
-        service.keys.require(call, "explain")
-        return explained(model, batch)
+        return with_more(model, batch, explain=batch.explain)
 
     def predict_for_host(call: Call) -> Answer:
         """As ``/predict``, with ``parameters`` beside ``instances``, as Vertex AI's clients send.
@@ -31,17 +36,21 @@ def register_predictions(service: Service) -> None:
 
     def explain(call: Call) -> Answer:
         """Probabilities, and what each column contributed to each."""
-        return explained(*read(call))
+        return with_more(*read(call), explain=True)
 
     def read(call: Call, beside: str | None = None) -> tuple[LoadedModel, Batch]:
         require_json(call)
         model = call.answered_by(service.models.get())
         return model, model.read_json(call.body(), beside=beside)
 
-    def explained(model: LoadedModel, batch: Batch) -> Answer:
-        require_few(len(batch.values), settings.max_explained, batch.path)
-        explanations = model.explain(batch.values)
-        return Answer(model.writer.write(model.score(batch.values), explanations))
+    def with_more(model: LoadedModel, batch: Batch, *, explain: bool) -> Answer:
+        values, explanations, intervals = batch.values, None, None
+        if explain:
+            require_few(len(values), settings.max_explained, batch.path)
+            explanations = model.explain(values)
+        if batch.interval:
+            intervals = model.intervals(values)
+        return Answer(model.writer.write(model.score(values), explanations, intervals))
 
     service.add_hot_route("POST", "/predict", predict, "predict")
     if path := settings.predict_route:

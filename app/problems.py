@@ -71,6 +71,11 @@ KINDS: Mapping[str, Kind] = {
         "This version cannot explain its answers",
         "Retrain: versions trained since then hold what an explanation needs.",
     ),
+    "no_interval": Kind(
+        501,
+        "This version cannot give intervals",
+        "Ask without, or retrain; GET /model says under offers what a version can give.",
+    ),
     "not_ready": Kind(
         503,
         "No model is loaded",

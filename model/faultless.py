@@ -10,7 +10,6 @@ import itertools
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -22,13 +21,14 @@ from model.schema import Column, Schema
 Given = np.ndarray | Sequence[Any]
 """A column as it was given: numbers with NaN for missing, or any values with None for it."""
 
+OPTIONS = ("explain", "interval")
+"""What may stand beside ``"instances"``, true or false."""
 _NAN = math.nan
 _EXACT = 2**53
 """Beyond it a float64 is not the integer that was given."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, eq=False):
     """The validated records of one request.
 
     Attributes:
@@ -36,11 +36,13 @@ class Batch:
             the schema's unit, levels as their code, missing as NaN. Row i is record i.
         path: where the records stood: None for a single record, ``""`` or ``"/instances"``.
         explain: whether ``"explain": true`` stood beside ``"instances"``.
+        interval: likewise.
     """
 
     values: np.ndarray
     path: str | None
     explain: bool = False
+    interval: bool = False
 
 
 class FaultlessReader:
@@ -62,7 +64,7 @@ class FaultlessReader:
                 "Instances",
                 [
                     ("instances", list[record]),
-                    ("explain", bool | msgspec.UnsetType, msgspec.UNSET),
+                    *((name, bool | msgspec.UnsetType, msgspec.UNSET) for name in OPTIONS),
                 ],
                 forbid_unknown_fields=True,
             )
@@ -76,7 +78,7 @@ class FaultlessReader:
         if not self._colons_are_keys:
             return None
         path: str | None = ""
-        explain = False
+        explain = interval = False
         n_keys = count_colons(body)
         try:
             if body.lstrip()[:1] == b"[":
@@ -86,6 +88,8 @@ class FaultlessReader:
                 rows, path, n_keys = whole.instances, "/instances", n_keys - 1
                 if whole.explain is not msgspec.UNSET:
                     explain, n_keys = whole.explain, n_keys - 1
+                if whole.interval is not msgspec.UNSET:
+                    interval, n_keys = whole.interval, n_keys - 1
             else:
                 rows, path = [self._one.decode(body)], None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -93,7 +97,7 @@ class FaultlessReader:
         if n_keys != len(rows) * len(self._columns):
             return None
         values = self._values(rows)
-        return None if values is None else Batch(values, path, explain)
+        return None if values is None else Batch(values, path, explain, interval)
 
     def convert(self, records: Sequence[Any]) -> np.ndarray | None:
         """Records that are decoded already, as values; None where the patient reader has to look.

@@ -17,7 +17,7 @@ import numpy as np
 
 from model.columns import ColumnReader, did_you_mean
 from model.errors import InvalidRecords, Problem
-from model.faultless import Batch, FaultlessReader, Given
+from model.faultless import OPTIONS, Batch, FaultlessReader, Given
 from model.schema import Schema
 from model.strict_json import parse, repeated_keys
 
@@ -42,7 +42,7 @@ class RecordReader:
         """Validate the records of a request body.
 
         The body is one record, a list of records, or ``{"instances": [records]}``; beside
-        ``"instances"`` may stand ``"explain"``, true or false.
+        ``"instances"`` may stand ``"explain"`` and ``"interval"``, each true or false.
 
         Args:
             beside: one more key that may stand there, with anything in it; it says nothing here.
@@ -97,11 +97,11 @@ class RecordReader:
 
     def _read_patiently(self, content: Any, beside: str | None) -> Batch:
         path: str | None = ""
-        records, explain = content, False
+        records, options = content, dict.fromkeys(OPTIONS, False)
         if isinstance(content, dict):
             if "instances" in content:
                 path, records = "/instances", content["instances"]
-                explain = content.get("explain", False)
+                options = {name: content.get(name, False) for name in OPTIONS}
                 _refuse_other_keys(content, beside)
             else:
                 path, records = None, [content]
@@ -111,7 +111,7 @@ class RecordReader:
                 'must be a record, a list of records or {"instances": [records]}',
                 path,
             )
-        return Batch(self.read_records(records, path), path, explain)
+        return Batch(self.read_records(records, path), path, **options)
 
     def read_records(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
         """As :meth:`values`, within the limit of one request.
@@ -212,10 +212,11 @@ def _as_in_records(given: Given) -> Sequence[Any]:
 
 
 def _refuse_other_keys(content: dict[str, Any], beside: str | None) -> None:
-    others = [name for name in content if name not in ("instances", "explain", beside)]
+    others = [name for name in content if name not in ("instances", *OPTIONS, beside)]
     problems = [_key("unknown_key", name, 'may not stand beside "instances"') for name in others]
-    if not isinstance(content.get("explain", False), bool):
-        problems.append(_key("wrong_type", "explain", "must be true or false"))
+    for name in OPTIONS:
+        if not isinstance(content.get(name, False), bool):
+            problems.append(_key("wrong_type", name, "must be true or false"))
     problems += (_key("duplicate_key", name, REPEATED) for name in repeated_keys(content))
     if problems:
         raise InvalidRecords(

@@ -16,12 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from model.artifact import Artifact, read_artifact
+from model.artifact import MANIFEST, Artifact, read_artifact
 from model.config import RECIPES
+from model.manifest import encode_manifest, seal
 from model.schema import Schema, load_schema
 from model.store import Store
 from pipelines.devices import select_device
@@ -68,6 +70,15 @@ def store(trained: Store, tmp_path: Path) -> Store:
 @pytest.fixture
 def artifact(store: Store) -> Artifact:
     return read_artifact(store.path("1"))
+
+
+def as_before(artifact: Artifact, *names: str) -> None:
+    """Make of an artifact one that a release wrote which did not know of these files."""
+    for name in names:
+        (artifact.folder / name).unlink()
+    files = {n: f for n, f in artifact.manifest.files.items() if n not in names}
+    manifest = seal(msgspec.structs.replace(artifact.manifest, files=files))
+    (artifact.folder / MANIFEST).write_bytes(encode_manifest(manifest))
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from app.openapi.operations import Json, Subject, an_object, optionally, ref
 from app.problems import KINDS, Kind
 from app.record_schema import record_schema
 from model.errors import Problem
+from model.faultless import OPTIONS
+from model.intervals import Interval
 from model.manifest import Manifest
 from model.origins import Source
 from model.scoring import Prediction
@@ -60,7 +62,7 @@ def own_schemas(subject: Subject) -> Json:
     """The schemas of our own bodies, and what others share with them."""
     schema, settings = subject.schema, subject.settings
     record = {k: v for k, v in record_schema(schema).items() if k != "$schema"}
-    found = derived(Problem, Prediction, Manifest, Source)
+    found = derived(Problem, Prediction, Interval, Manifest, Source)
     names = list(schema.column_names)
     outcome = schema.outcome
 
@@ -70,6 +72,12 @@ def own_schemas(subject: Subject) -> Json:
     prediction["threshold"] |= {"const": subject.model.manifest.threshold}
     prediction["missing"]["items"] = {"enum": names}
     found["Caution"]["properties"]["field"] |= {"enum": names}
+    if subject.model.offers["interval"]:
+        prediction["interval"] = ref("Interval")
+    interval = found["Interval"]["properties"]
+    for name in ("low", "high", "level"):
+        interval[name] |= {"minimum": 0, "maximum": 1}
+    found["Interval"]["required"] = list(interval)
 
     found["RecordProblem"] = found.pop("Problem")
     found["RecordProblem"]["properties"]["pointer"] = {
@@ -83,17 +91,16 @@ def own_schemas(subject: Subject) -> Json:
     for name in NOT_SHOWN:
         del manifest["properties"][name]
     manifest["required"] = [n for n in manifest["required"] if n not in NOT_SHOWN]
-    manifest["required"] += ["outcome", "source"]
-    manifest["properties"] |= {"outcome": _OUTCOME, "source": ref("Source")}
+    manifest["required"] += ["outcome", "offers", "source"]
+    manifest["properties"] |= {"outcome": _OUTCOME, "offers": _OFFERS, "source": ref("Source")}
     del found["FileRecord"]
 
+    instances = _instances(subject, settings.max_records, {"const": False})
     return found | {
         "Record": record,
-        "Instances": _instances(settings.max_records, {"type": "boolean", "const": False}),
-        "InstancesToExplain": _instances(settings.max_explained, {"type": "boolean"}),
-        "HostInstances": optionally(
-            _instances(settings.max_records, {"const": False}), parameters={}
-        ),
+        "Instances": instances,
+        "InstancesToExplain": _instances(subject, settings.max_explained, {}),
+        "HostInstances": optionally(instances, parameters={}),
         "Answer": _answer(subject, ref("Prediction")),
         "ExplainedAnswer": _answer(
             subject,
@@ -122,12 +129,17 @@ def own_schemas(subject: Subject) -> Json:
     }
 
 
-def _instances(limit: int, explain: Json) -> Json:
+def _instances(subject: Subject, limit: int, explain: Json) -> Json:
+    interval = {} if subject.model.offers["interval"] else {"const": False}
     records = {"type": "array", "minItems": 1, "maxItems": limit, "items": ref("Record")}
     return {
         "type": "object",
         "required": ["instances"],
-        "properties": {"instances": records, "explain": explain},
+        "properties": {
+            "instances": records,
+            "explain": {"type": "boolean", **explain},
+            "interval": {"type": "boolean", **interval},
+        },
         "additionalProperties": False,
     }
 
@@ -189,6 +201,12 @@ _OUTCOME = {
     "description": "What the probability is of, and what it is not.",
     "required": ["rule", "positive", "negative", "meaning", "caution"],
     "additionalProperties": {"type": "string"},
+}
+_OFFERS = {
+    "type": "object",
+    "description": "By what may be asked for beside instances, whether this version can give it.",
+    "required": list(OPTIONS),
+    "properties": {name: {"type": "boolean"} for name in OPTIONS},
 }
 _PROBLEM = {
     "type": "object",

@@ -15,7 +15,7 @@ import numpy as np
 from app.loading import LoadedModel
 from app.record_schema import example_record
 from app.settings import Settings
-from model.errors import ExplanationUnavailable
+from model.errors import ExplanationUnavailable, IntervalUnavailable
 from model.records import RecordReader
 
 Json = dict[str, Any]
@@ -103,6 +103,16 @@ class Subject:
             return None
         scores = self.model.scorer.score(values)
         return msgspec.json.decode(self.model.writer.write(scores, explanations))
+
+    def with_intervals(self, *records: Json) -> Json | None:
+        """What ``/predict`` answers with intervals; None where the version cannot give any."""
+        values: np.ndarray = self.reader.values(records)
+        try:
+            intervals = self.model.intervals(values)
+        except IntervalUnavailable:
+            return None
+        scores = self.model.scorer.score(values)
+        return msgspec.json.decode(self.model.writer.write(scores, intervals=intervals))
 
 
 class Group(NamedTuple):

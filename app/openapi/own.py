@@ -34,6 +34,7 @@ def _predictions(subject: Subject) -> Mapping[str, Operation]:
     one, coded, gappy = subject.record, subject.coded, subject.gappy
     explained = subject.explained(one)
     explaining = () if explained is None else (ref("InstancesToExplain"),)
+    intervals = subject.with_intervals(one)
     packed = f"The body may be packed with gzip or deflate; unpacked it may hold \
 {settings.max_body_bytes} bytes. Words of levels are taken in any case."
     answers = {
@@ -45,6 +46,7 @@ def _predictions(subject: Subject) -> Mapping[str, Operation]:
             one_record=subject.answer(one),
             something_is_missing=subject.answer(gappy),
             several_records=subject.answer(one, coded),
+            **({} if intervals is None else {"with_intervals": intervals}),
         )
     }
     body = media(
@@ -61,7 +63,8 @@ def _predictions(subject: Subject) -> Mapping[str, Operation]:
         something_is_missing=gappy,
         a_list_of_records=[one, coded],
         records_under_a_name={"instances": [one]},
-        **({} if explained is None else {"with_explanations": _to_explain(one)}),
+        **({} if explained is None else {"with_explanations": _asking(one, "explain")}),
+        **({} if intervals is None else {"with_intervals": _asking(one, "interval")}),
     )
     asked = media(
         {
@@ -77,11 +80,12 @@ def _predictions(subject: Subject) -> Mapping[str, Operation]:
     told = answer("The probabilities and their explanations.", ref("ExplainedAnswer"))
     if explained is not None:
         told["content"][JSON] = media(ref("ExplainedAnswer"), one_record=explained)
+    refusals = (*READS_RECORDS, *NEEDS_MODEL, "not_explainable", "no_interval")
     predict = Operation(
         tag="Predictions",
         answers=answers,
         body={JSON: body},
-        refusals=(*READS_RECORDS, *NEEDS_MODEL, "not_explainable"),
+        refusals=refusals,
         note=packed,
     )
     of_host = (
@@ -94,7 +98,7 @@ def _predictions(subject: Subject) -> Mapping[str, Operation]:
             tag="Predictions",
             answers={} if explained is None else {200: told},
             body={JSON: asked},
-            refusals=(*READS_RECORDS, *NEEDS_MODEL, "not_explainable"),
+            refusals=refusals,
             note=packed,
         ),
     }
@@ -111,8 +115,8 @@ def _list_of_records(limit: int) -> Json:
     return {"type": "array", "minItems": 1, "maxItems": limit, "items": ref("Record")}
 
 
-def _to_explain(record: Json) -> Json:
-    return {"instances": [record], "explain": True}
+def _asking(record: Json, option: str) -> Json:
+    return {"instances": [record], option: True}
 
 
 def _about(subject: Subject) -> Mapping[str, Operation]:

@@ -18,7 +18,7 @@ from app.errors import NotReady, Refusal, Refused, as_refusal
 from app.openapi.operations import JSON, Json, Operation, Subject, ref
 from app.problems import KINDS
 from app.service import Render, Route
-from model.errors import ExplanationUnavailable, ModelError
+from model.errors import ExplanationUnavailable, IntervalUnavailable, ModelError
 from model.strict_json import MAX_NESTING
 
 REQUEST_ID = "an-example"
@@ -127,6 +127,8 @@ def _others(subject: Subject) -> Iterator[Example]:
     yield Example("a_bug", as_refusal(RuntimeError()))
     old = ExplanationUnavailable("this version holds nothing to explain its answers with")
     yield Example("the_version_is_old", as_refusal(old))
+    without = IntervalUnavailable("this version holds nothing to give intervals with")
+    yield Example("the_version_has_no_intervals", as_refusal(without))
 
 
 def responses(

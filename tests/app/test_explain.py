@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -8,9 +7,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from model.artifact import MANIFEST, Artifact
-from model.manifest import decode_manifest, encode_manifest, seal
+from model.artifact import Artifact
 from model.store import Store
+from tests.conftest import as_before
 
 
 def logit(probability: float) -> float:
@@ -80,18 +79,7 @@ def test_a_version_of_before_explanations_says_so(
     store: Store, artifact: Artifact, record: dict[str, Any]
 ) -> None:
     """It serves as ever."""
-    later = ("explanation.json", "inputs.json")
-    for name in later:
-        (artifact.folder / name).unlink()
-    manifest = decode_manifest((artifact.folder / MANIFEST).read_bytes(), "here")
-    files = {name: file for name, file in manifest.files.items() if name not in later}
-    changed = json.loads(encode_manifest(manifest)) | {
-        "files": {name: {"sha256": f.sha256, "bytes": f.bytes} for name, f in files.items()}
-    }
-    import msgspec
-
-    sealed = seal(msgspec.convert(changed, type(manifest)))
-    (artifact.folder / MANIFEST).write_bytes(encode_manifest(sealed))
+    as_before(artifact, "explanation.json", "inputs.json", "members.json")
     client = create_app(Settings(model_store=store.folder)).test_client()
     assert client.post("/predict", json=record).status_code == 200
     response = client.post("/explain", json=record)

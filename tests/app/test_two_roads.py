@@ -31,6 +31,10 @@ def requests(record: dict[str, Any]) -> Iterator[Request]:
         {"instances": []}, {"instances": 3}, {"instances": [record], "other": 1},
         {"instances": [record], "explain": 1}, {**record, "fbs": True}, {**record, "slope": 1.5},
         {**record, "agee": 1}, {**record, "thal": "fixd"}, dict.fromkeys(record),
+        {"instances": [record], "interval": True}, {"instances": [record, record], "interval": False},
+        {"explain": False, "interval": True, "instances": [{**record, "ca": None}] * 2},
+        {"instances": [record], "interval": 1}, {"instances": [record] * 21, "interval": True},
+        {**record, "interval": True}, {"instances": [{**record, "age": 0}], "interval": True},
         [record] * 21, {k: v for k, v in record.items() if k != "thal"},
     ]  # fmt: skip
     raw = [
@@ -38,6 +42,7 @@ def requests(record: dict[str, Any]) -> Iterator[Request]:
         *(with_age(text) for text in ("NaN", "Infinity", "1e400", '"63"', "true", "[" * 5_000)),
         good[:-1] + b', "age": 54}', b'{"age": 63,', b"", b"  \n", b'{"age": "\xff\xfe"}',
         b"[" * 5_000 + b"]" * 5_000, b" " * 20_000,
+        b'{"instances": [' + good + b'], "interval": true, "interval": true}',
     ]  # fmt: skip
     yield from ({"data": body, "headers": JSON} for body in raw)
     for kind in ("text/csv", "application/x-www-form-urlencoded", "", "application/jsonp"):

@@ -43,6 +43,12 @@ def tensorflow_rows(client: FlaskClient, records: Records) -> list[float]:
     return [p for (p,) in content["predictions"]]
 
 
+def with_intervals(client: FlaskClient, records: Records) -> list[float]:
+    content = ask(client, "/predict", {"instances": records, "interval": True}).get_json()
+    assert all("interval" in prediction for prediction in content["predictions"])
+    return [prediction["probability"] for prediction in content["predictions"]]
+
+
 def columns_of(records: Records) -> dict[str, list[Any]]:
     return {name: [record[name] for record in records] for name in records[0]}
 
@@ -115,7 +121,7 @@ def csv_with_head(client: FlaskClient, records: Records) -> list[float]:
 
 
 DOORS: list[Callable[[FlaskClient, Records], list[float]]] = [
-    explained, tensorflow_rows, tensorflow_columns, tensorflow_regress, tensorflow_classify,
+    explained, with_intervals, tensorflow_rows, tensorflow_columns, tensorflow_regress, tensorflow_classify,
     tensors_by_column, tensor_in_bytes, dataframe_split, csv_with_head,
     lambda client, records: invocations(client, {"dataframe_records": records}),
     lambda client, records: invocations(client, {"instances": records}),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import shap
 
-from model.artifact import MANIFEST, Artifact, Golden, read_artifact, write_artifact
+from model.artifact import Artifact, Golden, read_artifact, write_artifact
 from model.background import choose_background
 from model.conditional import measure_inputs
 from model.config import TrainingConfig
@@ -27,11 +27,11 @@ from model.folding import Background, Basis
 from model.golden import golden_values
 from model.graph import Encode, join
 from model.incomplete import Completion, open_incomplete
-from model.manifest import encode_manifest, seal
 from model.network import build_network, read_layers
 from model.scoring import Graph, Scorer
 from pipelines.preprocessing import build_preprocessing, read_encoding
 from pipelines.tables import Table
+from tests.conftest import as_before
 
 LogOdds = Callable[[np.ndarray], np.ndarray]
 # Two patients without a gap, one without ca, one without thal.
@@ -184,15 +184,6 @@ def with_basis(artifact: Artifact, change: Callable[[dict[str, Any]], None]) -> 
     files = {**artifact.files, "explanation.json": json.dumps(content).encode()}
     shutil.rmtree(artifact.folder)
     return write_artifact(artifact.folder, artifact.manifest, files)
-
-
-def as_before(artifact: Artifact, *names: str) -> None:
-    """The artifact as a release wrote it that did not know of explanations, or of inputs."""
-    for name in names:
-        (artifact.folder / name).unlink()
-    files = {n: f for n, f in artifact.manifest.files.items() if n not in names}
-    manifest = seal(msgspec.structs.replace(artifact.manifest, files=files))
-    (artifact.folder / MANIFEST).write_bytes(encode_manifest(manifest))
 
 
 def test_contributions_are_those_of_shap(artifact: Artifact, values: np.ndarray) -> None:

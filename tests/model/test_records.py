@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from model.errors import InvalidRecords, UnreadableBody
 from model.records import MAX_LISTED_PROBLEMS, RecordReader
 from model.schema import Column, Schema, load_schema
+from model.strict_json import parse
 from tests.conftest import ROOT
 
 SCHEMA = load_schema(ROOT / "schemas/cleveland.toml")
@@ -94,6 +95,20 @@ def test_a_key_that_stands_twice_is_noticed(record: dict[str, Any]) -> None:
 def test_nothing_may_stand_beside_instances(record: dict[str, Any]) -> None:
     assert problems_of({"instances": [record], "threshold": 1}) == [
         (None, "threshold", "unknown_key")
+    ]
+
+
+def test_what_is_asked_for_beside_instances(record: dict[str, Any]) -> None:
+    for options in ({}, {"interval": True}, {"interval": False, "explain": True}):
+        batch = READER.read_json(json.dumps({**options, "instances": [record]}).encode())
+        assert batch.interval is options.get("interval", False)
+        assert batch.explain is options.get("explain", False)
+    for content in (record, [record]):
+        batch = READER.read_json(json.dumps(content).encode())
+        assert (batch.explain, batch.interval) == (False, False)
+    assert problems_of({"instances": [record], "interval": "true", "intervals": True}) == [
+        (None, "intervals", "unknown_key"),
+        (None, "interval", "wrong_type"),
     ]
 
 
@@ -186,6 +201,39 @@ def test_the_fast_road_notices_every_key_that_stands_twice(body: bytes) -> None:
             READER.read_json(body)
 
 
+OPTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(['"explain"', '"interval"', '"inter\\u0076al"', '"parameters"', '"intervals"']),
+        st.sampled_from(["true", "false", "true", "false", "1", "null", '"true"', "{}"]),
+    ),
+    max_size=3,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts(), st.integers(1, 2), OPTIONS, st.integers(0, 3))
+def test_both_roads_read_the_same_beside_instances(
+    record: bytes, n: int, options: list[tuple[str, str]], place: int
+) -> None:
+    """Whichever stands there, how often, and in what order."""
+    members = [f"{name}: {value}" for name, value in options]
+    instances = b'"instances": [' + b", ".join([record] * n) + b"]"
+    members.insert(place, instances.decode())
+    body = ("{" + ", ".join(members) + "}").encode()
+    fast = READER._fast.read(body)
+    try:
+        patient = READER._read_patiently(parse(body), "parameters")
+    except InvalidRecords as error:
+        assert fast is None, "the fast road took what the rules refuse"
+        with pytest.raises(InvalidRecords) as caught:
+            READER.read_json(body, beside="parameters")
+        assert caught.value.problems == error.problems
+    else:
+        for batch in filter(None, (fast, READER.read_json(body, beside="parameters"))):
+            assert (batch.explain, batch.interval) == (patient.explain, patient.interval)
+            np.testing.assert_array_equal(batch.values, patient.values)
+
+
 @pytest.mark.parametrize("unit", ['\\"', "[", '"', '"a":1,', "{}", "[]", "\\", ","])
 def test_a_hostile_body_of_a_megabyte_ends(unit: str) -> None:
     """Whatever grows with the square of the length would not end within the hour."""
@@ -212,7 +260,12 @@ def test_nothing_of_a_wrong_word_is_kept(record: dict[str, Any]) -> None:
 
 
 def test_faultless_records_take_the_fast_road(record: dict[str, Any]) -> None:
-    for content in (record, [record] * 3, {"instances": [{**record, "thal": "fixed", "ca": None}]}):
+    instances = {"instances": [{**record, "thal": "fixed", "ca": None}]}
+    both = {"interval": True, "explain": False}
+    for content in (
+        *(record, [record] * 3, instances),
+        *({**instances, "interval": True}, {**instances, **both}, {**both, **instances}),
+    ):
         assert READER._fast.read(json.dumps(content).encode()) is not None
     assert READER._fast.convert([{**record, "thal": "fixed", "ca": None}]) is not None
 
