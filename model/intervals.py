@@ -31,7 +31,8 @@ from model.stretching import bounds
 
 LEVEL = 0.9
 SPREAD = 1.25
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 16
+"""Their members fit into a core's cache, and what is left over stays small in every worker."""
 GOLDEN_TOLERANCE = 1e-5
 
 
