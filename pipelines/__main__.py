@@ -22,6 +22,7 @@ from model.evaluation import Evaluation
 from model.schema import Schema, load_schema
 from model.store import Store
 from pipelines.devices import Device, select_device
+from pipelines.foundations.command import foundations
 from pipelines.options import (
     data_option,
     device_option,
@@ -228,6 +229,8 @@ def rollback(schema: Path, store: Path | None) -> None:
     now = _open_store(store, load_schema(schema)).rollback()
     click.echo(f"version {now.version} is current")
 
+
+main.add_command(foundations)
 
 if __name__ == "__main__":
     main(prog_name="python -m pipelines")
