@@ -45,7 +45,7 @@ rollback: .venv/.installed ## Make the version current again that was so before
 	@$(RUN) -m pipelines rollback $(WHERE)
 
 foundations: .venv/.installed ## Write docs/foundations.html: what a course teaches, from runs of our own parts
-	@$(RUN) -m pipelines foundations --schema "$(SCHEMA)" --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)")
+	@$(RUN) -m pipelines foundations $(if $(DEVICE),--device "$(DEVICE)")
 
 test: .venv/.installed-dev ## Run the tests
 	@$(RUN) -m pytest

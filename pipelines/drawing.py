@@ -69,8 +69,8 @@ _STYLE: dict[str, Any] = {
     "lines.linewidth": 1.7,
     "lines.markersize": 4.5,
     "figure.facecolor": "white",
-    "figure.constrained_layout.w_pad": 0.08,
-    "figure.constrained_layout.h_pad": 0.06,
+    "figure.constrained_layout.w_pad": 0.1,
+    "figure.constrained_layout.h_pad": 0.1,
 }
 
 

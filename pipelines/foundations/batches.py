@@ -105,7 +105,12 @@ def _draw_noise(found: Noise) -> str:
     left.plot(*found.whole, "*", color="white", markeredgecolor="black", markersize=13,
               label="all records", linestyle="none")  # fmt: skip
     left.legend(loc="best", handlelength=1)
-    label(left, "gradient of one weight (nats)", "gradient of another (nats)", "120 batches each")
+    label(
+        left,
+        "gradient of one weight (nats)",
+        "gradient of another (nats)",
+        "Gradients of 120 batches each",
+    )
     right.loglog(SIZES, found.shares, marker="o", label="measured")
     right.loglog(SIZES, found.shares[0] / np.sqrt(SIZES), color=COLOURS[3], label="1 / √size")
     right.set_xticks(SIZES, [str(size) for size in SIZES])
@@ -170,8 +175,8 @@ def _draw_sizes(found: dict[Size, np.ndarray], steps: dict[Any, int]) -> str:
         left.plot(epochs, mean, label=words[size])
         right.plot(epochs * steps[size], mean, label=words[size])
     right.set_xscale("log")
-    left.set_ylim(bottom=0)
-    left.legend()
+    left.set_ylim(0, 1)
+    left.legend(loc="upper right")
     label(left, "epoch (passes over the table)", "training loss (nats)", "By passes")
     label(right, "steps (count)", "", "The same by steps")
     return as_svg(

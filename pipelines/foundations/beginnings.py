@@ -85,8 +85,8 @@ def starts(case: Case) -> Subject:
         (
             f"From zeros a network of two hidden ReLU layers never begins: every unit gives 0 and "
             f"gets no gradient, after 40 epochs the largest weight of the first layer is "
-            f"{found.moved:g}, and its answers lie between {found.answers[0]:.3f} and "
-            f"{found.answers[1]:.3f} for everybody, near the share of the ill ({share:.3f}), at a "
+            f"{found.moved:g}, and its answer is {found.answers[0]:.3f} for everybody (to within "
+            f"{found.answers[1] - found.answers[0]:.0e}), near the share of the ill ({share:.3f}), at a "
             f"loss of {found.losses['zeros'][-1]:.3f} where that share's own is {entropy:.3f}.",
             f"Random weights break the tie, and how large they are sets the pace: in the fifth "
             f"epoch the training losses are {early} (means of five starts), and in the last "
@@ -184,16 +184,16 @@ def vanishing(case: Case) -> Subject:
         (
             f"In a network of {DEPTH} hidden layers of {WIDTH} units, before its first step, the "
             f"gradient of the first layer is {ratio['sigmoid, Glorot']:.0e} times as long as that of "
-            f"the last with sigmoids, and {ratio['tanh, 3 × Glorot']:.0e} times with tanh and three "
+            f"the last with sigmoids, and {ratio['tanh, 3 × Glorot']:.0f} times with tanh and three "
             f"times Glorot's weights: the one vanishes on its way back, the other explodes, while "
             f"tanh with Glorot's ({ratio['tanh, Glorot']:.1f}) and ReLU with He's "
             f"({ratio['ReLU, He']:.1f}) keep their length.",
-            f"With ReLU a wrong size shows otherwise than the picture in most books: first and last "
-            f"layer differ by a factor of {ratio['ReLU, normal 0.05']:.1f} with normal weights of "
-            f"0.05 and {ratio['ReLU, 2 × He']:.1f} with twice He's, but all of them are "
+            f"With ReLU a wrong size shows otherwise than the picture in most books: the first "
+            f"layer's gradient is {ratio['ReLU, normal 0.05']:.1f} times the last's with normal "
+            f"weights of 0.05 and {ratio['ReLU, 2 × He']:.1f} times with twice He's, but all are "
             f"{middle['ReLU, normal 0.05']:.0e} and {middle['ReLU, 2 × He']:.0e} long where He's are "
-            f"{middle['ReLU, He']:.1f}, because what the signal loses going forward the gradient "
-            f"loses going back.",
+            f"{middle['ReLU, He']:.1f}, because every layer's gradient holds the factors of all "
+            f"layers, those before it in the signal and those behind it in what comes back.",
         ),
     )
 

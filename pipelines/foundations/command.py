@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from model.schema import load_schema
 from pipelines.devices import Device, select_device
-from pipelines.options import data_option, device_option, schema_option, together
+from pipelines.options import DATA, SCHEMA, device_option
 
 
 @click.command()
-@together(schema_option, data_option, device_option)
+@device_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -20,13 +21,17 @@ from pipelines.options import data_option, device_option, schema_option, togethe
     show_default=True,
     help="The page to write.",
 )
-def foundations(schema: Path, data: Path, device: Device, output: Path) -> None:
-    """Write a page that shows the foundations of networks, from runs of our own parts."""
-    declared = load_schema(schema)
+def foundations(device: Device, output: Path) -> None:
+    """Write a page that shows the foundations of networks, from runs of our own parts.
+
+    It is about the bundled table, whose columns its sentences name.
+    """
+    # A backend reads it when it is imported; without it JAX computes in float32 whatever is asked.
+    os.environ.setdefault("JAX_ENABLE_X64", "1")
     select_device(device)
     from pipelines.foundations.writing import write_page
     from pipelines.tables import read_table
 
-    page = write_page(read_table(data, declared))
+    page = write_page(read_table(DATA, load_schema(SCHEMA)))
     output.write_text(page, encoding="utf-8")
     click.echo(f"wrote {output} ({len(page.encode()) / 1000:.0f} kB)")

@@ -116,7 +116,7 @@ def _draw_steps(paths: np.ndarray, heights: np.ndarray, lowest: float) -> str:
     right.set_ylim(1e-7, 10)
     right.legend(title="learning rate", loc="lower right")
     label(left, "x (no unit)", "height f(x) (no unit)", "Where the steps go")
-    label(right, "step (count)", "height above the lowest point (no unit)", "How high they are")
+    label(right, "step (count)", "above the lowest point (no unit)", "How high they are")
     return as_svg(
         figure, "Left, the quartic with the points of three descents; right, the height above the "
         "lowest point by step: slow, fast, and never settling.",
@@ -190,8 +190,8 @@ def _draw_minima(starts: np.ndarray, ends: np.ndarray, stuck: Stuck) -> str:
     left.legend(loc="upper center")
     label(left, "start x (no unit)", "height f(x) (no unit)", "Where a start leads")
     grid = np.meshgrid(np.linspace(-0.5, 1.6, 30), np.linspace(-1.35, 1.8, 40))
-    levels = np.arange(-0.3, 2.6, 0.2).round(1)
-    shown = right.contourf(*grid, saddle(np.array(grid)), levels, cmap="Greys_r", vmin=-1.5)
+    levels = np.arange(-0.4, 2.9, 0.4).round(1)
+    shown = right.contourf(*grid, saddle(np.array(grid)), levels, cmap="Greys", vmin=-0.4, vmax=7)
     figure.colorbar(shown, ax=right, label="height (no unit)")
     for place, (name, path) in enumerate(stuck.paths.items()):
         colour = COLOURS[place]

@@ -72,9 +72,9 @@ def _draw_error_rate(labels: np.ndarray, said: np.ndarray, lengths: Judged) -> s
     left.plot(thresholds, both[:, 1], label="error rate")
     left.axhline(100 * (1 - labels.mean()), color=COLOURS[5], linestyle=":", linewidth=1.2,
                  label="everybody called healthy")  # fmt: skip
-    left.set_ylim(0, 128)
+    left.set_ylim(0, 145)
     left.set_yticks(range(0, 101, 20))
-    left.legend(loc="upper center", ncols=2, columnspacing=1)
+    left.legend(loc="upper right")
     label(left, "threshold (probability)", "patients (%)", "Default recipe, held-out folds")
     right.plot(EPOCHS, lengths.accuracy, marker="o", label="accuracy (share)")
     right.plot(EPOCHS, lengths.log_loss, marker="s", label="log loss (nats)")
@@ -152,7 +152,7 @@ def _draw_missed(found: Costs, share: float) -> str:
     for cost, alarms, misses in zip(COSTS, found.alarms, found.missed, strict=True):
         left.annotate(f"{cost}", (alarms, misses), (6, 4), textcoords="offset points")
     left.set_xlim(left=0)
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, float(found.missed.max()) * 1.45)
     left.legend(loc="upper right")
     label(left, "false alarms (patients)", "missed (patients)", "The trade; numbers: the cost")
     right.bar(range(len(COSTS)), found.means, 0.62, color=FILLS[1], edgecolor=COLOURS[0])

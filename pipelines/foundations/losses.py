@@ -100,7 +100,7 @@ def shapes(_: Case) -> Subject:
     peak = 1 / (1 + np.exp(-z[int(np.argmax(-found["squared error"][1]))]))
     return Subject(
         "shapes",
-        "Its shape against squared and absolute error",
+        "The shape of cross-entropy against squared and absolute error",
         _draw_shapes(z, found),
         (
             f"Where the network gives the true class {p[0]:g}, cross-entropy charges "
@@ -128,7 +128,7 @@ def _draw_shapes(z: np.ndarray, found: dict[str, tuple[np.ndarray, np.ndarray]])
     label(
         right,
         "log-odds of the true class",
-        "minus the slope (loss per log-odds)",
+        "minus the slope (per log-odds)",
         "What pushes the log-odds up",
     )
     return as_svg(

@@ -123,11 +123,11 @@ def in_words(text: str) -> str:
     """Numbers as they are printed: a minus and not a hyphen, powers of ten and not ``e-06``.
 
     >>> in_words("from -0.5 to 1.6e-06")
-    'from −0.5 to 1.6 × 10⁻⁶'
+    'from −0.5 to 1.6\xa0×\xa010⁻⁶'
     """
 
     def power(found: re.Match[str]) -> str:
-        return f"{found[1]} × 10{str(int(found[2])).translate(_RAISED)}"
+        return f"{found[1]}\u00a0×\u00a010{str(int(found[2])).translate(_RAISED)}"
 
-    text = re.sub(r"(\d)e([+-]\d+)\b", power, text)
+    text = re.sub(r"(\d)e([+-]\d+)\b", power, text.replace("0e+00", "0"))
     return re.sub(r"(?<![\w)\]])-(?=\d)", "−", text)
