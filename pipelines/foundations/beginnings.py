@@ -85,8 +85,7 @@ def starts(case: Case) -> Subject:
         (
             f"From zeros a network of two hidden ReLU layers never begins: every unit gives 0 and "
             f"gets no gradient, after 40 epochs the largest weight of the first layer is "
-            f"{found.moved:g}, and its answer is {found.answers[0]:.3f} for everybody (to within "
-            f"{found.answers[1] - found.answers[0]:.0e}), near the share of the ill ({share:.3f}), at a "
+            f"{found.moved:g}, and its answer is {found.answers[0]:.3f} for everybody, near the share of the ill ({share:.3f}), at a "
             f"loss of {found.losses['zeros'][-1]:.3f} where that share's own is {entropy:.3f}.",
             f"Random weights break the tie, and how large they are sets the pace: in the fifth "
             f"epoch the training losses are {early} (means of five starts), and in the last "

@@ -149,7 +149,7 @@ def xor(_: Case) -> Subject:
             f"Two inputs, hidden layers of 5 and 4 ReLU units and a linear output are "
             f"(2·5 + 5) + (5·4 + 4) + (4 + 1) = {n_parameters} parameters; after {epochs:,} epochs "
             f"on the four points this network answers {answers}, where "
-            f"one without a hidden layer answers {line.min():.2f} to {line.max():.2f} to all four.",
+            f"one without a hidden layer answers {line.mean():.2f} to each of the four.",
             f"It is not certain to: from {len(relu)} starts {int(right['relu'].sum())} come "
             f"within 0.1 on all four points, and the others end with a mean squared error of "
             f"{errors[~right['relu']].min():.3f} to {errors[~right['relu']].max():.3f}; with tanh in "
@@ -179,7 +179,7 @@ def _draw_xor(found: dict[str, Ensemble], first: int) -> str:
         np.log10(np.maximum(((e.predict(POINTS) - XOR) ** 2).mean(axis=1), 1e-34))
         for e in found.values()
     ]
-    right.hist(ends, bins=bins, color=[FILLS[3], FILLS[2]], edgecolor=COLOURS[0], linewidth=0.5,
+    right.hist(ends, bins=bins, color=[FILLS[3], FILLS[0]], edgecolor=COLOURS[0], linewidth=0.5,
                label=["ReLU", "tanh"])  # fmt: skip
     right.legend()
     label(
