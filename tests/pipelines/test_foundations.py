@@ -202,9 +202,11 @@ def test_three_classes_are_predicted_out_of_fold_and_add_up_to_one(case: Case) -
 
 
 def test_accuracy_and_error_rate_count_the_same_patients() -> None:
-    labels, said = np.array([0, 0, 1, 1]), np.array([0.2, 0.5, 0.5, 0.4])
-    assert judging.accuracy_and_error_rate(labels, said) == (0.5, 0.5)
+    labels, said = np.array([0, 0, 1, 1]), np.array([0.2, 0.4, 0.5, 0.4])
+    assert judging.accuracy_and_error_rate(labels, said) == (0.75, 0.25)
+    assert judging.accuracy_and_error_rate(labels, said, 0.45) == (0.75, 0.25)
     assert judging.accuracy_and_error_rate(labels, said, 0.3) == (0.75, 0.25)
+    assert judging.accuracy_and_error_rate(labels, said, 0.6) == (0.5, 0.5)
 
 
 def test_a_higher_cost_misses_fewer_and_is_no_probability(case: Case) -> None:
