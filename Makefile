@@ -1,6 +1,6 @@
 # Names the commands; what they do is in Python. Variables are set like this: make retrain DATA=new.csv
 .DEFAULT_GOAL := help
-.PHONY: help serve train retrain evaluate sweep describe versions promote rollback test format lint types check check-slow bench bench-peers bench-training soak clean
+.PHONY: help serve train retrain evaluate sweep describe versions promote rollback foundations test format lint types check check-slow bench bench-peers bench-training soak clean
 export HOST PORT WORKERS
 
 PYTHON ?= python3
@@ -48,6 +48,9 @@ promote: .venv/.installed ## Make VERSION the current one
 
 rollback: .venv/.installed ## Make the version current again that was so before
 	@$(RUN) -m pipelines rollback $(WHERE)
+
+foundations: .venv/.installed ## Write docs/foundations.html: what a course teaches, from runs of our own parts
+	@$(RUN) -m pipelines foundations $(if $(DEVICE),--device "$(DEVICE)")
 
 test: .venv/.installed-dev ## Run the tests
 	@$(RUN) -m pytest

@@ -21,6 +21,7 @@ from model.evaluation import Evaluation
 from model.schema import load_schema
 from pipelines.devices import Device, select_device
 from pipelines.evaluate_command import evaluate
+from pipelines.foundations.command import foundations
 from pipelines.options import (
     choose_config,
     data_option,
@@ -128,6 +129,7 @@ def _retrain(
 
 main.add_command(evaluate)
 main.add_command(sweep)
+main.add_command(foundations)
 
 
 @main.command()

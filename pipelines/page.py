@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipelines.drawing import share_glyphs
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -32,4 +34,4 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**values)
+    return share_glyphs(environment.get_template(template).render(**values))

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import jinja2
 import pytest
 
-from pipelines.drawing import COLOURS, FILLS, as_svg, house_style, label, panels
+from pipelines.drawing import COLOURS, FILLS, as_svg, house_style, label, panels, share_glyphs
 from pipelines.page import render
 from tests.conftest import ROOT
 
@@ -59,6 +59,21 @@ def test_two_figures_in_one_page_share_no_id_and_every_reference_leads_somewhere
     assert len(ids) == len(set(ids)) > 10
     used = re.findall(r'(?:href="|url\()#([^")]+)', first + second)
     assert set(used) == set(ids)
+
+
+def test_the_figures_of_a_page_share_their_letters() -> None:
+    page = f"<body>{drawn()}{drawn(last=3.0)}</body>"
+    shared = share_glyphs(page)
+    assert len(shared) < 0.75 * len(page)
+    ids = re.findall(r'\bid="([^"]+)"', shared)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="|url\()#([^")]+)', shared)) == set(ids)
+    outlines = {outline: name for name, outline in re.findall(r'id="(g\d+)" d="([^"]+)"', shared)}
+    before = dict(re.findall(r'<path id="([^"]+)" d="([^"]+)"', page))
+    used = re.findall(r'<use href="#([^"]+)"', page)
+    expected = [outlines.get(before[name], name) for name in used]
+    assert re.findall(r'<use href="#([^"]+)"', shared) == expected
+    assert share_glyphs("<body></body>") == "<body></body>"
 
 
 def test_a_figure_without_words_is_refused() -> None:
