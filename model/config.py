@@ -160,16 +160,16 @@ def _reason(name: str, value: Any) -> str:
     try:
         msgspec.convert(value, KINDS[name])
     except msgspec.ValidationError as error:
-        allowed = _words(KINDS[name])
+        allowed = allowed_words(KINDS[name])
         return f"expected one of {', '.join(allowed)}" if "enum" in str(error) else str(error)
     return ""
 
 
-def _words(kind: Any) -> list[str]:
+def allowed_words(kind: Any) -> list[str]:
     """The words that a setting may be."""
     if get_origin(kind) is Literal:
         return list(get_args(kind))
-    return [word for part in get_args(kind) for word in _words(part)]
+    return [word for part in get_args(kind) for word in allowed_words(part)]
 
 
 def _read_file(file: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 TRAINING = ("tests/model/test_training.py", "tests/model/test_ensemble.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_the_same_checks_pass_on(backend: str) -> None:
     if backend == keras.config.backend():
@@ -22,7 +23,16 @@ def test_the_same_checks_pass_on(backend: str) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *TRAINING],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "slow or not slow",
+            *TRAINING,
+        ],
         cwd=ROOT,
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,

@@ -6,8 +6,13 @@ import dataclasses
 import re
 from typing import Any
 
+import msgspec
+
 from app import Settings
 from app.problems import KINDS
+from model.activations import ACTIVATIONS
+from model.config import KINDS as KINDS_OF_CHOICE
+from model.config import TrainingConfig, allowed_words
 from model.schema import Schema
 from tests.conftest import ROOT
 from tests.house.test_watching import METRICS
@@ -37,6 +42,18 @@ def shown(setting: dataclasses.Field[Any]) -> str:
     if default in (None, "", dataclasses.MISSING):
         return ""
     return f"`{','.join(default) if isinstance(default, tuple) else default}`"
+
+
+def test_every_choice_of_a_training_is_documented_with_its_default() -> None:
+    rows = table_rows((ROOT / "docs/training.md").read_text())
+    defaults = msgspec.structs.asdict(TrainingConfig())
+    assert set(rows) - {"choice", "---"} == set(defaults)
+    for name, default in defaults.items():
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else f"{default}"
+        assert rows[name][0] in {shown, f"{default:g}" if isinstance(default, float) else shown}
+        for word in allowed_words(KINDS_OF_CHOICE[name]):
+            assert word in rows[name][1], f"{name}: {word}"
+    assert all(word in rows["activation"][1] for word in ACTIVATIONS)
 
 
 def test_every_column_is_documented_with_its_unit_or_codes(schema: Schema) -> None:

@@ -47,26 +47,27 @@ def small(**choices: Any) -> TrainingConfig:
     return TrainingConfig(**{**defaults, **choices})
 
 
+QUICK: tuple[dict[str, Any], ...] = (
+    {}, {"hidden": (4, 3), "activation": "tanh"}, {"loss": "focal"}, {"batch_size": "all"},
+    {"optimizer": "nesterov", "schedule": "cosine"},
+)  # fmt: skip
+MORE: tuple[dict[str, Any], ...] = (
+    {"hidden": ()}, {"activation": "softmax"}, {"activation": "sigmoid"},
+    {"activation": "leaky_relu", "initial_weights": "he"},
+    {"activation": "linear", "initial_weights": "normal"},
+    {"loss": "squared_error"}, {"missed_cost": 3.0}, {"batch_size": 1},
+    {"optimizer": "sgd", "schedule": "linear"},
+    {"optimizer": "momentum", "schedule": "exponential"},
+    {"optimizer": "rmsprop", "schedule": "steps"}, {"optimizer": "adagrad"},
+)  # fmt: skip
 # Folds and bootstraps: other rows, other numbers of steps, some rows twice.
 ROWS = (np.arange(64), np.array([0, 0, 1, *range(20, 70)]))
 
 
 @pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize(
-    "choices",
-    [
-        {}, {"hidden": ()}, {"hidden": (4, 3), "activation": "tanh"}, {"activation": "softmax"},
-        {"activation": "leaky_relu", "initial_weights": "he"}, {"activation": "sigmoid"},
-        {"activation": "linear", "initial_weights": "normal"},
-        {"loss": "focal"}, {"loss": "squared_error"}, {"missed_cost": 3.0},
-        {"optimizer": "sgd", "schedule": "linear"},
-        {"optimizer": "momentum", "schedule": "exponential"},
-        {"optimizer": "nesterov", "schedule": "cosine"},
-        {"optimizer": "rmsprop", "schedule": "steps"},
-        {"optimizer": "adagrad"}, {"batch_size": "all"}, {"batch_size": 1},
-    ],
-    ids=str,
-)  # fmt: skip
+    "choices", [*QUICK, *(pytest.param(c, marks=pytest.mark.slow) for c in MORE)], ids=str
+)
 def test_a_member_is_what_a_lone_fit_gives(choices: dict[str, Any]) -> None:
     """Beside one that differs in rows, seed, width, learning rate, L2 and number of epochs."""
     features, labels = sample()

@@ -86,7 +86,7 @@ def toy(
 ) -> tuple[Artifact, LogOdds, keras.Model]:
     """An artifact of a few columns with an untrained network, and the log-odds that Keras gives."""
     columns = tuple(column for column in table.schema.columns if column.name in names)
-    schema = msgspec.structs.replace(table.schema, columns=columns)
+    schema = msgspec.structs.replace(table.schema, columns=columns, subgroups=())
     chosen = [table.schema.column_names.index(column.name) for column in columns]
     part = replace(table, schema=schema, values=table.values[:, chosen])
     encoding = read_encoding(schema, build_preprocessing(schema).fit(part.frame))
@@ -393,7 +393,7 @@ def test_sampling_gives_the_same_answer_again(artifact: Artifact, values: np.nda
 def test_up_to_fifteen_columns_are_exact(table: Table, tmp_path: Path, n_columns: int) -> None:
     age = table.schema.columns[0]
     columns = tuple(msgspec.structs.replace(age, name=f"c{i}") for i in range(n_columns))
-    schema = msgspec.structs.replace(table.schema, columns=columns)
+    schema = msgspec.structs.replace(table.schema, columns=columns, subgroups=())
     numbers = np.random.default_rng(1).uniform(1, 120, (30, n_columns)).round()
     wide = replace(table, schema=schema, values=numbers)
     artifact, log_odds, _ = toy(wide, schema.column_names, tmp_path)
