@@ -73,7 +73,7 @@ def plot(
             ticks, [f.low for f in figures], [f.high for f in figures], alpha=0.2, linewidth=0,
             color=COLOURS[-1], label="its 95 % interval over patients",
         )  # fmt: skip
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=3)  # over no line
     words = across.replace("_", " ")
     label(
         axes,

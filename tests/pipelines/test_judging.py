@@ -120,6 +120,7 @@ def test_the_network_absorbs_the_calibration(table: Table, method: Method) -> No
     np.testing.assert_allclose(after, to_probabilities(calibration.apply(before)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_calibrated_version_with_a_stated_cost_ratio(
     store: Store, table: Table, schema: Schema, artifact: Artifact
 ) -> None:

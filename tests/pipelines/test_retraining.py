@@ -193,6 +193,7 @@ print(*[float(w).hex() for array in weights for w in array.ravel()])
     assert len(expected) == 497
 
 
+@pytest.mark.slow
 def test_the_release_schema_trains_too(tmp_path: Path) -> None:
     from model.schema import load_schema
     from tests.pipelines.test_tables import as_release
