@@ -1,10 +1,66 @@
-"""Figures with intervals, from what bootstrap samples of patients gave."""
+"""Bootstrap samples of patients, and figures with the intervals that they give."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+import msgspec
 import numpy as np
 
-from model.evaluation import LEVEL, Figure
+N_BOOTSTRAP = 2_000
+LEVEL = 0.95
+CELLS_AT_ONCE = 2_000_000
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A figure over all patients, its 95 % bootstrap interval, and its spread over the repeats."""
+
+    value: float
+    low: float
+    high: float
+    sd_repeats: float = 0.0
+
+    def told(self, sign: str = "", *, digits: int = 4) -> str:
+        """The figure and its interval: ``0.3891 (0.3234 to 0.4598)``; with ``"+"``, both signs."""
+        value, low, high = (f"{x:{sign}.{digits}f}" for x in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})"
+
+
+def bootstrap_weights(
+    groups: np.ndarray, *, seed: int, n_samples: int = N_BOOTSTRAP
+) -> Iterator[np.ndarray]:
+    """How often each row is drawn in bootstrap samples of patients.
+
+    Yields:
+        float64 (b, n), until b adds up to ``n_samples``, in parts of bounded memory; copies of a
+        record are drawn together.
+    """
+    _, patient = np.unique(groups, return_inverse=True)
+    n_patients = int(patient.max()) + 1
+    draw = np.random.default_rng(seed)
+    shares = np.full(n_patients, 1 / n_patients)
+    part = max(1, CELLS_AT_ONCE // len(groups))
+    for start in range(0, n_samples, part):
+        counts = draw.multinomial(n_patients, shares, size=min(part, n_samples - start))
+        yield counts[:, patient].astype(np.float64)
+
+
+def bootstrapped(
+    compute: Callable[[np.ndarray], np.ndarray],
+    groups: np.ndarray,
+    *,
+    seed: int,
+    n_samples: int = N_BOOTSTRAP,
+) -> np.ndarray:
+    """What comes out for every bootstrap sample: (n_samples, ...).
+
+    Args:
+        compute: (b, n) weights → (b, ...).
+        groups: (n,) equal for copies of a record, which are drawn together.
+        seed: equal seeds draw the same patients.
+    """
+    parts = bootstrap_weights(groups, seed=seed, n_samples=n_samples)
+    return np.concatenate([compute(weights) for weights in parts])
 
 
 def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -20,16 +76,18 @@ def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def figure(draws: np.ndarray, repeats: np.ndarray) -> Figure:
-    """A figure that is a mean over the repeats of the folds.
+def figure(draws: np.ndarray, repeats: np.ndarray, *, value: float | None = None) -> Figure:
+    """A figure over the repeats of the folds.
 
     Args:
         draws: (b,), as of :func:`interval`.
         repeats: (n_repeats,), of all patients.
+        value: of all patients; the mean of the repeats if None.
     """
     low, high = interval(draws)
     spread = float(repeats.std(ddof=1)) if len(repeats) > 1 else 0.0
-    return Figure(float(repeats.mean()), float(low), float(high), spread)
+    mean = repeats.mean() if value is None else value
+    return Figure(float(mean), float(low), float(high), spread)
 
 
 def figure_if_any(draws: np.ndarray, repeats: np.ndarray) -> Figure | None:
@@ -39,7 +97,7 @@ def figure_if_any(draws: np.ndarray, repeats: np.ndarray) -> Figure | None:
 
 
 def mean_of_known(draws: np.ndarray) -> np.ndarray:
-    """(b, n_repeats) → (b,): the mean over the repeats that have the figure; NaN for none."""
+    """(..., n_repeats) → (...): the mean over the repeats that have the figure; NaN for none."""
     known = ~np.isnan(draws)
     with np.errstate(invalid="ignore"):
-        return np.where(known, draws, 0).sum(axis=1) / known.sum(axis=1)
+        return np.where(known, draws, 0).sum(axis=-1) / known.sum(axis=-1)

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
+from model.bootstrap import bootstrap_weights
 from model.calibrators import Calibration
 from model.config import TrainingConfig
 from model.ensemble import fit_ensemble
-from model.evaluation import bootstrap_weights
 from model.golden import golden_values
 from model.incomplete import open_incomplete
 from model.intervals import LEVEL, SPREAD, Band, MemberLayer, Members

@@ -12,8 +12,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from model.bootstrap import figure_if_any, mean_of_known
-from model.evaluation import N_BOOTSTRAP, Figure, bootstrap_weights
+from model.bootstrap import N_BOOTSTRAP, Figure, bootstrapped, figure_if_any, mean_of_known
 from model.metrics import SMALLEST
 
 N_STEPS = 25
@@ -69,12 +68,13 @@ def calibration_figures(
     """
     everyone = np.ones((1, len(labels)))
     repeats = _coefficients(labels, log_odds, everyone)[:, 0]
-    drawn = [
-        [mean_of_known(coefficient) for coefficient in _coefficients(labels, log_odds, weights)]
-        for weights in bootstrap_weights(groups, seed=seed, n_samples=n_samples)
-    ]
-    draws = np.concatenate(drawn, axis=1)
-    slope, intercept, in_the_large = map(figure_if_any, draws, repeats)
+    draws = bootstrapped(
+        lambda weights: mean_of_known(_coefficients(labels, log_odds, weights)).T,
+        groups,
+        seed=seed,
+        n_samples=n_samples,
+    )
+    slope, intercept, in_the_large = map(figure_if_any, draws.T, repeats)
     return CalibrationFigures(slope, intercept, in_the_large)
 
 

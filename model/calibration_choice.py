@@ -6,14 +6,15 @@ taken where the log loss of the others falls by more than chance explains.
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 import numpy as np
 
-from model.bootstrap import figure
+from model.bootstrap import Figure, bootstrapped, figure
 from model.calibration import CalibrationFigures, calibration_figures, to_probabilities
 from model.calibrators import METHODS, Asked, Calibration, Method, fit_calibration
 from model.errors import InvalidConfig
-from model.evaluation import Figure, bootstrap_weights
 from model.metrics import log_loss
 from model.splits import repeated_folds
 
@@ -154,11 +155,10 @@ def _try_out(
         method: np.concatenate([log_loss(labels, row[None], everyone) for row in p])
         for method, p in probabilities.items()
     }
-    drawn: dict[Method, list[np.ndarray]] = {method: [] for method in calibrated}
-    for weights in bootstrap_weights(groups, seed=seed):
-        for method, p in probabilities.items():
-            drawn[method].append(log_loss(labels, p, weights))
-    draws = {method: np.concatenate(parts) for method, parts in drawn.items()}
+    draws = {
+        method: bootstrapped(partial(log_loss, labels, p), groups, seed=seed)
+        for method, p in probabilities.items()
+    }
     taken, *others = calibrated
     trials = {taken: Trial(log_loss=figure(draws[taken], repeats[taken]))}
     for method in others:

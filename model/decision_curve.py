@@ -17,9 +17,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model.bootstrap import figure_if_any, interval, mean_of_known
+from model.bootstrap import (
+    N_BOOTSTRAP,
+    Figure,
+    bootstrapped,
+    figure_if_any,
+    interval,
+    mean_of_known,
+)
 from model.errors import InvalidConfig
-from model.evaluation import N_BOOTSTRAP, Figure, bootstrap_weights
 
 DIGITS = 4
 DEFAULT_THRESHOLD = 0.5
@@ -125,11 +131,13 @@ def decision_curve(
     # What treating a patient adds to the sum, at each threshold.
     gain = np.where(labels[:, None] == 1, 1.0, -thresholds / (1 - thresholds))
     gains = np.concatenate([treated * gain, gain, (treated - 1) * gain], axis=1)
-    draws = [
-        weights @ gains / weights.sum(axis=1, keepdims=True)
-        for weights in bootstrap_weights(groups, seed=seed, n_samples=n_samples)
-    ]
-    low, high = interval(np.concatenate(draws))
+    draws = bootstrapped(
+        lambda weights: weights @ gains / weights.sum(axis=1, keepdims=True),
+        groups,
+        seed=seed,
+        n_samples=n_samples,
+    )
+    low, high = interval(draws)
     curves = [c.reshape(3, -1) for c in (gains.mean(axis=0), low, high)]
     model, treat_all, over_all = zip(*curves, strict=True)
     return DecisionCurve(*map(_listed, (thresholds, *model, *treat_all, *over_all)))
@@ -157,15 +165,17 @@ def performance(
     # (n, 4 * n_repeats), so that one product counts for every repeat.
     cells = np.concatenate([reached & ill, ~reached & ill, reached & ~ill, ~reached & ~ill]).T
     repeats = _figures(np.ones((1, len(labels))) @ cells, ratio)
-    drawn = [
-        _figures(weights @ cells, ratio)
-        for weights in bootstrap_weights(groups, seed=seed, n_samples=n_samples)
-    ]
+    draws = bootstrapped(
+        lambda weights: np.stack(
+            [mean_of_known(values) for values in _figures(weights @ cells, ratio).values()], axis=1
+        ),
+        groups,
+        seed=seed,
+        n_samples=n_samples,
+    )
     figures: Any = {
-        name: figure_if_any(
-            np.concatenate([mean_of_known(part[name]) for part in drawn]), values[0]
-        )
-        for name, values in repeats.items()
+        name: figure_if_any(drawn, values[0])
+        for drawn, (name, values) in zip(draws.T, repeats.items(), strict=True)
     }
     return Performance(
         threshold=threshold, cost_ratio=ratio, stated=cost_ratio is not None, **figures

@@ -8,26 +8,15 @@ estimate). Patients are resampled, the same ones for all models.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import msgspec
 import numpy as np
 
+from model.bootstrap import Figure, bootstrapped, figure
 from model.metrics import METRICS, Metric
-
-N_BOOTSTRAP = 2_000
-LEVEL = 0.95
-CELLS_AT_ONCE = 2_000_000
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """A figure over all patients, its 95 % bootstrap interval, and its spread over the repeats."""
-
-    value: float
-    low: float
-    high: float
-    sd_repeats: float = 0.0
 
 
 class Evaluation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -91,15 +80,20 @@ def compare(
     """
     names = list(predictions)
     model, baseline = names[0], baseline or names[-1]
-    draws: dict[str, dict[str, list[np.ndarray]]] = {m: {n: [] for n in names} for m in METRICS}
-    for weights in bootstrap_weights(groups, seed=seed):
-        for metric, compute in METRICS.items():
-            for name in names:
-                draws[metric][name].append(compute(labels, _rows(predictions[name]), weights))
+    rows = {name: _rows(predictions[name]) for name in names}
+    of_each = bootstrapped(
+        lambda weights: np.stack(
+            [compute(labels, rows[n], weights) for compute in METRICS.values() for n in names],
+            axis=1,
+        ),
+        groups,
+        seed=seed,
+    )
+    draws = dict(zip(product(METRICS, names), of_each.T, strict=True))
     figures: dict[str, dict[str, Figure]] = {name: {} for name in names}
     differences: dict[str, dict[str, Figure]] = {n: {} for n in names if n != baseline}
     for metric, compute in METRICS.items():
-        found = {n: _Found.of(compute, labels, predictions[n], draws[metric][n]) for n in names}
+        found = {n: _Found.of(compute, labels, predictions[n], draws[metric, n]) for n in names}
         for name in names:
             figures[name][metric] = found[name].figure()
         for name, paired in differences.items():
@@ -128,13 +122,13 @@ class _Found:
 
     @classmethod
     def of(
-        cls, compute: Metric, labels: np.ndarray, predictions: np.ndarray, drawn: list[np.ndarray]
+        cls, compute: Metric, labels: np.ndarray, predictions: np.ndarray, drawn: np.ndarray
     ) -> _Found:
         everyone = np.ones((1, len(labels)))
         repeats = [predictions[..., [r], :] for r in range(predictions.shape[-2])]
         return cls(
             value=compute(labels, _rows(predictions), everyone)[0],
-            drawn=np.concatenate(drawn),
+            drawn=drawn,
             repeats=np.array([compute(labels, _rows(one), everyone)[0] for one in repeats]),
         )
 
@@ -144,29 +138,7 @@ class _Found:
         )
 
     def figure(self) -> Figure:
-        # A sample without a single ill or healthy patient has no AUC.
-        low, high = np.nanquantile(self.drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        spread = float(self.repeats.std(ddof=1)) if len(self.repeats) > 1 else 0.0
-        return Figure(float(self.value), float(low), float(high), spread)
-
-
-def bootstrap_weights(
-    groups: np.ndarray, *, seed: int, n_samples: int = N_BOOTSTRAP
-) -> Iterator[np.ndarray]:
-    """How often each row is drawn in bootstrap samples of patients.
-
-    Yields:
-        float64 (b, n), until b adds up to ``n_samples``, in parts of bounded memory; copies of a
-        record are drawn together.
-    """
-    _, patient = np.unique(groups, return_inverse=True)
-    n_patients = int(patient.max()) + 1
-    draw = np.random.default_rng(seed)
-    shares = np.full(n_patients, 1 / n_patients)
-    part = max(1, CELLS_AT_ONCE // len(groups))
-    for start in range(0, n_samples, part):
-        counts = draw.multinomial(n_patients, shares, size=min(part, n_samples - start))
-        yield counts[:, patient].astype(np.float64)
+        return figure(self.drawn, self.repeats, value=self.value)
 
 
 def standard_errors_worse(before: Evaluation, after: Evaluation) -> float:

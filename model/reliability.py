@@ -9,12 +9,12 @@ loess smoothers", 2014, and without robustness steps, which would take rare outc
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import msgspec
 import numpy as np
 
-from model.bootstrap import interval
-from model.evaluation import N_BOOTSTRAP, bootstrap_weights
+from model.bootstrap import N_BOOTSTRAP, bootstrapped, interval
 
 SPAN = 0.5
 """Share of the patients, the nearest ones, that a point of the curve is fitted to. With the customary
@@ -85,11 +85,10 @@ def reliability_curve(
     grid = np.linspace(p.min(), p.max(), n_points)
     kernel = _tricube(p, grid)
     shares = _smooth(labels, p, grid, kernel, np.ones((1, len(p))))[0]
-    draws = [
-        _smooth(labels, p, grid, kernel, weights)
-        for weights in bootstrap_weights(groups, seed=seed, n_samples=n_samples)
-    ]
-    low, high = interval(np.concatenate(draws))
+    draws = bootstrapped(
+        partial(_smooth, labels, p, grid, kernel), groups, seed=seed, n_samples=n_samples
+    )
+    low, high = interval(draws)
     return ReliabilityCurve(
         span=SPAN,
         probabilities=_listed(grid),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 import numpy as np
 
 from model.artifact import Artifact
-from model.bootstrap import figure_if_any
+from model.bootstrap import Figure, bootstrapped, figure_if_any
 from model.calibration import CalibrationFigures, calibration_figures, to_log_odds
 from model.config import TrainingConfig
-from model.evaluation import Figure, bootstrap_weights
 from model.metrics import auc, brier, log_loss
 from model.scoring import Scorer
 from pipelines.answering import Answer, answers_of
@@ -92,10 +93,6 @@ def evaluate_external(
     table = site.table
     labels, groups = table.labels, table.groups
     probabilities = np.asarray(answer(table.values.astype(np.float32)), np.float64)[None]
-    draws: dict[str, list[np.ndarray]] = {metric: [] for metric in METRICS}
-    for weights in bootstrap_weights(groups, seed=SEED):
-        for metric, compute in METRICS.items():
-            draws[metric].append(compute(labels, probabilities, weights))
     everyone = np.ones((1, len(labels)))
     share = np.full_like(probabilities, labels.mean())
     return ExternalEvaluation(
@@ -111,7 +108,8 @@ def evaluate_external(
         left_out=site.left_out,
         figures={
             metric: figure_if_any(
-                np.concatenate(draws[metric]), compute(labels, probabilities, everyone)
+                bootstrapped(partial(compute, labels, probabilities), groups, seed=SEED),
+                compute(labels, probabilities, everyone),
             )
             for metric, compute in METRICS.items()
         },

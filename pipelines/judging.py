@@ -11,11 +11,12 @@ import msgspec
 import numpy as np
 
 from model.artifact import Artifact
+from model.bootstrap import Figure
 from model.calibration import CalibrationFigures, to_log_odds, to_probabilities
 from model.calibration_choice import Choice, choose_calibration, cross_fit
 from model.calibrators import Asked, Calibration, Method
 from model.decision_curve import Performance, decision_curve, performance
-from model.evaluation import Evaluation, Figure, compare
+from model.evaluation import Evaluation, compare
 from model.reliability import reliability_curve
 from pipelines.baselines import REFERENCE
 from pipelines.evaluating import SEED
@@ -161,9 +162,7 @@ def _slope_and_intercept(found: CalibrationFigures) -> str:
 
 
 def _figure(figure: Figure | None, sign: str = "") -> str:
-    if figure is None:
-        return "unknown"
-    return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"
+    return "unknown" if figure is None else figure.told(sign, digits=3)
 
 
 def _signed(figure: Figure | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.evaluation import Evaluation, Figure
+from model.evaluation import Evaluation
 
 _TITLES = {
     "log_loss": "log loss",
@@ -24,8 +24,8 @@ def evaluation_table(evaluation: Evaluation) -> str:
         rows.append(("", "", ""))
         rows.append((title, "", f"minus {evaluation.baseline}"))
         for name, figures in evaluation.figures.items():
-            difference = _figure(beside[name][metric], sign="+") if name in beside else ""
-            rows.append((f"  {name}", _figure(figures[metric]), difference))
+            difference = beside[name][metric].told("+") if name in beside else ""
+            rows.append((f"  {name}", figures[metric].told(), difference))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
     head = (
@@ -34,7 +34,3 @@ def evaluation_table(evaluation: Evaluation) -> str:
     )
     left_out = [f"left out: {name} ({why})" for name, why in evaluation.left_out.items()]
     return "\n".join([head, *lines, *([""] if left_out else []), *left_out])
-
-
-def _figure(figure: Figure, sign: str = "") -> str:
-    return f"{figure.value:{sign}.4f} ({figure.low:{sign}.4f} to {figure.high:{sign}.4f})"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from model.evaluation import Figure, bootstrap_weights
+from model.bootstrap import Figure, bootstrapped, figure
 from pipelines.page import render
 from pipelines.sweep_plot import differences, plot, value_of, values_in_order
 from pipelines.sweeping import Sweep, n_networks
@@ -102,11 +102,11 @@ def as_text(report: Report) -> str:
         "log loss on patients whom the choice has not seen, with its 95 % interval",
     ]
     for rule, way in report.ways.items():
-        lines.append(f"  chosen by {rule:<20} {_figure(way.loss)}   mostly {way.chosen[0]}")
+        lines.append(f"  chosen by {rule:<20} {way.loss.told()}   mostly {way.chosen[0]}")
     if report.each:
         lines += ["", "the others chosen for each; difference to the best, paired"]
         lines += [
-            f"  {way.value:<12} {_figure(way.loss)}   {_figure(way.difference, signed=True)}   "
+            f"  {way.value:<12} {way.loss.told()}   {way.difference.told('+')}   "
             f"mostly {way.chosen[0]}"
             for way in report.each
         ]
@@ -120,7 +120,7 @@ def as_text(report: Report) -> str:
 def as_html(report: Report, title: str, recipe: str, named: bool) -> str:
     """As one file without outside assets."""
     return render(
-        "sweep.html", report=report, title=f"What was tried on {title}", recipe=recipe, named=named, figure=_figure,
+        "sweep.html", report=report, title=f"What was tried on {title}", recipe=recipe, named=named,
         level=[way for way in report.each if way.difference.low <= 0],
     )  # fmt: skip
 
@@ -133,10 +133,12 @@ def _ways(
     seed: int,
 ) -> list[Way]:
     """Figures of several ways of choosing: (value, numbers of configs, one standard error)."""
-    weights = np.concatenate(list(bootstrap_weights(table.groups, seed=seed)))
-    shares = weights / weights.sum(axis=1, keepdims=True)
     losses = [sweep.nested(among, one_standard_error=rule).mean(axis=0) for _, among, rule in asked]
-    drawn = [shares @ loss for loss in losses]
+    drawn = bootstrapped(
+        lambda weights: weights @ np.transpose(losses) / weights.sum(axis=1, keepdims=True),
+        table.groups,
+        seed=seed,
+    ).T
     best = int(np.argmin([loss.mean() for loss in losses]))
     found = []
     for (value, among, rule), loss, draws in zip(asked, losses, drawn, strict=True):
@@ -146,18 +148,8 @@ def _ways(
             Way(
                 value=value,
                 chosen=[differences(sweep.configs[n], tried) for n in numbers[np.argsort(-counts)]],
-                loss=_interval(loss.mean(), draws),
-                difference=_interval((loss - losses[best]).mean(), draws - drawn[best]),
+                loss=figure(draws, loss.mean(keepdims=True)),
+                difference=figure(draws - drawn[best], (loss - losses[best]).mean(keepdims=True)),
             )
         )
     return found
-
-
-def _interval(value: float, draws: np.ndarray) -> Figure:
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Figure(float(value), float(low), float(high))
-
-
-def _figure(figure: Figure, *, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    return f"{figure.value:{sign}.4f} ({figure.low:{sign}.4f} to {figure.high:{sign}.4f})"

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from model.bootstrap import Figure
 from model.config import TrainingConfig
-from model.evaluation import Figure
 from pipelines.drawing import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
 from pipelines.sweeping import Sweep
 

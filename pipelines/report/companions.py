@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from model.bootstrap import bootstrapped
 from model.config import TrainingConfig
 from model.encoding import Encoding
 from model.ensemble import fit_ensemble
-from model.evaluation import bootstrap_weights
 from model.members import Ensemble, Member
 from model.splits import Split, repeated_folds
 from pipelines.evaluating import SEED
@@ -93,7 +93,7 @@ def train_companions(subject: Subject) -> Companions:
     ]
     features = np.stack([encoding.encode(table.values) for encoding in encodings])
     folds = fit_ensemble(features, labels, members)
-    draws = np.concatenate(list(bootstrap_weights(groups, seed=SEED, n_samples=N_BOOTSTRAP)))
+    draws = bootstrapped(np.asarray, groups, seed=SEED, n_samples=N_BOOTSTRAP)
     resampled = fit_ensemble(
         subject.encoding.encode(table.values),
         labels,

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from model.evaluation import Figure
+from model.bootstrap import Figure
 
 NOT_KNOWN = "—"
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.bootstrap import interval
-from model.evaluation import Figure, bootstrap_weights
+from model.bootstrap import Figure, bootstrapped, interval
 from model.metrics import SMALLEST
 from model.schema import Column
 from pipelines.drawing import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
@@ -122,11 +121,10 @@ def _summarise(
     for number_, (_, test) in enumerate(companions.splits):
         rises[:, test] = risen[number_, :, : len(test)]
     of_record = rises.mean(axis=0)
-    draws = [
-        weights @ of_record / weights.sum(axis=1)
-        for weights in bootstrap_weights(table.groups, seed=SEED)
-    ]
-    low, high = interval(np.concatenate(draws))
+    draws = bootstrapped(
+        lambda weights: weights @ of_record / weights.sum(axis=1), table.groups, seed=SEED
+    )
+    low, high = interval(draws)
     return Importance(
         column=column,
         rise=Figure(float(of_record.mean()), float(low), float(high)),

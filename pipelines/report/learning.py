@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from model.evaluation import bootstrap_weights
+from model.bootstrap import bootstrapped, interval
 from model.metrics import log_loss
 from pipelines.drawing import COLOURS, DASHES, FILLS, MARKERS, as_svg, house_style, label, panels
 from pipelines.evaluating import SEED
@@ -118,13 +120,8 @@ def _loss_of(companions: Companions, held_out: np.ndarray) -> float:
 
 def _interval(companions: Companions, held_out: np.ndarray) -> tuple[float, float, float]:
     table = companions.table
-    draws = np.concatenate(
-        [
-            log_loss(table.labels, held_out[None], weights)
-            for weights in bootstrap_weights(table.groups, seed=SEED)
-        ]
-    )
-    low, high = np.quantile(draws, [0.025, 0.975])
+    draws = bootstrapped(partial(log_loss, table.labels, held_out[None]), table.groups, seed=SEED)
+    low, high = interval(draws)
     return _loss_of(companions, held_out), float(low), float(high)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from model.evaluation import Evaluation, Figure
+from model.bootstrap import Figure
+from model.evaluation import Evaluation
 from model.metrics import METRICS
 from pipelines.report.companions import Companions
 from pipelines.report.contents import Block, Grid, Section, number, with_interval

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.bootstrap import interval
-from model.evaluation import Figure, bootstrap_weights
+from model.bootstrap import Figure, bootstrapped, figure_if_any
 from model.metrics import auc, log_loss
 from model.schema import Column, Subgroups
 from pipelines.drawing import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
@@ -153,34 +152,31 @@ def _evaluate(subject: Subject, split: str, name: str, rows: np.ndarray) -> Grou
     labels = subject.table.labels[rows]
     given = subject.out_of_fold[:, rows]
     everyone = np.ones((1, len(labels)))
-    drawn: dict[str, list[np.ndarray]] = {measure: [] for measure in MEASURES}
-    for weights in bootstrap_weights(subject.table.groups, seed=SEED):
-        for measure, values in _figures(subject, labels, given, weights[:, rows]).items():
-            drawn[measure].append(values)
-    figures: dict[str, Figure | None] = {}
-    for measure, values in _figures(subject, labels, given, everyone).items():
-        draws = np.concatenate(drawn[measure])
-        figures[measure] = None
-        if not np.isnan(values[0]) and not np.isnan(draws).all():
-            low, high = interval(draws)
-            figures[measure] = Figure(float(values[0]), float(low), float(high))
+    values = _figures(subject, labels, given, everyone)
+    draws = bootstrapped(
+        lambda weights: _figures(subject, labels, given, weights[:, rows]),
+        subject.table.groups,
+        seed=SEED,
+    )
+    figures = dict(zip(MEASURES, map(figure_if_any, draws.T, values.T), strict=True))
     return Group(split, name, rows, int(labels.sum()), figures)
 
 
 def _figures(
     subject: Subject, labels: np.ndarray, given: np.ndarray, weights: np.ndarray
-) -> dict[str, np.ndarray]:
-    """(b,) by measure; NaN for a sample that has none."""
+) -> np.ndarray:
+    """(b, n_measures); NaN for a sample that has none."""
     called = (given >= subject.at_threshold.threshold).mean(axis=0)
     ill, healthy = weights * (labels == 1), weights * (labels == 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {
+        by_name = {
             "auc": auc(labels, given, weights),
             "log_loss": log_loss(labels, given, weights),
             "in_the_large": weights @ (labels - given.mean(axis=0)) / weights.sum(axis=1),
             "sensitivity": ill @ called / ill.sum(axis=1),
             "specificity": healthy @ (1 - called) / healthy.sum(axis=1),
         }
+    return np.stack([by_name[measure] for measure in MEASURES], axis=1)
 
 
 def _row(group: Group) -> tuple[str, ...]:

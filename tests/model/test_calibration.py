@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from model.bootstrap import N_BOOTSTRAP, Figure, bootstrap_weights
 from model.calibration import (
     calibration_figures,
     fit_line,
     to_log_odds,
     to_probabilities,
 )
-from model.evaluation import N_BOOTSTRAP, Figure, bootstrap_weights
 
 
 def drawn(slope: float, intercept: float, n: int = 303, seed: int = 1) -> tuple[np.ndarray, ...]:

@@ -6,13 +6,8 @@ import pytest
 from sklearn import metrics as theirs
 
 from model import metrics
-from model.evaluation import (
-    Evaluation,
-    Figure,
-    bootstrap_weights,
-    compare,
-    standard_errors_worse,
-)
+from model.bootstrap import Figure, bootstrap_weights
+from model.evaluation import Evaluation, compare, standard_errors_worse
 from model.metrics import METRICS, auc, calibration_error, log_loss
 
 
