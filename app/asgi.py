@@ -1,8 +1,8 @@
 """The WSGI service behind ASGI's interface.
 
 An event loop a worker reads requests, however slowly they come, and hands each to the WSGI service
-once it is whole: hot routes at once, everything else in a thread, so that explaining a hundred records
-holds up nobody. Guards, routes and answers are the WSGI service's own.
+once it is whole: hot routes at once, everything else in a thread, and in that thread too whatever asks
+for explanations or intervals, so that explaining a hundred records holds up nobody. Guards, routes and answers are the WSGI service's own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.service import Service
+from model.faultless import OPTIONS
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -25,6 +26,9 @@ LARGE_BYTES = 256 * 1024
 MAX_LARGE_BODIES = 8
 """How many bodies over :data:`LARGE_BYTES` a worker holds at once; further clients are not read from
 until there is room. A hundred that send 8 MiB each would otherwise take 800 MB."""
+
+_OPTIONS = tuple(f'"{name}"'.encode() for name in OPTIONS)
+_END_BYTES = 128
 
 
 class AsgiService:
@@ -53,7 +57,7 @@ class AsgiService:
         if read is None:
             return
         environ = _environ(scope, *read)
-        if self.service.is_hot(environ):
+        if self.service.is_hot(environ) and not _asks_for_more(read[0]):
             start, content = self._answer(environ)
         else:
             loop = asyncio.get_running_loop()
@@ -116,6 +120,15 @@ async def _live(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
+
+
+def _asks_for_more(body: bytes) -> bool:
+    """Whether a body seems to name an option, which stands before or behind its records.
+
+    What it asks for is read later. A wrong guess changes where it is answered, and nothing else.
+    """
+    ends = body[:_END_BYTES] + body[-_END_BYTES:]
+    return any(name in ends for name in _OPTIONS)
 
 
 def _may_be_large(scope: Message) -> bool:

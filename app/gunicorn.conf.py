@@ -8,7 +8,6 @@ import atexit
 import contextlib
 import ctypes
 import gc
-import importlib
 import json
 import os
 import resource
@@ -33,10 +32,10 @@ from app.record_schema import example_record
 from app.settings import InvalidSettings, Settings
 from app.wishes import WishList
 from model.errors import ModelError
+from model.scoring import set_up_runtime
 from model.store import Store
 
-# With it the workers open the graph. Not above: `model` must first have told it to send nothing.
-importlib.import_module("onnxruntime")
+set_up_runtime()
 
 try:
     _settings = Settings.from_environment()

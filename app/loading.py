@@ -46,7 +46,7 @@ class LoadedModel:
         self.name = artifact.manifest.name
         self.scorer = Scorer(artifact)
         self.writer = AnswerWriter(self.scorer)
-        self._explainer = Explainer(artifact)
+        self._explainer = Explainer(artifact, self.scorer.incomplete)
         self._estimator = IntervalEstimator(artifact, self.scorer.incomplete)
         self._reader = RecordReader(artifact.schema, max_records=settings.max_records)
         self._metrics = metrics
@@ -109,11 +109,18 @@ class LoadedModel:
             return self._reader.read_columns(columns, path)
 
     def score(self, values: np.ndarray) -> Scores:
-        """Score validated values, float32 (n, n_columns); row i of the answer is row i."""
+        """Score validated values, float32 (n, n_columns), and count them as answered.
+
+        Row i of the answer is row i. Whatever can still fail comes before :meth:`count` instead.
+        """
         scores = self.scorer.score(values)
+        self.count(values, scores)
+        return scores
+
+    def count(self, values: np.ndarray, scores: Scores) -> None:
+        """Count values as answered with what :attr:`scorer` gives for them."""
         missing = count_missing(self.schema.column_names, values) if scores.remarks else {}
         self._metrics.answered(self.version, scores.probabilities, missing)
-        return scores
 
     def explain(self, values: np.ndarray) -> list[Explanation]:
         """What each column contributed to each answer, for validated values.
@@ -123,16 +130,13 @@ class LoadedModel:
         """
         return self._explainer.explain(values)
 
-    def intervals(self, values: np.ndarray) -> list[Interval]:
-        """The interval of each answer, for validated values.
-
-        They are scored here once more, which is quick, and leaves it to :meth:`score` to count what
-        was answered.
+    def intervals(self, values: np.ndarray, scores: Scores) -> list[Interval]:
+        """The interval of each answer, for validated values and their scores.
 
         Raises:
             IntervalUnavailable: the version holds nothing to give intervals with.
         """
-        return self._estimator.intervals(values, self.scorer.probabilities(values))
+        return self._estimator.intervals(values, scores.probabilities)
 
 
 def count_missing(names: Sequence[str], values: np.ndarray) -> dict[str, int]:

@@ -48,9 +48,11 @@ def register_predictions(service: Service) -> None:
         if explain:
             require_few(len(values), settings.max_explained, batch.path)
             explanations = model.explain(values)
+        scores = model.scorer.score(values)
         if batch.interval:
-            intervals = model.intervals(values)
-        return Answer(model.writer.write(model.score(values), explanations, intervals))
+            intervals = model.intervals(values, scores)
+        model.count(values, scores)
+        return Answer(model.writer.write(scores, explanations, intervals))
 
     service.add_hot_route("POST", "/predict", predict, "predict")
     if path := settings.predict_route:

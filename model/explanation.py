@@ -34,10 +34,9 @@ import msgspec
 import numpy as np
 
 from model.artifact import Artifact
-from model.conditional import ConditionalMeans
 from model.errors import ArtifactDamaged, ExplanationUnavailable
 from model.folding import FoldedNetwork, fold
-from model.incomplete import open_conditional, shrinkage
+from model.incomplete import Incomplete, shrinkage
 from model.shapley import exact, sampled
 
 EXACT_COLUMNS = 15
@@ -101,6 +100,7 @@ class Explainer:
     """Explains the answers of one version of a model.
 
     Args:
+        incomplete: the scorer's, which fills what is missing.
         exact_columns: a record of more columns is explained by sampling.
 
     Attributes:
@@ -111,18 +111,22 @@ class Explainer:
             graph.
     """
 
-    def __init__(self, artifact: Artifact, *, exact_columns: int = EXACT_COLUMNS) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        incomplete: Incomplete | None,
+        *,
+        exact_columns: int = EXACT_COLUMNS,
+    ) -> None:
         self._where = f"version {artifact.folder.name}"
         self._names = artifact.schema.column_names
         self._is_exact = len(self._names) <= exact_columns
         self._folded: FoldedNetwork | None = None
-        self._conditional: ConditionalMeans | None = None
+        self._incomplete = incomplete
         self.available = "explanation.json" in artifact.files
         if self.available:
             try:
                 self._folded = fold(artifact.files)
-                # Explaining a record takes so long that remembering patterns does not pay.
-                self._conditional = open_conditional(artifact.schema, artifact.files, cache_bytes=0)
             except ValueError as error:
                 message = f"{self._where}: its answers cannot be explained: {error}"
                 raise ArtifactDamaged(message) from error
@@ -150,7 +154,7 @@ class Explainer:
 
     def _records(self, folded: FoldedNetwork, values: np.ndarray) -> Iterator[_Record]:
         """Encode and fill n records, and find how uncertain their missing columns leave them."""
-        filled = None if self._conditional is None else self._conditional.fill(values)
+        filled = None if self._incomplete is None else self._incomplete.conditional.fill(values)
         features = folded.encoding.encode(values) if filled is None else filled.features
         log_odds, gradients = folded.log_odds_and_gradients(features)
         for row, is_missing in enumerate(np.isnan(values).any(axis=1).tolist()):

@@ -22,13 +22,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from model.conditional import (
-    CACHE_BYTES,
-    ConditionalMeans,
-    Inputs,
-    measure_inputs,
-    order_by_pattern,
-)
+from model.conditional import ConditionalMeans, Inputs, measure_inputs, order_by_pattern
 from model.dense import DenseLayer, DenseNetwork
 from model.encoding import Encoding
 from model.schema import Schema
@@ -111,32 +105,18 @@ def open_incomplete(schema: Schema, files: Mapping[str, bytes]) -> Incomplete | 
     Raises:
         ValueError: they cannot be read, or do not fit each other.
     """
-    conditional = open_conditional(schema, files)
-    if conditional is None or "explanation.json" not in files:
-        return None
-    layers = _decode(files, "explanation.json", _Layers).layers
-    if not layers:
-        return None
-    encoding = _decode(files, "encoding.json", Encoding)
-    return Incomplete(conditional, DenseNetwork(layers, len(encoding.features), np.float64))
-
-
-def open_conditional(
-    schema: Schema, files: Mapping[str, bytes], *, cache_bytes: int = CACHE_BYTES
-) -> ConditionalMeans | None:
-    """What fills the missing features of an artifact's records; None where it has no inputs.json.
-
-    Raises:
-        ValueError: as :func:`open_incomplete`.
-    """
     columns = columns_that_may_be_missing(schema)
-    if "inputs.json" not in files or not columns:
+    if not columns or not {"inputs.json", "explanation.json"} <= files.keys():
         return None
     encoding = _decode(files, "encoding.json", Encoding)
     inputs = _decode(files, "inputs.json", Completion).inputs
     if encoding.n_columns != len(schema.columns):
         raise ValueError("the encoding is not that of the columns")
-    return ConditionalMeans(inputs, encoding, columns, cache_bytes=cache_bytes)
+    conditional = ConditionalMeans(inputs, encoding, columns)
+    layers = _decode(files, "explanation.json", _Layers).layers
+    if not layers:
+        return None
+    return Incomplete(conditional, DenseNetwork(layers, len(encoding.features), np.float64))
 
 
 def complete(

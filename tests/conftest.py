@@ -23,6 +23,8 @@ from flask.testing import FlaskClient
 from app import Settings, create_app
 from model.artifact import MANIFEST, Artifact, read_artifact
 from model.config import RECIPES
+from model.explanation import Explainer
+from model.incomplete import open_incomplete
 from model.manifest import encode_manifest, seal
 from model.schema import Schema, load_schema
 from model.store import Store
@@ -70,6 +72,11 @@ def store(trained: Store, tmp_path: Path) -> Store:
 @pytest.fixture
 def artifact(store: Store) -> Artifact:
     return read_artifact(store.path("1"))
+
+
+def explainer_of(artifact: Artifact, **options: Any) -> Explainer:
+    """What explains the answers of an artifact, as a worker opens it."""
+    return Explainer(artifact, open_incomplete(artifact.schema, artifact.files), **options)
 
 
 def as_before(artifact: Artifact, *names: str) -> None:

@@ -107,11 +107,11 @@ class Subject:
     def with_intervals(self, *records: Json) -> Json | None:
         """What ``/predict`` answers with intervals; None where the version cannot give any."""
         values: np.ndarray = self.reader.values(records)
+        scores = self.model.scorer.score(values)
         try:
-            intervals = self.model.intervals(values)
+            intervals = self.model.intervals(values, scores)
         except IntervalUnavailable:
             return None
-        scores = self.model.scorer.score(values)
         return msgspec.json.decode(self.model.writer.write(scores, intervals=intervals))
 
 

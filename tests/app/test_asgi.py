@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
 
 from app import Settings, create_app
+from app.answers import AnswerWriter
 from app.asgi import LARGE_BYTES, MAX_LARGE_BODIES, AsgiService
 from model.store import Store
 from tests.app.test_two_roads import requests
@@ -63,6 +65,31 @@ def test_answers_are_those_of_wsgi(trained: Store, record: dict[str, Any], part:
         )
         kept = {k.lower(): v for k, v in wanted.headers.items() if k != "X-Request-ID"}
         assert found == kept
+
+
+@pytest.mark.parametrize("more", [{}, {"interval": True}, {"explain": True}])
+@pytest.mark.parametrize("first", [False, True])
+def test_only_plain_predictions_hold_the_event_loop(
+    trained: Store,
+    record: dict[str, Any],
+    more: dict[str, bool],
+    first: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write, answered_in = AnswerWriter.write, []
+
+    def noting_where(*given: Any) -> bytes:
+        answered_in.append(threading.current_thread())
+        return write(*given)
+
+    monkeypatch.setattr(AnswerWriter, "write", noting_where)
+    service = create_app(Settings(model_store=trained.folder))
+    instances = {"instances": [record] * 50}
+    content = {**more, **instances} if first else {**instances, **more}
+    headers = {"content-type": "application/json"}
+    status, _, _ = ask(AsgiService(service), json.dumps(content).encode(), headers)
+    assert status == 200
+    assert (answered_in == [threading.current_thread()]) == (not more)
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/schema", "/metrics", "/nope", "/problems/nöne"])

@@ -31,7 +31,7 @@ from model.network import build_network, read_layers
 from model.scoring import Graph, Scorer
 from pipelines.preprocessing import build_preprocessing, read_encoding
 from pipelines.tables import Table
-from tests.conftest import as_before
+from tests.conftest import as_before, explainer_of
 
 LogOdds = Callable[[np.ndarray], np.ndarray]
 # Two patients without a gap, one without ca, one without thal.
@@ -199,7 +199,7 @@ def test_contributions_are_those_of_shap(artifact: Artifact, values: np.ndarray)
     rows = np.concatenate([values[list(PATIENTS)], np.full((1, 13), np.nan, np.float32)])
     assert np.isnan(rows).any(axis=1).sum() == 3
     expected = theirs(rows, max_evals=2**13)
-    for row, ours in enumerate(Explainer(artifact).explain(rows)):
+    for row, ours in enumerate(explainer_of(artifact).explain(rows)):
         np.testing.assert_allclose(contributions(ours), expected.values[row], atol=2e-5)
         assert ours.base == pytest.approx(expected.base_values[row], abs=1e-5)
 
@@ -208,7 +208,7 @@ def test_contributions_sum_to_the_answer_of_every_patient(
     artifact: Artifact, values: np.ndarray
 ) -> None:
     answers = Scorer(artifact).predict(values)
-    explained = Explainer(artifact).explain(values)
+    explained = explainer_of(artifact).explain(values)
     assert len(explained) == 303
     for answer, explanation in zip(answers, explained, strict=True):
         assert tuple(explanation.contributions) == artifact.schema.column_names
@@ -230,29 +230,29 @@ def test_contributions_sum_to_the_answer_whatever_is_missing(
     holes[0, 3:] = np.nan
     rows = np.concatenate([rows, holes])
     answers = Scorer(artifact).score(rows).probabilities.astype(np.float64)
-    explained = Explainer(artifact, exact_columns=exact_columns).explain(rows)
+    explained = explainer_of(artifact, exact_columns=exact_columns).explain(rows)
     for answer, explanation in zip(answers, explained, strict=True):
         total = explanation.base + sum(explanation.contributions.values())
         assert total == pytest.approx(explanation.log_odds, abs=1e-9)
         assert explanation.log_odds == pytest.approx(math.log(answer / (1 - answer)), abs=1e-5)
     (base,) = {explanation.base for explanation in explained}
-    assert base == Explainer(artifact).explain(values[:1])[0].base
+    assert base == explainer_of(artifact).explain(values[:1])[0].base
 
 
 def test_complete_records_are_explained_as_ever(artifact: Artifact, values: np.ndarray) -> None:
     """What the artifact knows of its inputs says nothing about them."""
     rows = values[~np.isnan(values).any(axis=1)][:20]
-    found = Explainer(artifact).explain(rows)
+    found = explainer_of(artifact).explain(rows)
     as_before(artifact, "inputs.json")
     for ours, before in zip(
-        found, Explainer(read_artifact(artifact.folder)).explain(rows), strict=True
+        found, explainer_of(read_artifact(artifact.folder)).explain(rows), strict=True
     ):
         np.testing.assert_allclose(contributions(ours), contributions(before), atol=1e-12)
 
 
 def test_the_base_is_the_mean_over_the_background(artifact: Artifact, values: np.ndarray) -> None:
     expected = log_odds_of_graph(artifact)(background_of(artifact)).mean()
-    assert Explainer(artifact).explain(values[:1])[0].base == pytest.approx(expected, abs=1e-5)
+    assert explainer_of(artifact).explain(values[:1])[0].base == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_contributions_follow_the_definition(
     )
     of_features = log_odds_of_features(network)
     for row, explanation, with_means in zip(
-        rows, Explainer(artifact).explain(rows), Explainer(before).explain(rows), strict=True
+        rows, explainer_of(artifact).explain(rows), explainer_of(before).explain(rows), strict=True
     ):
         expected = by_definition(log_odds, row, background)
         assert np.abs(expected).max() > 0.01
@@ -300,7 +300,7 @@ def test_not_knowing_is_laid_at_the_door_of_what_is_missing(table: Table, tmp_pa
     """Columns that are known contribute what they would if the filled values were known."""
     artifact, _, _ = toy(table, ("oldpeak", "slope", "ca"), tmp_path)
     row = np.array([[2.3, np.nan, 1]], np.float32)
-    found = Explainer(artifact).explain(row)[0]
+    found = explainer_of(artifact).explain(row)[0]
     incomplete = open_incomplete(artifact.schema, artifact.files)
     assert incomplete is not None
     encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
@@ -308,7 +308,7 @@ def test_not_knowing_is_laid_at_the_door_of_what_is_missing(table: Table, tmp_pa
     filled = incomplete.conditional.fill(row).features[0, slope]
     known = row.copy()
     known[0, 1] = filled * encoding.scales[slope] + encoding.means[slope]
-    certain = Explainer(artifact).explain(known)[0]
+    certain = explainer_of(artifact).explain(known)[0]
     for name in ("oldpeak", "ca"):
         assert found.contributions[name] == pytest.approx(certain.contributions[name], abs=1e-5)
     taken_away = found.log_odds - certain.log_odds
@@ -326,7 +326,7 @@ def test_a_column_that_the_network_does_not_read_contributes_nothing(
     network.set_weights([kernel, *others])
     artifact = with_network(artifact, network, background_part(artifact))
     rows = np.array([[50, 0, 1], [60, 1, np.nan]], np.float32)
-    for explanation in Explainer(artifact).explain(rows):
+    for explanation in explainer_of(artifact).explain(rows):
         assert explanation.contributions["sex"] == 0
         assert explanation.contributions["age"] != 0
 
@@ -342,7 +342,7 @@ def test_columns_that_do_the_same_contribute_the_same(table: Table, tmp_path: Pa
     artifact = with_network(artifact, network, same)
     for value in (0, 1):
         row = np.array([[61, value, value]], np.float32)
-        found = Explainer(artifact).explain(row)[0].contributions
+        found = explainer_of(artifact).explain(row)[0].contributions
         assert found["fbs"] == pytest.approx(found["exang"], abs=1e-6)
         assert abs(found["fbs"]) > 1e-3
 
@@ -351,14 +351,14 @@ def test_a_record_of_the_background_against_itself_alone(table: Table, tmp_path:
     artifact, log_odds, network = toy(table, ("age", "sex", "ca"), tmp_path)
     rows = background_of(artifact)[:1]
     alone = Background(origin="drawn", seed=0, values=rows.tolist())
-    explanation = Explainer(with_network(artifact, network, alone)).explain(rows)[0]
+    explanation = explainer_of(with_network(artifact, network, alone)).explain(rows)[0]
     assert explanation.contributions == {"age": 0, "sex": 0, "ca": 0}
     assert explanation.base == explanation.log_odds
     assert explanation.base == pytest.approx(log_odds(rows)[0], abs=1e-5)
 
 
 def test_exact_contributions_have_no_standard_error(artifact: Artifact, values: np.ndarray) -> None:
-    explanation = Explainer(artifact).explain(values[:1])[0]
+    explanation = explainer_of(artifact).explain(values[:1])[0]
     assert explanation.standard_errors is None
     assert b"standard_errors" not in msgspec.json.encode(explanation)
 
@@ -368,9 +368,9 @@ def test_sampling_agrees_within_four_standard_errors(
 ) -> None:
     rows = values[::10].copy()
     rows[::2, 3:][np.random.default_rng(0).random((16, 10)) < 0.4] = np.nan
-    estimated = Explainer(artifact, exact_columns=12).explain(rows)
+    estimated = explainer_of(artifact, exact_columns=12).explain(rows)
     errors = []
-    for exact, estimate in zip(Explainer(artifact).explain(rows), estimated, strict=True):
+    for exact, estimate in zip(explainer_of(artifact).explain(rows), estimated, strict=True):
         assert estimate.standard_errors is not None
         assert tuple(estimate.standard_errors) == artifact.schema.column_names
         errors.append(list(estimate.standard_errors.values()))
@@ -385,8 +385,8 @@ def test_sampling_agrees_within_four_standard_errors(
 
 def test_sampling_gives_the_same_answer_again(artifact: Artifact, values: np.ndarray) -> None:
     """Alone, in company, and from another explainer."""
-    together = Explainer(artifact, exact_columns=0).explain(values[:3])
-    assert Explainer(artifact, exact_columns=0).explain(values[2:3])[0] == together[2]
+    together = explainer_of(artifact, exact_columns=0).explain(values[:3])
+    assert explainer_of(artifact, exact_columns=0).explain(values[2:3])[0] == together[2]
 
 
 @pytest.mark.parametrize("n_columns", [EXACT_COLUMNS, EXACT_COLUMNS + 1])
@@ -398,7 +398,7 @@ def test_up_to_fifteen_columns_are_exact(table: Table, tmp_path: Path, n_columns
     wide = replace(table, schema=schema, values=numbers)
     artifact, log_odds, _ = toy(wide, schema.column_names, tmp_path)
     row = np.linspace(20, 90, n_columns, dtype=np.float32)[None]
-    explanation = Explainer(artifact).explain(row)[0]
+    explanation = explainer_of(artifact).explain(row)[0]
     assert (explanation.standard_errors is None) == (n_columns <= 15)
     total = explanation.base + sum(explanation.contributions.values())
     assert total == pytest.approx(log_odds(row)[0], abs=1e-5)
@@ -407,11 +407,11 @@ def test_up_to_fifteen_columns_are_exact(table: Table, tmp_path: Path, n_columns
 def test_a_version_from_before_serves_and_says_what_to_do(
     artifact: Artifact, values: np.ndarray
 ) -> None:
-    assert Explainer(artifact).available
+    assert explainer_of(artifact).available
     as_before(artifact, "explanation.json", "inputs.json")
     old = read_artifact(artifact.folder)
     assert Scorer(old).predict(values[:5]) == Scorer(artifact).predict(values[:5])
-    explainer = Explainer(old)
+    explainer = explainer_of(old)
     assert not explainer.available
     with pytest.raises(ExplanationUnavailable, match=r"version 1 was trained before.*make retrain"):
         explainer.explain(values[:1])
@@ -433,7 +433,7 @@ def test_a_version_that_cannot_be_explained_is_written_without(
     files = {n: data for n, data in artifact.files.items() if n != "explanation.json"}
     files["inputs.json"] = msgspec.json.encode(Completion(inputs=inputs, answers=golden))
     closed = write_artifact(tmp_path / "9", artifact.manifest, files)
-    assert not Explainer(closed).available
+    assert not explainer_of(closed).available
     graph = Graph(artifact.files["model.onnx"])
     np.testing.assert_array_equal(
         Scorer(closed).score(values).probabilities, graph.probabilities(values)
@@ -482,26 +482,26 @@ def test_a_basis_that_is_not_the_graphs_is_refused(
     """Sealed as if it were right."""
     changed = with_basis(artifact, change)
     with pytest.raises(ArtifactDamaged, match="version 1: its answers cannot be explained"):
-        Explainer(changed)
+        Explainer(changed, None)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[]"])
 def test_bytes_that_are_no_basis_are_refused(artifact: Artifact, data: bytes) -> None:
     files = {**artifact.files, "explanation.json": data}
     with pytest.raises(ArtifactDamaged, match="cannot be explained"):
-        Explainer(replace(artifact, files=files))
+        Explainer(replace(artifact, files=files), None)
 
 
 def test_golden_rows_that_are_none_prove_nothing(artifact: Artifact) -> None:
     files = {**artifact.files, "golden.json": b'{"values": [], "probabilities": []}'}
     with pytest.raises(ArtifactDamaged, match="golden rows"):
-        Explainer(replace(artifact, files=files))
+        Explainer(replace(artifact, files=files), None)
 
 
 def test_memory_stays_flat(table: Table, tmp_path: Path) -> None:
     """8,192 coalitions of 256 units are 8 MB against each background row, 400 MB against all."""
     artifact, _, _ = toy(table, table.schema.column_names, tmp_path, hidden=(256,))
-    explainer = Explainer(artifact)
+    explainer = explainer_of(artifact)
     agrees_nowhere = np.array([[20.5, 7, 9, 50, 50, 7, 9, 30, 7, 9.5, 9, 9, 9]], np.float32)
     explainer.explain(agrees_nowhere)
     tracemalloc.start()

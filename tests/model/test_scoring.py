@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 
+from model import scoring
 from model.artifact import FILES, Artifact, Golden, read_artifact, write_artifact
 from model.conditional import RIDGE
 from model.encoding import Encoding
@@ -16,6 +20,7 @@ from model.errors import ArtifactDamaged, GoldenRowsDiffer
 from model.incomplete import ROWS_AT_ONCE, Completion, Incomplete, shrinkage
 from model.scoring import Graph, Scorer
 from pipelines.tables import Table
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -251,3 +256,16 @@ def test_what_answers_can_be_asked_for_its_parts(artifact: Artifact, values: np.
     filled = incomplete.conditional.fill(values[:10])
     assert filled.features.shape == (10, 29)
     assert filled.variances(np.ones((100, 10, 29))).shape == (100, 10)
+
+
+def test_the_runtime_is_set_up_with_a_valid_graph_and_leaves_no_thread() -> None:
+    """A thread would not be there after a fork, and whoever waits for it would wait for good."""
+    onnx.checker.check_model(onnx.load_from_string(scoring._LEAST))
+    program = (
+        "import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'; from model import scoring;"
+        "scoring.set_up_runtime(); print(len(os.listdir('/proc/self/task')))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, cwd=ROOT
+    )
+    assert found.stdout.strip() == "1", found.stderr

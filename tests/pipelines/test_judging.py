@@ -21,7 +21,6 @@ from model.config import RECIPES
 from model.decision_curve import DecisionCurve, Performance
 from model.errors import InvalidConfig
 from model.evaluation import Evaluation, compare
-from model.explanation import Explainer
 from model.manifest import encode_manifest
 from model.reliability import ReliabilityCurve
 from model.schema import Schema
@@ -38,7 +37,7 @@ from pipelines.networks import Networks
 from pipelines.reloading import load_network_of
 from pipelines.retraining import Request
 from pipelines.tables import Table
-from tests.conftest import ROOT
+from tests.conftest import ROOT, explainer_of
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +140,7 @@ def test_a_calibrated_version_with_a_stated_cost_ratio(
     features = fit_pipeline(table, RECIPES["default"]).preprocessing.transform(table.frame)
     weights = load_network_of(new)(features.astype(np.float32)).numpy()[:, 0]
     np.testing.assert_allclose(weights, served, atol=1e-6)
-    explained = Explainer(new).explain(values[:5])
+    explained = explainer_of(new).explain(values[:5])
     np.testing.assert_allclose(
         [e.base + sum(e.contributions.values()) for e in explained],
         calibration.apply(to_log_odds(plain[:5])),

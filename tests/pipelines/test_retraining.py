@@ -15,7 +15,6 @@ import pytest
 from model.artifact import Artifact, read_artifact
 from model.config import RECIPES, TrainingConfig
 from model.errors import InvalidConfig, InvalidTable, ParityError
-from model.explanation import Explainer
 from model.folding import Basis
 from model.schema import Schema
 from model.store import Store
@@ -24,7 +23,7 @@ from pipelines.deciding import Decision, decide
 from pipelines.fitting import fit_pipeline
 from pipelines.retraining import Request, retrain
 from pipelines.tables import Table, read_table
-from tests.conftest import ROOT
+from tests.conftest import ROOT, explainer_of
 
 DATA = ROOT / "data/cleveland.csv"
 
@@ -207,7 +206,7 @@ def test_the_release_schema_trains_too(tmp_path: Path) -> None:
     assert decision.promote
     assert artifact.manifest.name == "cleveland-release"
     assert artifact.manifest.ranges["cp"].codes == (0, 1, 2, 3, 4)
-    assert Explainer(artifact).explain(np.full((1, 13), np.nan, np.float32))
+    assert explainer_of(artifact).explain(np.full((1, 13), np.nan, np.float32))
     # The schema does not name this file as published, so none of its rows may be in the artifact.
     background = msgspec.json.decode(artifact.files["explanation.json"], type=Basis).background
     patients = {tuple(row) for row in read_table(file, release).values.astype(np.float32).tolist()}
