@@ -52,11 +52,9 @@ def gradients(loss: Loss, weights: Sequence[Tensor]) -> tuple[Tensor, Sequence[T
 
             (_, beside), found = jax.value_and_grad(loss, has_aux=True)(weights)
             return beside, found
-        case "torch":
-            import torch
+    import torch
 
-            free = [weight.detach().requires_grad_() for weight in weights]
-            with torch.enable_grad():
-                value, beside = loss(free)
-            return beside.detach(), torch.autograd.grad(value, free)
-    raise NotImplementedError(f"no gradient on the Keras backend {keras.config.backend()}")
+    free = [weight.detach().requires_grad_() for weight in weights]
+    with torch.enable_grad():
+        value, beside = loss(free)
+    return beside.detach(), torch.autograd.grad(value, free)

@@ -54,7 +54,7 @@ def bootstrap_members(
     longest = msgspec.structs.replace(config, epochs=longer, patience=0)
     return [
         Member(
-            msgspec.structs.replace(longest, seed=(config.seed + 1 + number) % 2**31),
+            longest.reseeded(1 + number, 0),
             rows=rows,
             weights=own,
             table=table,

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from model.bootstrap import N_BOOTSTRAP, Figure, bootstrapped, figure_if_any, mean_of_known
+from model.dense import to_probabilities
 from model.metrics import SMALLEST
 
 N_STEPS = 25
@@ -40,11 +41,6 @@ def to_log_odds(probabilities: np.ndarray) -> np.ndarray:
     """Log-odds of probabilities, which are kept as far from 0 and 1 as the log loss keeps them."""
     p = np.clip(np.asarray(probabilities, np.float64), SMALLEST, 1 - SMALLEST)
     return np.log(p) - np.log1p(-p)
-
-
-def to_probabilities(log_odds: np.ndarray) -> np.ndarray:
-    """The logistic function; by way of tanh, which has no argument that overflows."""
-    return 0.5 * np.tanh(0.5 * log_odds) + 0.5
 
 
 def calibration_figures(

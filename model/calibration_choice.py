@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 
 from model.bootstrap import Figure, bootstrapped, figure
-from model.calibration import CalibrationFigures, calibration_figures, to_probabilities
+from model.calibration import CalibrationFigures, calibration_figures
 from model.calibrators import METHODS, Asked, Calibration, Method, fit_calibration
+from model.dense import to_probabilities
 from model.errors import InvalidConfig
 from model.metrics import log_loss
 from model.splits import repeated_folds

@@ -93,6 +93,18 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """Whether the output estimates a probability: only plain cross-entropy asks for one."""
         return self.loss == "cross_entropy" and self.missed_cost == 1
 
+    def reseeded(self, start: int, order: int | None = None) -> TrainingConfig:
+        """The same with other first weights, and with other batches.
+
+        Args:
+            start, order: how far either seed moves on; both by the first where only that is given.
+        """
+        return msgspec.structs.replace(
+            self,
+            seed=(self.seed + start) % 2**31,
+            order_seed=(self.order_seed + (start if order is None else order)) % 2**31,
+        )
+
 
 KINDS: Mapping[str, Any] = {f.name: f.type for f in msgspec.structs.fields(TrainingConfig)}
 """By name of a setting, what it may be."""

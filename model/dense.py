@@ -99,6 +99,11 @@ BACKWARD: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 """By activation: what it gave, and the gradient there → the gradient of its argument."""
 
 
+def to_probabilities(log_odds: np.ndarray) -> np.ndarray:
+    """The logistic function; by way of tanh, which has no argument that overflows."""
+    return 0.5 * np.tanh(0.5 * log_odds) + 0.5
+
+
 class DenseNetwork:
     """Dense layers that end in one sigmoid unit, whose argument is the log-odds.
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from model.artifact import Golden
-from model.dense import DenseLayer, DenseNetwork
+from model.dense import DenseLayer, DenseNetwork, to_probabilities
 from model.encoding import Encoding
 
 NUMBERS_AT_ONCE = 2**15
@@ -151,11 +151,7 @@ def fold(files: Mapping[str, bytes]) -> FoldedNetwork:
     graph = np.array(golden.probabilities)
     # A difference in log-odds is p (1 - p) times as large in the probability p.
     allowed = PROBABILITY_TOLERANCE + LOG_ODDS_TOLERANCE * graph * (1 - graph)
-    difference = np.abs(_probability(folded.log_odds(rows)) - graph)
+    difference = np.abs(to_probabilities(folded.log_odds(rows)) - graph)
     if not (difference <= allowed).all():
         raise ValueError(f"the layers give other answers than the graph, by {difference.max():.1e}")
     return folded
-
-
-def _probability(log_odds: np.ndarray) -> np.ndarray:
-    return 0.5 * np.tanh(0.5 * log_odds) + 0.5

@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from model.conditional import ConditionalMeans, Inputs, measure_inputs, order_by_pattern
-from model.dense import DenseLayer, DenseNetwork
+from model.dense import DenseLayer, DenseNetwork, to_probabilities
 from model.encoding import Encoding
 from model.schema import Schema
 
@@ -82,7 +82,7 @@ class Incomplete:
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
         """(n, n_columns), validated, missing as NaN → float64 (n,)."""
-        return 0.5 * np.tanh(0.5 * self.log_odds(values)) + 0.5
+        return to_probabilities(self.log_odds(values))
 
     def log_odds(self, values: np.ndarray) -> np.ndarray:
         """(n, n_columns), validated, missing as NaN → float64 (n,)."""

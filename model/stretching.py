@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from model.dense import to_probabilities
 from model.incomplete import shrinkage
 
 Z = 1.6448536269514722
@@ -26,8 +27,7 @@ def bounds(
     unknown = Z * np.sqrt((variances * shrunk**2).mean(axis=1))
     below = np.hypot(spread * (middle - _quantile(drawn, (1 - level) / 2)), unknown)
     above = np.hypot(spread * (_quantile(drawn, (1 + level) / 2) - middle), unknown)
-    half = 0.5 * np.array([middle, middle - below, middle + above])
-    middles, lows, highs = 0.5 * np.tanh(half) + 0.5
+    middles, lows, highs = to_probabilities(np.array([middle, middle - below, middle + above]))
     return middles, lows, highs
 
 

@@ -13,6 +13,9 @@ from model.errors import DeviceUnavailable
 
 Device = Literal["auto", "cpu", "gpu"]
 
+BACKENDS = ("tensorflow", "jax", "torch")
+"""Those of Keras's that work out gradients."""
+
 
 def select_device(device: Device) -> str:
     """Prepare the backend for a device and say which one will train, such as ``gpu:0``.
@@ -21,7 +24,8 @@ def select_device(device: Device) -> str:
     memory is taken as it is needed rather than all at once, and ``cpu`` hides the GPUs.
 
     Raises:
-        DeviceUnavailable: a GPU was asked for and the backend sees none.
+        DeviceUnavailable: a GPU was asked for and the backend sees none; or the backend trains
+            nothing.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # else pages about CPU instructions
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -33,6 +37,11 @@ def select_device(device: Device) -> str:
     with nullcontext() if device == "gpu" else _held_back_stderr():
         import keras  # only now, see above
 
+        if keras.config.backend() not in BACKENDS:
+            raise DeviceUnavailable(
+                f"Keras on {keras.config.backend()} trains nothing; KERAS_BACKEND may be "
+                f"{', '.join(BACKENDS)}"
+            )
         gpus = _visible_gpus(keras)
     if device == "gpu" and not gpus:
         raise DeviceUnavailable(

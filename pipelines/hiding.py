@@ -17,16 +17,14 @@ import numpy as np
 
 from model.conditional import ConditionalMeans, measure_inputs
 from model.config import TrainingConfig
-from model.dense import DenseNetwork
+from model.dense import DenseNetwork, to_probabilities
 from model.encoding import Encoding
 from model.incomplete import Incomplete, columns_that_may_be_missing
 from model.metrics import log_loss
 from model.schema import Schema
-from model.splits import repeated_folds
-from pipelines.preprocessing import build_preprocessing, read_encoding
+from pipelines.folds import N_SPLITS, prepare_folds
 from pipelines.tables import Table
 
-N_SPLITS = 10
 N_RANDOM = 25
 JOBS_AT_ONCE = 380
 
@@ -129,7 +127,7 @@ def costs_of_hiding(
             features = _without(fold.encoding, table, pattern)[fold.test]
             network = next(networks) if pattern else whole.network
             log_odds = network.log_odds(network.first(features))
-            refitted[place, repeat, fold.test] = 0.5 * np.tanh(0.5 * log_odds) + 0.5
+            refitted[place, repeat, fold.test] = to_probabilities(log_odds)
     losses = (_losses(table.labels, found) for found in (answered, refitted))
     return {
         pattern: Cost(*pair)
@@ -146,13 +144,9 @@ class _Fold:
 
 
 def _folds(table: Table, seed: int, n_repeats: int) -> Iterator[_Fold]:
-    splits = repeated_folds(
-        table.labels, table.groups, n_splits=N_SPLITS, n_repeats=n_repeats, seed=seed
-    )
+    folds = prepare_folds(table, seed=seed, n_repeats=n_repeats)
     columns = columns_that_may_be_missing(table.schema)
-    for train, test in splits:
-        fitted = build_preprocessing(table.schema).fit(table.frame.iloc[train])
-        encoding = read_encoding(table.schema, fitted)
+    for (train, test), encoding in zip(folds.splits, folds.encodings, strict=True):
         inputs = measure_inputs(encoding.encode(table.values[train]))
         yield _Fold(train, test, encoding, ConditionalMeans(inputs, encoding, columns))
 
@@ -165,7 +159,7 @@ def _jobs(
 ) -> Iterator[Job]:
     """For each fold the whole network, then one without each pattern that hides anything."""
     for number, fold in enumerate(folds):
-        seed = (config.seed + number) % 2**31
+        seed = config.reseeded(number).seed
         for pattern in ((), *(pattern for pattern in patterns if pattern)):
             yield Job(_without(fold.encoding, table, pattern), fold.train, seed)
 

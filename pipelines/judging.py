@@ -12,10 +12,11 @@ import numpy as np
 
 from model.artifact import Artifact
 from model.bootstrap import Figure
-from model.calibration import CalibrationFigures, to_log_odds, to_probabilities
+from model.calibration import CalibrationFigures, to_log_odds
 from model.calibration_choice import Choice, choose_calibration, cross_fit
 from model.calibrators import Asked, Calibration, Method
 from model.decision_curve import Performance, decision_curve, performance
+from model.dense import to_probabilities
 from model.evaluation import Evaluation, compare
 from model.reliability import reliability_curve
 from pipelines.baselines import REFERENCE

@@ -72,8 +72,11 @@ def train_folds(
     found = np.empty((n_networks, folds.n_repeats, n_rows))
     for numbers in np.array_split(np.arange(len(folds)), min(n_parts, len(folds))):
         tables = np.stack([folds.features(number) for number in numbers])
+        # The networks of one fold see the same batches.
         members = [
-            Member(_seeded(config, number, network, len(folds)), rows, held=held, table=table)
+            Member(
+                config.reseeded(number + network * len(folds), number), rows, held=held, table=table
+            )
             for table, number in enumerate(numbers)
             for rows, held in [sides[number]]
             for network in range(n_networks)
@@ -94,17 +97,6 @@ def _sides(
     if not config.validation_share:
         return train, None
     labels, groups = folds.table.labels[train], folds.table.groups[train]
-    seed = _seeded(config, number).seed
+    seed = config.reseeded(number).seed
     rows, held = holdout(labels, groups, share=config.validation_share, seed=seed)
     return train[rows], train[held]
-
-
-def _seeded(
-    config: TrainingConfig, fold: int, network: int = 0, n_folds: int = 0
-) -> TrainingConfig:
-    """A config of its own for every network; those of one fold see the same batches."""
-    return msgspec.structs.replace(
-        config,
-        seed=(config.seed + fold + network * n_folds) % 2**31,
-        order_seed=(config.order_seed + fold) % 2**31,
-    )

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from model.config import TrainingConfig
@@ -161,20 +160,12 @@ def _losses(
     """(C, number of sides, n): every config's log loss of every patient, whoever trained on it."""
     encodings = fit_encodings(table, [train for train, _ in sides])
     tables = np.stack([encoding.encode(table.values) for encoding in encodings])
+    # All configs of a side start from one seed and see the same batches.
     members = [
-        Member(_seeded(config, first + place), train, table=place)
+        Member(config.reseeded(first + place), train, table=place)
         for config in configs
         for place, (train, _) in enumerate(sides)
     ]
     predicted = fit_ensemble(tables, table.labels, members).predict(tables)
     p = np.clip(predicted, SMALLEST, 1 - SMALLEST).reshape(len(configs), len(sides), -1)
     return -np.where(table.labels == 1, np.log(p), np.log1p(-p))
-
-
-def _seeded(config: TrainingConfig, side: int) -> TrainingConfig:
-    """All configs of a side start from one seed and see the same batches."""
-    return msgspec.structs.replace(
-        config,
-        seed=(config.seed + side) % 2**31,
-        order_seed=(config.order_seed + side) % 2**31,
-    )

@@ -18,10 +18,9 @@ from model.config import TrainingConfig
 from model.encoding import Encoding
 from model.ensemble import fit_ensemble
 from model.members import Ensemble, Member
-from model.splits import Split, repeated_folds
+from model.splits import Split
 from pipelines.evaluating import SEED
-from pipelines.folds import N_SPLITS
-from pipelines.preprocessing import build_preprocessing, read_encoding
+from pipelines.folds import fit_encodings, prepare_folds
 from pipelines.report.subject import Subject
 from pipelines.tables import Table
 
@@ -84,29 +83,29 @@ def train_companions(subject: Subject) -> Companions:
     """
     table, config = _sample(subject.table), _as_long(subject)
     labels, groups = table.labels, table.groups
-    splits = list(repeated_folds(labels, groups, n_splits=N_SPLITS, n_repeats=1, seed=SEED))
-    encodings = [_fit_encoding(table, train) for train, _ in splits]
+    folds = prepare_folds(table, seed=SEED, n_repeats=1)
+    # Other first weights for every network, other batches for every fold.
     members = [
-        Member(_seeded(config, number, seed), train, held=test, table=number)
-        for number, (train, test) in enumerate(splits)
+        Member(config.reseeded(number + 1_000 * seed, number), train, held=test, table=number)
+        for number, (train, test) in enumerate(folds.splits)
         for seed in range(SEEDS)
     ]
-    features = np.stack([encoding.encode(table.values) for encoding in encodings])
-    folds = fit_ensemble(features, labels, members)
+    features = np.stack([folds.features(number) for number in range(len(folds))])
+    of_folds = fit_ensemble(features, labels, members)
     draws = bootstrapped(np.asarray, groups, seed=SEED, n_samples=N_BOOTSTRAP)
     resampled = fit_ensemble(
         subject.encoding.encode(table.values),
         labels,
-        [Member(_seeded(config, number), weights=drawn) for number, drawn in enumerate(draws)],
+        [Member(config.reseeded(number), weights=drawn) for number, drawn in enumerate(draws)],
     )
     return Companions(
         table=table,
         sampled=table is not subject.table,
         config=config,
-        splits=splits,
-        encodings=encodings,
-        folds=folds,
-        fewer=_train_on_fewer(table, config, splits),
+        splits=folds.splits,
+        encodings=folds.encodings,
+        folds=of_folds,
+        fewer=_train_on_fewer(table, config, folds.splits),
         resampled=resampled,
         draws=draws,
     )
@@ -116,16 +115,15 @@ def _train_on_fewer(
     table: Table, config: TrainingConfig, splits: Sequence[Split]
 ) -> list[tuple[float, np.ndarray]]:
     draw = np.random.default_rng(SEED)
-    tables: list[np.ndarray] = []
-    members: list[Member] = []
-    for share in SHARES:
-        for number, (train, _) in enumerate(splits):
-            rows = _part(table.labels, train, share, draw)
-            members.append(Member(_seeded(config, number), rows, table=len(tables)))
-            tables.append(_fit_encoding(table, rows).encode(table.values))
-    features = np.stack(tables)
+    sides = [_part(table.labels, train, share, draw) for share in SHARES for train, _ in splits]
+    members = [
+        Member(config.reseeded(place % len(splits)), rows, table=place)
+        for place, rows in enumerate(sides)
+    ]
+    encodings = fit_encodings(table, sides)
+    features = np.stack([encoding.encode(table.values) for encoding in encodings])
     found = fit_ensemble(features, table.labels, members).predict(features)
-    sizes = [len(member.rows) for member in members if member.rows is not None]
+    sizes = [len(rows) for rows in sides]
     fewer = []
     for start in range(0, len(members), len(splits)):
         held_out = np.empty(len(table))
@@ -161,18 +159,3 @@ def _part(
         here = rows[labels[rows] == outcome]
         parts.append(draw.choice(here, max(1, round(share * len(here))), replace=False))
     return np.sort(np.concatenate(parts))
-
-
-def _fit_encoding(table: Table, rows: np.ndarray) -> Encoding:
-    return read_encoding(
-        table.schema, build_preprocessing(table.schema).fit(table.frame.iloc[rows])
-    )
-
-
-def _seeded(config: TrainingConfig, number: int, seed: int = 0) -> TrainingConfig:
-    """Other first weights for every network, other batches for every fold."""
-    return msgspec.structs.replace(
-        config,
-        seed=(config.seed + number + 1_000 * seed) % 2**31,
-        order_seed=(config.order_seed + number) % 2**31,
-    )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from model.calibration import to_probabilities
+from model.dense import to_probabilities
 from model.schema import Column
 from pipelines.drawing import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
 from pipelines.evaluating import SEED

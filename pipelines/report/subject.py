@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 
 from model.artifact import Artifact
-from model.calibration import to_log_odds, to_probabilities
+from model.calibration import to_log_odds
 from model.calibrators import Calibration
 from model.config import TrainingConfig
 from model.decision_curve import Performance
+from model.dense import to_probabilities
 from model.encoding import Encoding
 from model.evaluation import Evaluation
 from model.manifest import Manifest

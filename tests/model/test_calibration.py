@@ -6,12 +6,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from model.bootstrap import N_BOOTSTRAP, Figure, bootstrap_weights
-from model.calibration import (
-    calibration_figures,
-    fit_line,
-    to_log_odds,
-    to_probabilities,
-)
+from model.calibration import calibration_figures, fit_line, to_log_odds
+from model.dense import to_probabilities
 
 
 def drawn(slope: float, intercept: float, n: int = 303, seed: int = 1) -> tuple[np.ndarray, ...]:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.calibration import calibration_figures, to_log_odds, to_probabilities
+from model.calibration import calibration_figures, to_log_odds
 from model.calibration_choice import check_asked, choose_calibration, cross_fit
 from model.calibrators import METHODS, Asked, Method, fit_calibration
+from model.dense import to_probabilities
 from model.errors import InvalidConfig
 from model.metrics import log_loss
 from model.splits import repeated_folds

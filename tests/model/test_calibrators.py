@@ -6,7 +6,7 @@ import pytest
 from sklearn.isotonic import IsotonicRegression
 
 from model import calibrators
-from model.calibration import to_log_odds, to_probabilities
+from model.calibration import to_log_odds
 from model.calibrators import (
     METHODS,
     STEEPEST,
@@ -15,7 +15,7 @@ from model.calibrators import (
     fit_calibration,
     pool_adjacent_violators,
 )
-from model.dense import DenseNetwork
+from model.dense import DenseNetwork, to_probabilities
 
 GRID = np.linspace(-12, 12, 4_801)
 

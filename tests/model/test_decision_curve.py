@@ -4,7 +4,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.calibration import to_probabilities
 from model.decision_curve import (
     DecisionCurve,
     Performance,
@@ -12,6 +11,7 @@ from model.decision_curve import (
     performance,
     threshold_for,
 )
+from model.dense import to_probabilities
 from model.errors import InvalidConfig
 
 # Two ill, two healthy patients: at .5 one is found, one missed, one alarm is false, one patient spared.

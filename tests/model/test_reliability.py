@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.calibration import to_probabilities
+from model.dense import to_probabilities
 from model.reliability import SPAN, ReliabilityCurve, reliability_curve
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -81,6 +82,15 @@ def test_a_gpu_that_is_not_there_is_a_clear_error(run: Any, tmp_path: Path) -> N
     assert result.exit_code == 1
     assert "a GPU was asked for" in result.output and "--device cpu" in result.output
     assert not (tmp_path / "store").exists()
+
+
+def test_a_backend_that_cannot_train_is_a_clear_error(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keras.config, "backend", lambda: "numpy")
+    result = run("train", "--store", tmp_path / "store")
+    assert result.exit_code == 1
+    assert "Keras on numpy trains nothing" in result.output and "tensorflow" in result.output
 
 
 def test_wrong_choices_are_named_before_anything_is_done(run: Any, tmp_path: Path) -> None:

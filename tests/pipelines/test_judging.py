@@ -14,11 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 from model.artifact import MANIFEST, Artifact, read_artifact
-from model.calibration import to_log_odds, to_probabilities
+from model.calibration import to_log_odds
 from model.calibration_choice import Choice
 from model.calibrators import METHODS, Method, fit_calibration
 from model.config import RECIPES
 from model.decision_curve import DecisionCurve, Performance
+from model.dense import to_probabilities
 from model.errors import InvalidConfig
 from model.evaluation import Evaluation, compare
 from model.manifest import encode_manifest
