@@ -52,8 +52,8 @@ rollback: .venv/.installed ## Make the version current again that was so before
 foundations: .venv/.installed ## Write docs/foundations.html: what a course teaches, from runs of our own parts
 	@$(RUN) -m pipelines foundations $(if $(DEVICE),--device "$(DEVICE)")
 
-test: .venv/.installed-dev ## Run the tests
-	@$(RUN) -m pytest
+test: .venv/.installed-dev ## Run the tests, a file in one of two processes
+	@$(RUN) -m pytest -n 2 --dist loadfile
 
 format: .venv/.installed-dev ## Format the code
 	@$(RUN) -m ruff format .
