@@ -119,7 +119,8 @@ class LoadedModel:
 
     def count(self, values: np.ndarray, scores: Scores) -> None:
         """Count values as answered with what :attr:`scorer` gives for them."""
-        missing = count_missing(self.schema.column_names, values) if scores.remarks else {}
+        rows = np.fromiter(scores.remarks, int, len(scores.remarks))  # in no other is any missing
+        missing = count_missing(self.schema.column_names, values[rows]) if len(rows) else {}
         self._metrics.answered(self.version, scores.probabilities, missing)
 
     def explain(self, values: np.ndarray) -> list[Explanation]:

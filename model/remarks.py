@@ -69,13 +69,13 @@ class Familiar:
             return {}
         if len(values) == 1:
             return self._of_one(columns[:, 0], odd)
-        said = np.zeros((2, *columns.shape), dtype=bool)
-        for index in odd:
-            said[0, index] = np.isnan(columns[index])
-            said[1, index] = ~self._columns[index].familiar(columns[index])
-        kinds = np.packbits(said.reshape(-1, columns.shape[1]), axis=0)
-        rows = np.flatnonzero(kinds.any(axis=0))
-        each = np.ascontiguousarray(kinds[:, rows].T).view(f"V{len(kinds)}")[:, 0].tolist()
+        strange = np.array([~self._columns[index].familiar(columns[index]) for index in odd])
+        rows = np.flatnonzero(strange.any(axis=0))
+        said = np.zeros((2, len(columns), len(rows)), dtype=bool)
+        said[0, odd] = np.isnan(columns[odd][:, rows])
+        said[1, odd] = strange[:, rows]
+        kinds = np.packbits(said.reshape(-1, len(rows)), axis=0)
+        each = np.ascontiguousarray(kinds.T).view(f"V{len(kinds)}")[:, 0].tolist()
         return dict(zip(rows.tolist(), map(self._put_into_words, each), strict=True))
 
     def _of_one(self, values: np.ndarray, odd: Sequence[int]) -> dict[int, Remarks]:

@@ -18,7 +18,9 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 GOOD = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-@pytest.mark.parametrize("given", ["a", "A-b_c.9:/+=@", "x" * 64, "4f8c816a-8d8f-4fd6-961e-ff6e1ca4bc24"])
+@pytest.mark.parametrize(
+    "given", ["a", "A-b_c.9:/+=@", "x" * 64, "4f8c816a-8d8f-4fd6-961e-ff6e1ca4bc24"]
+)
 def test_a_safe_request_id_is_taken_over(client: FlaskClient, given: str) -> None:
     assert client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
 

@@ -50,6 +50,30 @@ def test_null_is_missing_where_it_may_be(record: dict[str, Any]) -> None:
     assert problems_of({**record, "age": None}) == [(0, "age", "must_be_known")]
 
 
+def test_what_is_missing_stays_in_its_place_among_many(record: dict[str, Any]) -> None:
+    """The fast road packs numbers in parts, and looks closer at those with something missing."""
+    draw = np.random.default_rng(0)
+    is_missing = draw.random((1_000, len(SCHEMA.columns))) < 0.01
+    is_missing[:, [column.must_be_known for column in SCHEMA.columns]] = False
+    rows = [
+        {
+            name: None if m else record[name]
+            for name, m in zip(SCHEMA.column_names, row, strict=True)
+        }
+        for row in is_missing
+    ]
+    whole = np.array([[column.example for column in SCHEMA.columns]], np.float32)
+    expected = np.where(is_missing, np.float32(math.nan), whole)
+    np.testing.assert_array_equal(READER.read_json(json.dumps(rows).encode()).values, expected)
+    np.testing.assert_array_equal(READER.read_records(rows), expected)
+
+
+def test_no_record_at_all_is_refused() -> None:
+    nothing: tuple[Any, ...] = ([], {"instances": []})
+    for content in nothing:
+        assert problems_of(content) == [(None, None, "no_records")]
+
+
 def test_three_forms_of_a_body(record: dict[str, Any]) -> None:
     for content, path in (
         (record, None),
