@@ -5,17 +5,17 @@ Whatever is off, however slightly, is left to the patient reader of :mod:`model.
 
 from __future__ import annotations
 
-import enum
 import itertools
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from model.columns import ColumnReader
+from model.record_type import record_type
 from model.schema import Column, Schema
 
 Given = np.ndarray | Sequence[Any]
@@ -57,7 +57,7 @@ class FaultlessReader:
     def __init__(self, schema: Schema, columns: Sequence[ColumnReader]) -> None:
         self._columns = columns
         self._levels = [column.by_level for column in columns]
-        record: Any = _record_type(schema)
+        record: Any = record_type(schema)
         self._rows = list[record]
         self._one = msgspec.json.Decoder(record)
         self._many = msgspec.json.Decoder(list[record])
@@ -157,15 +157,6 @@ class FaultlessReader:
         return np.array([values], dtype=np.float32)
 
 
-class _Level(float, enum.Enum):
-    """The words for the levels of a column; to msgspec a word, and to everybody else its code."""
-
-    def __new__(cls, code: float, word: str) -> Any:
-        level = float.__new__(cls, code)
-        level._value_ = word
-        return level
-
-
 def _numbers(given: Sequence[float | None]) -> np.ndarray:
     """Python's floats as float64 (n,), None as NaN.
 
@@ -194,31 +185,6 @@ def _all_levels(numbers: np.ndarray, column: Column) -> bool:
     """Whether float64 (n,) holds nothing but codes of a column, and NaN for what is missing."""
     found = sum(np.count_nonzero(numbers == code) for code in column.codes)
     return found + np.count_nonzero(np.isnan(numbers)) == len(numbers)
-
-
-def _record_type(schema: Schema) -> type[msgspec.Struct]:
-    """A strict msgspec type for one faultless record of the schema."""
-
-    def annotation(column: Column) -> Any:
-        if column.kind == "number":
-            kind: Any = Annotated[float, msgspec.Meta(ge=column.minimum, le=column.maximum)]
-        else:
-            # Any number passes here, because 1.0 is the code 1; which of them are levels is looked at
-            # later, for all rows at once.
-            words = {
-                f"word_{number}": (float(level.code), word)
-                for number, (level, word) in enumerate(
-                    (level, word) for level in column.levels for word in level.spellings
-                )
-            }
-            level_type: Any = _Level
-            kind = level_type("Level", words) | float if words else float
-        return kind if column.must_be_known else kind | None
-
-    fields = [(f"c{index}", annotation(column)) for index, column in enumerate(schema.columns)]
-    names = {f"c{index}": column.name for index, column in enumerate(schema.columns)}
-    # Without the garbage collector: a record holds numbers and words, and can be part of no cycle.
-    return msgspec.defstruct("Record", fields, rename=names, forbid_unknown_fields=True, gc=False)
 
 
 def _faultless(reader: ColumnReader, given: Given) -> np.ndarray | None:

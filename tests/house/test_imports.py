@@ -15,7 +15,8 @@ ROOMS = ("app", "model", "pipelines")
 HEAVY = {"tensorflow", "keras", "pandas", "sklearn", "joblib", "tqdm", "torch", "jax", "onnx"}
 # What serves; everything that these import from their room is among them.
 SERVING = {
-    *("schema", "origins", "columns", "records", "faultless", "strict_json", "errors"),
+    *("schema", "origins", "columns", "records", "faultless", "record_type"),
+    *("strict_json", "errors"),
     *("artifact", "manifest", "store", "scoring", "remarks"),
     *("explanation", "shapley", "folding", "dense", "encoding", "conditional", "incomplete"),
     *("intervals", "stretching"),
