@@ -2,7 +2,8 @@
 
 An event loop a worker reads requests, however slowly they come, and hands each to the WSGI service
 once it is whole: hot routes at once, everything else in a thread, and in that thread too whatever asks
-for explanations or intervals, so that explaining a hundred records holds up nobody. Guards, routes and answers are the WSGI service's own.
+for explanations or intervals, so that explaining a hundred records holds up nobody. Guards, routes and
+answers are the WSGI service's own.
 """
 
 from __future__ import annotations

@@ -119,8 +119,9 @@ class LoadedModel:
 
     def count(self, values: np.ndarray, scores: Scores) -> None:
         """Count values as answered with what :attr:`scorer` gives for them."""
-        rows = np.fromiter(scores.remarks, int, len(scores.remarks))  # in no other is any missing
-        missing = count_missing(self.schema.column_names, values[rows]) if len(rows) else {}
+        missing = {}
+        if scores.remarks:  # in no other row is any missing
+            missing = count_missing(self.schema.column_names, values[list(scores.remarks)])
         self._metrics.answered(self.version, scores.probabilities, missing)
 
     def explain(self, values: np.ndarray) -> list[Explanation]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from model.bootstrap import bootstrap_weights
+from model.bootstrap import bootstrapped
 from model.calibrators import Calibration
 from model.config import TrainingConfig
 from model.ensemble import fit_ensemble
@@ -47,9 +47,10 @@ def bootstrap_members(
             None.
     """
     everyone = np.arange(len(groups)) if rows is None else rows
-    drawn = bootstrap_weights(groups[everyone], seed=seed, n_samples=n_members)
     weights = np.zeros((n_members, len(groups)))
-    weights[:, everyone] = np.concatenate(list(drawn))
+    weights[:, everyone] = bootstrapped(
+        np.asarray, groups[everyone], seed=seed, n_samples=n_members
+    )
     longer = max(1, round((n_epochs or config.epochs) * LONGER))
     longest = msgspec.structs.replace(config, epochs=longer, patience=0)
     return [

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.bootstrap import Figure, bootstrapped, interval
+from model.bootstrap import Figure, bootstrapped, figure
 from model.metrics import SMALLEST
 from model.schema import Column
 from pipelines.drawing import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
@@ -124,10 +124,9 @@ def _summarise(
     draws = bootstrapped(
         lambda weights: weights @ of_record / weights.sum(axis=1), table.groups, seed=SEED
     )
-    low, high = interval(draws)
     return Importance(
         column=column,
-        rise=Figure(float(of_record.mean()), float(low), float(high)),
+        rise=figure(draws, of_record.mean(keepdims=True)),
         shuffles=rises.mean(axis=1),
         folds=np.array([of_record[test].mean() for _, test in companions.splits]),
     )
