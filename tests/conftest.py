@@ -170,6 +170,13 @@ class Server:
         """What it has printed so far."""
         return self._log.read_text()
 
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of its workers, in order; those that have just died are not replaced yet."""
+        parent = self.process.pid
+        listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        return sorted(map(int, listed.split()))
+
     def get(self, path: str) -> tuple[int, Any]:
         return self._ask(urllib.request.Request(self.address + path))
 

@@ -12,13 +12,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
 import pytest
 
 from model.store import Store
 from tests.conftest import KINDS, ROOT
-from tests.house.test_parity import children
 
 
 @pytest.fixture(params=list(KINDS))
@@ -83,6 +83,41 @@ def test_a_body_over_the_limit_is_refused_however_it_comes(
         in_chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(small), small)
         answer = exchange(server, head("Transfer-Encoding: chunked") + in_chunks)
         assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("coding", ["Content-Length", "chunked"])
+def test_a_long_body_keeps_its_bytes_and_its_end(
+    trained: Store, serve: Callable[..., Any], record: dict[str, Any], coding: str
+) -> None:
+    """However it is cut on its way, and whether the next request comes with its last bytes or later."""
+    records = [{**record, "age": 30 + row % 40} for row in range(4_000)]
+    body, small = json.dumps(records).encode(), json.dumps(record).encode()
+    if coding == "chunked":
+        first = head("Transfer-Encoding: chunked") + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    else:
+        first = head(f"Content-Length: {len(body)}") + body
+    sent = first + head(f"Content-Length: {len(small)}") + small
+    with serve(trained.folder) as server:
+        one_by_one = {age: server.post("/predict", {**record, "age": age}) for age in range(30, 70)}
+        ages = [row["age"] for row in records]
+        expected = [one_by_one[age][1]["predictions"][0]["probability"] for age in ages]
+        host, port = server.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            for start in range(0, len(sent), 100_000):
+                client.sendall(sent[start : start + 100_000])
+            with client.makefile("rb") as answers:
+                found = [p["probability"] for p in next_answer(answers)["predictions"]]
+                assert len(next_answer(answers)["predictions"]) == 1
+                client.sendall(first)
+                assert len(next_answer(answers)["predictions"]) == len(records)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def next_answer(answers: BinaryIO) -> Any:
+    """The content of the next answer of a connection."""
+    assert answers.readline().startswith(b"HTTP/1.1 200")
+    headers = dict(line.lower().split(b": ", 1) for line in iter(answers.readline, b"\r\n"))
+    return json.loads(answers.read(int(headers[b"content-length"])))
 
 
 def test_chunks_that_make_no_sense_are_the_clients_mistake(
@@ -182,7 +217,7 @@ def test_who_has_connected_is_answered_though_it_stops(
     with serve(trained.folder) as server, contextlib.ExitStack() as stack:
         server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
         host, port = server.address.removeprefix("http://").split(":")
-        (worker,) = children(server.process.pid)
+        (worker,) = server.workers
         os.kill(worker, signal.SIGSTOP)
         clients = []
         for _ in range(5):

@@ -14,7 +14,6 @@ from app import Settings, create_app
 from app.metrics import FOLDER, PROBABILITIES, Metrics, leave_place, make_room
 from model.artifact import Artifact
 from model.store import Store
-from tests.house.test_parity import children
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -140,11 +139,11 @@ def test_a_reload_loses_no_count(
     with serve(trained.folder, WORKERS="2", RUN_FOLDER=str(tmp_path)) as server:
         for n_sent in range(1, 61):
             if n_sent == 20:
-                before = set(children(server.process.pid))
+                before = set(server.workers)
                 server.process.send_signal(signal.SIGHUP)
             assert server.post("/predict", record)[0] == 200
             assert records() == n_sent
-        server.wait_until(lambda: not before & set(children(server.process.pid)), "new workers")
+        server.wait_until(lambda: not before & set(server.workers), "new workers")
         assert records() == 60
         assert len(list(tmp_path.glob("histogram_*.db"))) <= 5
 
@@ -173,13 +172,12 @@ def test_several_workers_and_the_death_of_each(
             requests = {"route": "/predict", "status": "200", "version": "1"}
             assert value(found, "tabular_requests_total", **requests) == n_sent
             n_files.add(len(list(tmp_path.glob("*.db"))))
-            before = set(children(server.process.pid))
+            before = set(server.workers)
             for worker in before:
                 os.kill(worker, signal.SIGKILL)
             server.wait_until(
                 lambda old=before: (
-                    len(set(children(server.process.pid)) - old) == 2
-                    and server.get("/readyz")[0] == 200
+                    len(set(server.workers) - old) == 2 and server.get("/readyz")[0] == 200
                 ),
                 "new workers",
             )

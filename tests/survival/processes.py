@@ -7,20 +7,13 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.house.test_parity import children
-
 _ESTABLISHED = "01"
-
-
-def workers_of(server: Any) -> list[int]:
-    """The process ids of the workers, in the order in which they were started."""
-    return sorted(children(server.process.pid))
 
 
 def memory_mb(server: Any) -> float:
     """Private memory of the workers together, in 2^20 bytes."""
     total = 0
-    for worker in workers_of(server):
+    for worker in server.workers:
         for line in Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines():
             if line.startswith(("Private_Clean", "Private_Dirty")):
                 total += int(line.split()[1])
@@ -30,7 +23,7 @@ def memory_mb(server: Any) -> float:
 def container_mb(server: Any) -> float:
     """Memory of all processes together, in MB; what they share counts once."""
     total = 0
-    for process in [server.process.pid, *workers_of(server)]:
+    for process in [server.process.pid, *server.workers]:
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 total += int(line.split()[1])

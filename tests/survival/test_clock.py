@@ -16,7 +16,7 @@ import pytest
 from model.store import Store
 from tests.conftest import Told
 from tests.survival.crowd import Crowd
-from tests.survival.processes import total, workers_of
+from tests.survival.processes import total
 
 pytestmark = [
     pytest.mark.slow,
@@ -53,8 +53,8 @@ def test_clients_notice_nothing(
     """No request fails, no worker is taken for dead, and no latency is a day."""
     clock = Clock(tmp_path)
     with serve(trained.folder, kind=kind, WORKERS="2", **clock.environment) as server:
-        server.wait_until(lambda: len(workers_of(server)) == 2, "both workers")
-        workers = workers_of(server)
+        server.wait_until(lambda: len(server.workers) == 2, "both workers")
+        workers = server.workers
         crowd = Crowd(server.address, record, n_clients=4)
         dates = []
         with crowd.asking() as seen:
@@ -64,7 +64,7 @@ def test_clients_notice_nothing(
                 for _ in range(3):
                     crowd.wait_for(500)
                 dates.append(date(server))
-        assert workers_of(server) == workers, "a worker was replaced"
+        assert server.workers == workers, "a worker was replaced"
         n_answers = total(server, "tabular_request_seconds_count", route="/predict")
         n_fast = total(server, "tabular_request_seconds_bucket", route="/predict", le="1.0")
         seconds = total(server, "tabular_request_seconds_sum", route="/predict")

@@ -18,7 +18,7 @@ import yaml
 from model.store import Store
 from tests.conftest import ROOT, Told
 from tests.survival.crowd import Crowd
-from tests.survival.processes import container_mb, workers_of
+from tests.survival.processes import container_mb
 
 pytestmark = pytest.mark.slow
 
@@ -108,8 +108,8 @@ def test_healthy_clients_are_answered(
     sent = bodies(record)
     assert all(len(body) <= LIMIT for body in sent)
     with serve(trained.folder, kind=kind, WORKERS="2") as server:
-        server.wait_until(lambda: len(workers_of(server)) == 2, "both workers")
-        workers = workers_of(server)
+        server.wait_until(lambda: len(server.workers) == 2, "both workers")
+        workers = server.workers
         peaks = []
         n_refused = 0
         for _ in range(2):
@@ -130,7 +130,7 @@ def test_healthy_clients_are_answered(
             assert set(seen.answers) == set(checked.answers) == {200}
             assert not seen.failures and not checked.failures
             assert flood.answers and all(400 <= status < 500 for status in flood.answers)
-        assert workers_of(server) == workers, "a worker died"
+        assert server.workers == workers, "a worker died"
         server.stop()
     lines = [line for line in server.output.splitlines() if "refused" in line]
     told(

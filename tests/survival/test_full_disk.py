@@ -16,7 +16,7 @@ import pytest
 from model.store import Store
 from tests.conftest import Told
 from tests.survival.crowd import Crowd
-from tests.survival.processes import total, workers_of
+from tests.survival.processes import total
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def test_a_full_disk(
     run = disk.folder / "run"
     run.mkdir()
     with serve(store.folder, kind=kind, WORKERS="2", RUN_FOLDER=str(run)) as server:
-        server.wait_until(lambda: len(workers_of(server)) == 2, "both workers")
+        server.wait_until(lambda: len(server.workers) == 2, "both workers")
         crowd = Crowd(server.address, record, n_clients=4)
         bad = Crowd(server.address, {**record, "age": 700}, n_clients=1, pause_s=0.01)
         with crowd.asking() as seen, bad.asking() as refused:
@@ -69,12 +69,12 @@ def test_a_full_disk(
             bad.wait_for(20)
             n_before = seen.n_failures + refused.n_failures
             for _ in range(2):
-                killed = workers_of(server)[0]
+                killed = server.workers[0]
                 os.kill(killed, signal.SIGKILL)
                 # What a dead worker leaves is taken by somebody else before it is replaced.
                 disk.fill()
                 server.wait_until(
-                    lambda killed=killed: len(now := workers_of(server)) == 2 and killed not in now,
+                    lambda killed=killed: len(now := server.workers) == 2 and killed not in now,
                     "a new worker",
                 )
                 crowd.wait_for(1_000)

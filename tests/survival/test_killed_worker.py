@@ -12,7 +12,7 @@ import pytest
 from model.store import Store
 from tests.conftest import Told
 from tests.survival.crowd import Crowd
-from tests.survival.processes import clients_of, total, workers_of
+from tests.survival.processes import clients_of, total
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def test_only_its_own_clients_notice(
         with crowd.asking() as seen:
             for _ in range(N_KILLS):
                 crowd.wait_for(300)
-                before = workers_of(server)
+                before = server.workers
                 victim = max(before, key=lambda worker: len(clients_of(worker)))
                 # It takes no more connections while those are counted that it holds.
                 os.kill(victim, signal.SIGSTOP)
@@ -43,7 +43,7 @@ def test_only_its_own_clients_notice(
                 n_others += sum(len(clients_of(worker)) for worker in before if worker != victim)
                 server.wait_until(
                     lambda victim=victim: len(
-                        now := workers_of(server)
+                        now := server.workers
                     ) == 2 and victim not in now, "a new worker"
                 )  # fmt: skip
                 crowd.wait_for(300)

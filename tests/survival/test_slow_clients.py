@@ -12,7 +12,6 @@ import pytest
 from model.store import Store
 from tests.conftest import Told
 from tests.survival.crowd import Crowd, SlowClients
-from tests.survival.processes import workers_of
 
 pytestmark = pytest.mark.slow
 
@@ -56,8 +55,8 @@ def test_without_it(
 ) -> None:
     """What the documents say of it: an event loop lets them wait, two threads are held by two."""
     with serve(trained.folder, kind=kind, WORKERS="2") as server:
-        server.wait_until(lambda: len(workers_of(server)) == 2, "both workers")
-        workers = workers_of(server)
+        server.wait_until(lambda: len(server.workers) == 2, "both workers")
+        workers = server.workers
         slow = SlowClients(server.address, N_SLOW)
         with slow.dripping():
             crowd = Crowd(server.address, record, n_clients=4, keep_alive=False, timeout_s=5)
@@ -70,7 +69,7 @@ def test_without_it(
         with crowd.asking() as after:
             crowd.wait_for(200)
         told(f"when the slow ones had gone: {after}")
-        assert workers_of(server) == workers, "a worker died"
+        assert server.workers == workers, "a worker died"
     if kind == "asgi":
         assert set(seen.answers) == {200} and not seen.failures
     assert set(after.answers) == {200} and not after.failures
