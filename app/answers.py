@@ -6,7 +6,6 @@ two texts around a number. Building those from objects took longer than scoring 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,9 +60,12 @@ class AnswerWriter:
         numbers = scores.probabilities.astype(np.float64)
         positive = (numbers >= self._threshold).tolist()
         tails = list(map(self._tails_and_next.__getitem__, positive))
-        tail = functools.cache(self._tail)  # many rows lack the same columns
+        told: dict[tuple[int, bool], bytes] = {}
         for row, remarks in scores.remarks.items():
-            tails[row] = tail(positive[row], remarks) + _NEXT
+            kind = (id(remarks), positive[row])  # many rows have the same, and it is one object
+            if kind not in told:
+                told[kind] = self._tail(positive[row], remarks) + _NEXT
+            tails[row] = told[kind]
         if intervals is not None:
             tails = _with(tails, b'"interval":', intervals)
         if explanations is not None:

@@ -11,7 +11,8 @@ import asyncio
 import socket
 from typing import Any
 
-from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.asgi import protocol
+from gunicorn.asgi.parser import PythonProtocol
 from gunicorn.workers import gasgi
 
 from app.asgi import AsgiService
@@ -79,7 +80,21 @@ class EventLoop(gasgi.ASGIWorker):
             task.exception()  # the client's own affair
 
 
-class Connection(ASGIProtocol):
+class Parser(PythonProtocol):
+    """gunicorn's, which copies a body three times; what is all body goes on here as it came."""
+
+    __slots__ = ()
+
+    def feed(self, data: bytes) -> None:
+        """Take what a client has sent."""
+        if self._state == "body" and not self._buffer and len(data) < self._body_remaining:
+            self._body_remaining -= len(data)
+            self._on_body(data)
+        else:
+            super().feed(data)
+
+
+class Connection(protocol.ASGIProtocol):
     """A connection of the event loop."""
 
     _closed: bool
@@ -135,5 +150,6 @@ class Connection(ASGIProtocol):
             self._arm_keepalive_timer()
 
 
-# The worker makes its connections of what it finds under this name.
+# The worker makes its connections of what it finds under this name, and they their parsers.
 gasgi.ASGIProtocol = Connection
+protocol.PythonProtocol = Parser

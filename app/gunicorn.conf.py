@@ -70,8 +70,10 @@ workers = _settings.workers
 # An event loop a worker; with `-k app.workers.OneThread` an ordinary one.
 worker_class = "app.event_loop.EventLoop"
 preload_app = True
-# Otherwise it would take uvloop where it finds it, which is neither pinned nor tested here.
+# Otherwise it would take uvloop and gunicorn_h1c where it finds them, which are neither pinned nor
+# tested here.
 asgi_loop = "asyncio"
+http_parser = "python"
 # A client that has gone waits for nothing. Kept for gunicorn's three seconds, connections of clients
 # that open a new one for each request add up to 100 MB and more.
 asgi_disconnect_grace_period = 0

@@ -57,6 +57,8 @@ def measure_inputs(features: np.ndarray) -> Inputs:
 
 _Run = tuple[int, int, np.ndarray | None]
 """Where records of one pattern begin and end, and the covariance of the open features there."""
+_Order = np.ndarray | slice
+"""An order of records as indices, or as the slice of all where they stay as they are."""
 
 
 class Filled:
@@ -70,7 +72,7 @@ class Filled:
         self,
         features: np.ndarray,
         open_features: np.ndarray,
-        order: np.ndarray,
+        order: _Order,
         runs: Sequence[_Run],
     ) -> None:
         self.features = features
@@ -97,7 +99,8 @@ class Filled:
 
     def covariance(self, row: int) -> np.ndarray:
         """float64 (n_features, n_features): C of one record, 0 where a feature is known."""
-        place = int(np.flatnonzero(self._order == row)[0])
+        in_order = np.arange(len(self.features))[self._order]
+        place = int(np.flatnonzero(in_order == row)[0])
         found = np.zeros((self.features.shape[1],) * 2)
         for start, end, covariance in self._runs:
             if start <= place < end and covariance is not None:
@@ -172,15 +175,13 @@ class ConditionalMeans:
             values: (n, n_columns), validated, missing as NaN.
         """
         patterns = np.packbits(self.missing(values), axis=1)
-        order = np.lexsort(patterns.T)
+        order, backwards = _by_pattern(patterns)
         runs = [
             (start, end, self._covariance(pattern))
             for start, end, pattern in _runs(patterns[order])
         ]
         features = self._encoder.encode(values)
         away = (self._open_rows @ (features - self._means[:, None]))[:, order]
-        backwards = np.empty_like(order)
-        backwards[order] = np.arange(len(order))
         features[self._open] -= _times_covariance(runs, away)[:, backwards]
         return Filled(features.T, self._open, order, runs)
 
@@ -188,6 +189,16 @@ class ConditionalMeans:
 def order_by_pattern(missing: np.ndarray) -> np.ndarray:
     """int (n,): an order of bool (n, k) rows in which equal ones stand together."""
     return np.lexsort(np.packbits(missing, axis=1).T)
+
+
+def _by_pattern(patterns: np.ndarray) -> tuple[_Order, _Order]:
+    """An order in which equal uint8 (n, n_bytes) rows stand together, and the way back from it."""
+    order = np.lexsort(patterns.T)
+    if (order[1:] > order[:-1]).all():
+        return slice(None), slice(None)  # sorted already, and moving them is half of the work
+    backwards = np.empty_like(order)
+    backwards[order] = np.arange(len(order))
+    return order, backwards
 
 
 def _runs(patterns: np.ndarray) -> Iterator[tuple[int, int, bytes]]:

@@ -50,10 +50,14 @@ def test_null_is_missing_where_it_may_be(record: dict[str, Any]) -> None:
     assert problems_of({**record, "age": None}) == [(0, "age", "must_be_known")]
 
 
-def test_what_is_missing_stays_in_its_place_among_many(record: dict[str, Any]) -> None:
-    """The fast road packs numbers in parts, and looks closer at those with something missing."""
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 1.0])
+def test_what_is_missing_stays_in_its_place_among_many(
+    record: dict[str, Any], share: float
+) -> None:
+    """The fast road packs rows, and looks at each value where too many rows lack something."""
     draw = np.random.default_rng(0)
-    is_missing = draw.random((1_000, len(SCHEMA.columns))) < 0.01
+    is_missing = draw.random((1_000, len(SCHEMA.columns))) < share
+    is_missing[[0, 1, -1]] = share > 0
     is_missing[:, [column.must_be_known for column in SCHEMA.columns]] = False
     rows = [
         {
@@ -64,7 +68,9 @@ def test_what_is_missing_stays_in_its_place_among_many(record: dict[str, Any]) -
     ]
     whole = np.array([[column.example for column in SCHEMA.columns]], np.float32)
     expected = np.where(is_missing, np.float32(math.nan), whole)
-    np.testing.assert_array_equal(READER.read_json(json.dumps(rows).encode()).values, expected)
+    batch = READER._fast.read(json.dumps(rows).encode())
+    assert batch is not None
+    np.testing.assert_array_equal(batch.values, expected)
     np.testing.assert_array_equal(READER.read_records(rows), expected)
 
 
