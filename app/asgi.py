@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ MAX_LARGE_BODIES = 8
 """How many bodies over :data:`LARGE_BYTES` a worker holds at once; further clients are not read from
 until there is room. A hundred that send 8 MiB each would otherwise take 800 MB."""
 
-_OPTIONS = tuple(f'"{name}"'.encode() for name in OPTIONS)
+_OPTION = re.compile(f'"(?:{"|".join(OPTIONS)})"'.encode())
 _END_BYTES = 128
 
 
@@ -129,7 +130,7 @@ def _asks_for_more(body: bytes) -> bool:
     What it asks for is read later. A wrong guess changes where it is answered, and nothing else.
     """
     ends = body[:_END_BYTES] + body[-_END_BYTES:]
-    return any(name in ends for name in _OPTIONS)
+    return _OPTION.search(ends) is not None
 
 
 def _may_be_large(scope: Message) -> bool:

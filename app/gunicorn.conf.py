@@ -93,8 +93,7 @@ logconfig_dict = logging_config(_settings.log_level, _settings.log_format)
 class logger_class(Logger):  # noqa: N801 - gunicorn's name for the setting
     """gunicorn's logger without the access log, for which it would gather facts all the same."""
 
-    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        """Nothing."""
+    access_log_enabled = False
 
 
 _STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
