@@ -119,9 +119,7 @@ class LoadedModel:
 
     def count(self, values: np.ndarray, scores: Scores) -> None:
         """Count values as answered with what :attr:`scorer` gives for them."""
-        missing = {}
-        if scores.remarks:  # in no other row is any missing
-            missing = count_missing(self.schema.column_names, values[list(scores.remarks)])
+        missing = count_missing(self.schema.column_names, values) if scores.remarks else {}
         self._metrics.answered(self.version, scores.probabilities, missing)
 
     def explain(self, values: np.ndarray) -> list[Explanation]:

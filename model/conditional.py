@@ -195,7 +195,7 @@ def _by_pattern(patterns: np.ndarray) -> tuple[_Order, _Order]:
     """An order in which equal uint8 (n, n_bytes) rows stand together, and the way back from it."""
     order = np.lexsort(patterns.T)
     if (order[1:] > order[:-1]).all():
-        return slice(None), slice(None)  # sorted already, and moving them is half of the work
+        return slice(None), slice(None)  # as they stand: moving them would take a tenth more
     backwards = np.empty_like(order)
     backwards[order] = np.arange(len(order))
     return order, backwards

@@ -173,7 +173,7 @@ def _numbers(rows: Sequence[Any], n_columns: int) -> np.ndarray:
             packed.append(pack(*[_NAN if value is None else value for value in row]))
         else:
             return np.frombuffer(b"".join(packed)).reshape(-1, n_columns)
-    values = itertools.chain.from_iterable(map(_astuple, rows))
+    values = itertools.chain.from_iterable(map(_astuple, rows))  # NumPy makes a NaN of a None
     return np.fromiter(values, np.float64, n_columns * len(rows)).reshape(-1, n_columns)
 
 

@@ -178,13 +178,9 @@ class Scorer:
             values: float32 (n, n_columns), validated, missing as NaN.
         """
         remarks = self._familiar.remarks(values)
-        found = self.graph.probabilities(values)
-        if remarks and self.incomplete is not None:
-            rows = np.fromiter(remarks, int, len(remarks))  # in no other is anything missing
-            answers = found[rows]
-            self.incomplete.answer(values[rows], answers)
-            found[rows] = answers
-        return Scores(found, remarks)
+        if not remarks:  # so nothing is missing
+            return Scores(self.graph.probabilities(values), remarks)
+        return Scores(self.probabilities(values), remarks)
 
     def predict(self, values: np.ndarray) -> list[Prediction]:
         """Answer n records; answer i belongs to row i.
