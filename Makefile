@@ -21,7 +21,7 @@ help: ## Show the commands
 	@echo "             soak: OPTIONS=--help shows them)"
 
 serve: .venv/.installed ## Install, train if there is no model yet, and serve it on HOST:PORT
-	@$(RUN) -m app.address
+	@$(RUN) -m app.server.port_check
 	@$(RUN) -m pipelines train --if-needed $(NEW)
 	@MODEL_STORE="$(STORE)" LOG_FORMAT="$${LOG_FORMAT:-text}" exec $(RUN) -m gunicorn -c app/gunicorn.conf.py app.wsgi:app
 
@@ -50,7 +50,7 @@ rollback: .venv/.installed ## Make the version current again that was so before
 	@$(RUN) -m pipelines rollback $(WHERE)
 
 foundations: .venv/.installed ## Write docs/foundations.html: what a course teaches, from runs of our own parts
-	@$(RUN) -m pipelines foundations $(if $(DEVICE),--device "$(DEVICE)")
+	@$(RUN) -m course $(if $(DEVICE),--device "$(DEVICE)")
 
 test: .venv/.installed-dev ## Run the tests, a file in one of two processes
 	@$(RUN) -m pytest -n 2 --dist loadfile

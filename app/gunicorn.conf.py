@@ -25,15 +25,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from gunicorn.glogging import Logger
 
-from app.address import require_address
-from app.logs import logging_config
-from app.metrics import leave_place, make_room, share_between_processes, take_place
-from app.record_schema import example_record
+from app.models import WishList
+from app.openapi import example_record
+from app.server import require_address
 from app.settings import InvalidSettings, Settings
-from app.wishes import WishList
+from app.web import leave_place, logging_config, make_room, share_between_processes, take_place
+from model.artifacts import Store
 from model.errors import ModelError
-from model.scoring import set_up_runtime
-from model.store import Store
+from model.inference import set_up_runtime
 
 set_up_runtime()
 
@@ -67,8 +66,8 @@ if hasattr(_libc, "mallopt"):
 
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"  # fmt: skip
 workers = _settings.workers
-# An event loop a worker; with `-k app.workers.OneThread` an ordinary one.
-worker_class = "app.event_loop.EventLoop"
+# An event loop a worker; with `-k app.server.single_thread_worker.OneThread` an ordinary one.
+worker_class = "app.server.worker.EventLoop"
 preload_app = True
 # Otherwise it would take uvloop and gunicorn_h1c where it finds them, which are neither pinned nor
 # tested here.

@@ -17,12 +17,10 @@ from flask import Flask, Response, request
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import BaseConverter
 
-from app.call import KEY, Answer, Call, current_call
-from app.errors import Refusal, refusal_of
-from app.keys import ANY_KEY
-from app.metrics import Metrics
+from app.api_keys import ANY_KEY
 from app.models import Models
 from app.settings import Settings
+from app.web import KEY, Answer, Call, Metrics, Refusal, current_call, refusal_of
 
 Handler = Callable[..., Answer]
 Render = Callable[[Refusal], Answer]
@@ -96,7 +94,7 @@ class Service(Flask):
 
         Args:
             path: a rule of Flask; what its placeholders hold is handed to the function by name.
-            scope: what an API key must open, see :mod:`app.keys`.
+            scope: what an API key must open, see :mod:`app.api_keys`.
             render: refuses in the words of the protocol that the path belongs to.
             by_host: whether the settings choose the path; a function of ours that has the same
                 path then gives way, because the host will ask that path for nothing else.

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.hosting import as_our_own
-from app.keys import Keys
+from app.api_keys import Keys
+from app.cloud_environment import as_our_own
 
 
 class InvalidSettings(Exception):
@@ -122,7 +122,9 @@ class Settings:
     max_explained: int = _setting(
         100, "most records in one request that asks for explanations", _whole(1, 10_000)
     )
-    api_keys: str = _setting("", "hashes of API keys, see app/keys.py; none leaves it open", _keys)
+    api_keys: str = _setting(
+        "", "hashes of API keys, see app/api_keys.py; none leaves it open", _keys
+    )
     api_keys_file: Path | None = _setting(None, "file with more of them", _keys_file)
     health_route: str = _setting(
         "", "one more path for GET /readyz, for hosts that choose it", _path

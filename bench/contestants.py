@@ -137,7 +137,7 @@ CONTESTANTS = (
     ),
     Contestant(
         "service-ordinary",
-        "{python} -m gunicorn -c app/gunicorn.conf.py -k app.workers.OneThread app.wsgi:app",
+        "{python} -m gunicorn -c app/gunicorn.conf.py -k app.server.single_thread_worker.OneThread app.wsgi:app",
         "this service on an ordinary worker of gunicorn's, one thread",
         probability=_first_prediction,
         settings={"PORT": "{port}", "WORKERS": "1"},

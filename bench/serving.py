@@ -23,11 +23,10 @@ from bench.load import measure, post
 from bench.machine import header
 from bench.results import MANY, ONE, Results, Round, Start, markdown
 from bench.running import Cores, DidNotStart, Running, memory_of, running
-from model.artifact import Artifact
+from model.artifacts import Artifact, Store
 from model.errors import ModelError
-from model.scoring import Graph
-from model.store import Store
-from pipelines.options import DATA
+from model.inference import Graph
+from pipelines.cli import DATA
 
 N_RECORDS = {ONE: 1, MANY: 10_000}
 N_CLIENTS = {ONE: 8, MANY: 1}

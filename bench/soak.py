@@ -13,8 +13,8 @@ from bench.contestants import named_contestants
 from bench.load import drive, post
 from bench.machine import header
 from bench.running import Cores, memory_of, running
-from model.store import Store
-from pipelines.options import DATA
+from model.artifacts import Store
+from pipelines.cli import DATA
 
 WARM_UP_REQUESTS = 1000
 

@@ -26,10 +26,9 @@ import numpy as np
 
 from bench.machine import described
 from bench.results import median_and_range
-from model.config import TrainingConfig
-from model.starts import n_parameters
+from model.training import TrainingConfig, n_parameters
+from pipelines.cli import DATA, SCHEMA
 from pipelines.devices import select_device
-from pipelines.options import DATA, SCHEMA
 
 BACKENDS = ("tensorflow", "jax", "torch")
 N_FEATURES = 29
@@ -124,12 +123,10 @@ def measure(networks: int, epochs: int, rounds: int, fits: int) -> Figures:
     device = select_device("auto")  # before Keras is imported
     import keras
 
-    from model.ensemble import fit_ensemble
-    from model.members import Member
-    from model.network import build_network
     from model.schema import load_schema
-    from pipelines.preprocessing import build_preprocessing
-    from pipelines.tables import read_table
+    from model.training import build_network
+    from model.training.ensemble import Member, fit_ensemble
+    from pipelines.data import build_preprocessing, read_table
 
     table = read_table(DATA, load_schema(SCHEMA))
     features = build_preprocessing(table.schema).fit_transform(table.frame).astype(np.float32)
@@ -182,7 +179,7 @@ def rate() -> float:
     """FLOP a second of a large product of matrices in single precision, on the backend's device."""
     import keras
 
-    from model.backend import compiled
+    from model.training.ensemble import compiled
 
     square = keras.ops.convert_to_tensor(
         np.random.default_rng(0).normal(size=(SIDE, SIDE)).astype(np.float32)

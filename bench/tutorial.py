@@ -10,11 +10,10 @@ import pandas as pd
 from flask import Flask, Response, jsonify, request
 
 from app.settings import Settings
-from model.store import Store
-from pipelines.options import DATA
-from pipelines.preprocessing import build_preprocessing
-from pipelines.reloading import load_network_of
-from pipelines.tables import read_table
+from model.artifacts import Store
+from pipelines.cli import DATA
+from pipelines.data import build_preprocessing, read_table
+from pipelines.training import load_network_of
 
 _store = Store(Settings.from_environment().model_store)
 _artifact = _store.read(_store.current().version)

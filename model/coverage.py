@@ -1,4 +1,4 @@
-"""How often intervals hold a truth that is known: the simulation behind :mod:`model.intervals`.
+"""How often intervals hold a truth that is known: the simulation behind :mod:`model.inference.intervals`.
 
 A truth gives every patient a probability. Outcomes are drawn from it anew, the members are trained
 on them as an artifact's are, and every interval is held against the probability that the outcomes
@@ -12,11 +12,9 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from model.bootstrap_members import N_MEMBERS, bootstrap_members
-from model.config import TrainingConfig
-from model.ensemble import fit_ensemble
-from model.intervals import LEVEL, SPREAD
-from model.stretching import bounds
+from model.inference import LEVEL, SPREAD, bounds
+from model.training import TrainingConfig
+from model.training.ensemble import N_MEMBERS, bootstrap_members, fit_ensemble
 
 HELD_OUT = 0.2
 N_TENTHS = 10

@@ -15,26 +15,26 @@ from typing import Any
 import click
 import msgspec
 
-from model.calibrators import Asked
+from course.__main__ import foundations
+from model.calibration import Asked
 from model.errors import ModelError, NoCurrentVersion, StoreError
 from model.evaluation import Evaluation
 from model.schema import load_schema
-from pipelines.devices import Device, select_device
-from pipelines.evaluate_command import evaluate
-from pipelines.foundations.command import foundations
-from pipelines.options import (
+from pipelines.cli import (
     choose_config,
     data_option,
     device_option,
+    evaluate,
     hand_in,
     open_store,
     probability_options,
     schema_option,
     store_option,
+    sweep,
     together,
     training_options,
 )
-from pipelines.sweep_command import sweep
+from pipelines.devices import Device, select_device
 
 
 class _Commands(click.Group):
@@ -65,7 +65,7 @@ def describe(schema: Path, recipe: str | None, config: Path | None, **settings: 
     chosen, _ = choose_config(recipe, config, settings)
     select_device("auto")
     hand_in(settings)
-    from model.network import build_network, describe_layers
+    from model.training import build_network, describe_layers
 
     network = build_network(chosen, len(declared.feature_names))
     click.echo(
@@ -118,7 +118,7 @@ def _retrain(
     chosen, name = choose_config(recipe, config, settings)
     named = select_device(device)
     hand_in(settings)
-    from pipelines.retraining import Request, retrain
+    from pipelines.training import Request, retrain
 
     command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])
     request = Request(

@@ -15,15 +15,14 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from model.conditional import ConditionalMeans, measure_inputs
-from model.config import TrainingConfig
-from model.dense import DenseNetwork, to_probabilities
-from model.encoding import Encoding
-from model.incomplete import Incomplete, columns_that_may_be_missing
-from model.metrics import log_loss
+from model.evaluation import log_loss
+from model.features import ConditionalMeans, Encoding, measure_inputs
+from model.inference import DenseNetwork, Incomplete, columns_that_may_be_missing
+from model.logit import to_probabilities
 from model.schema import Schema
-from pipelines.folds import N_SPLITS, prepare_folds
-from pipelines.tables import Table
+from model.training import TrainingConfig
+from pipelines.data import Table
+from pipelines.evaluation import N_SPLITS, prepare_folds
 
 N_RANDOM = 25
 JOBS_AT_ONCE = 380
@@ -53,9 +52,8 @@ def fit_together(
 ) -> Iterator[DenseNetwork]:
     """Fit networks as ensembles, some hundreds at a time, so that memory stays flat."""
     # Only now: Keras is not needed to say what to hide.
-    from model.ensemble import fit_ensemble
-    from model.members import Member
-    from model.network import read_layers
+    from model.training import read_layers
+    from model.training.ensemble import Member, fit_ensemble
 
     jobs = iter(jobs)
     while some := list(itertools.islice(jobs, JOBS_AT_ONCE)):

@@ -21,20 +21,22 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from model.artifact import MANIFEST, Artifact, read_artifact
-from model.config import RECIPES
-from model.explanation import Explainer
-from model.incomplete import open_incomplete
-from model.manifest import encode_manifest, seal
+from model.artifacts import MANIFEST, Artifact, Store
+from model.artifacts.artifact import read_artifact
+from model.artifacts.manifest import encode_manifest, seal
+from model.inference import Explainer, open_incomplete
 from model.schema import Schema, load_schema
-from model.store import Store
+from model.training import RECIPES
+from pipelines.data import Table, read_table
 from pipelines.devices import select_device
-from pipelines.tables import Table, read_table
 
 Told = Callable[[str], None]
 """How a test says what it counted."""
 ROOT = Path(__file__).parent.parent
-KINDS = {"wsgi": ["-k", "app.workers.OneThread", "app.wsgi:app"], "asgi": ["app.wsgi:app"]}
+KINDS = {
+    "wsgi": ["-k", "app.server.single_thread_worker.OneThread", "app.wsgi:app"],
+    "asgi": ["app.wsgi:app"],
+}
 """What follows gunicorn's configuration, by the interface of the worker; the last one is the default."""
 
 
@@ -52,7 +54,7 @@ def table(schema: Schema) -> Table:
 def trained(tmp_path_factory: pytest.TempPathFactory, schema: Schema) -> Store:
     """A store with one version, trained by the default recipe on the bundled table."""
     device = select_device("cpu")
-    from pipelines.retraining import Request, retrain
+    from pipelines.training import Request, retrain
 
     store = Store(tmp_path_factory.mktemp("artifacts") / "cleveland")
     request = Request(

@@ -1,63 +1,50 @@
-"""The description of the service by OpenAPI 3.1, true of the model that is loaded.
+"""The OpenAPI 3.1 document of the service, made from the loaded model.
 
-operations.py   what is said of a route beyond its code, and the subject that it is said of
-own.py …        the descriptions, one file a protocol
-components.py   the schemas, derived from the types that answers are made of
-refusals.py     an example of every refusal, made by the code that refuses
-document.py     all of it together, for the routes that the service has
+document        the document, from the routes of the service
+operations      descriptions of routes
+components      shared components
+struct_schemas  JSON Schemas of msgspec types
+record_schema   the JSON Schema of a record
+error_examples  an example of every problem type
+description     the document of the loaded model, and its route
 """
 
-from __future__ import annotations
-
-import threading
-
-import msgspec
-
-from app.call import Answer, Call
-from app.keys import OPEN
-from app.loading import LoadedModel
-from app.openapi.components import own_schemas
-from app.openapi.document import document
-from app.openapi.mlflow import mlflow_routes, mlflow_schemas
-from app.openapi.open_inference import open_inference_routes, open_inference_schemas
-from app.openapi.operations import Group, Json, Subject
-from app.openapi.own import own_routes
-from app.openapi.tfserving import tfserving_routes, tfserving_schemas
-from app.service import Service
-
-GROUPS = (
-    Group(tfserving_routes, tfserving_schemas),
-    Group(open_inference_routes, open_inference_schemas),
-    Group(mlflow_routes, mlflow_schemas),
-    Group(own_routes, own_schemas),  # last: a path that a host chooses is asked for nothing else
+from app.openapi.description import Description, register_openapi
+from app.openapi.operations import (
+    JSON,
+    NEEDS_MODEL,
+    READS_RECORDS,
+    Json,
+    Operation,
+    Subject,
+    a_list,
+    an_object,
+    answer,
+    constants,
+    media,
+    optionally,
+    ref,
 )
+from app.openapi.record_schema import example_record, record_schema
+from app.openapi.struct_schemas import derived
 
-
-def register_openapi(service: Service) -> Description:
-    """Add ``/openapi.json``."""
-    description = Description(service)
-
-    def openapi(call: Call) -> Answer:
-        """This description, by OpenAPI 3.1."""
-        return Answer(msgspec.json.encode(description.of(call.answered_by(service.models.get()))))
-
-    # Open, as its page is: a browser sends no key, and it holds nothing of a patient.
-    service.add_route("GET", "/openapi.json", openapi, OPEN)
-    return description
-
-
-class Description:
-    """The description of the model that serves, made once a version."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._making = threading.Lock()
-        self._made: tuple[LoadedModel, Json] | None = None
-
-    def of(self, model: LoadedModel) -> Json:
-        """The OpenAPI document of the service with this model."""
-        with self._making:
-            if self._made is None or self._made[0] is not model:
-                subject = Subject(model, self._service.settings)
-                self._made = (model, document(self._service, subject, GROUPS))
-            return self._made[1]
+__all__ = [
+    "JSON",
+    "NEEDS_MODEL",
+    "READS_RECORDS",
+    "Description",
+    "Json",
+    "Operation",
+    "Subject",
+    "a_list",
+    "an_object",
+    "answer",
+    "constants",
+    "derived",
+    "example_record",
+    "media",
+    "optionally",
+    "record_schema",
+    "ref",
+    "register_openapi",
+]

@@ -6,12 +6,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from app.keys import ANY_KEY, OPEN
+from app.api_keys import ANY_KEY, OPEN
 from app.openapi.components import components
+from app.openapi.error_examples import Example, examples, responses
 from app.openapi.operations import Group, Json, Operation, Subject, ref
-from app.openapi.refusals import Example, examples, responses
-from app.problems import KINDS
 from app.service import Route, Service
+from app.web import KINDS
 
 _REFERENCE = re.compile(r'"#/components/schemas/(\w+)')
 _PLACEHOLDER = re.compile(r"<(?:[^<>]*:)?(\w+)>")

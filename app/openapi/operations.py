@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from app.loading import LoadedModel
-from app.record_schema import example_record
+from app.models import LoadedModel
+from app.openapi.record_schema import example_record
 from app.settings import Settings
 from model.errors import ExplanationUnavailable, IntervalUnavailable
 from model.records import RecordReader
@@ -40,7 +40,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         answers: Response Objects of OpenAPI by status, where nothing is refused.
         body: Media Type Objects by media type; empty where no body is read.
         body_required: whether an empty body is refused.
-        refusals: keys of :data:`app.problems.KINDS` that it can come with, besides those that
+        refusals: keys of :data:`app.web.problem_types.KINDS` that it can come with, besides those that
             every route can.
         refusal_schema: of its JSON refusals, where they are no problem details.
         more_refusals: schemas of refusals by status that differ from those of the others.

@@ -1,7 +1,35 @@
-"""The report of a training: one page that a clinician can read and a statistician can trust.
+"""The report of a training: one page for clinicians and statisticians.
 
-One file a section. Each takes a :class:`~pipelines.report.subject.Subject`, and some of them the
-:class:`~pipelines.report.companions.Companions` that were trained for the report alone, and gives a
-:class:`~pipelines.report.contents.Section`; ``page.py`` puts them together. What a section says of
-a column or of the outcome comes from the schema.
+build                   the page
+context                 the training that the report is about
+blocks                  figures, tables and lists of a section
+model_card              the model card
+data_summary            the table
+performance             metrics on the folds
+calibration             calibration and decision curves
+subgroups               performance by subgroup
+permutation_importance  permutation importance
+partial_dependence      partial dependence
+learning_curves         losses by epoch and by number of records
+loss_surface            the loss around the trained weights
+weight_space            the network at many points of its weights
+auxiliary_networks      networks trained for the report
+tripod_ai               the TRIPOD+AI checklist
+disclosure_control      counts that disclose no record
 """
+
+from typing import TYPE_CHECKING
+
+from model.lazy_imports import lazy_attributes
+
+if TYPE_CHECKING:
+    from pipelines.report.build import write_report as write_report
+    from pipelines.report.context import read_subject as read_subject
+else:
+    __getattr__ = lazy_attributes(
+        __name__,
+        {
+            "build": ("write_report",),
+            "context": ("read_subject",),
+        },
+    )

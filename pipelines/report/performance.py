@@ -6,12 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from model.bootstrap import Figure
-from model.evaluation import Evaluation
-from model.metrics import METRICS
-from pipelines.report.companions import Companions
-from pipelines.report.contents import Block, Grid, Section, number, with_interval
-from pipelines.report.subject import Subject
+from model.evaluation import METRICS, Evaluation, Figure
+from pipelines.report.auxiliary_networks import Companions
+from pipelines.report.blocks import Block, Grid, Section, number, with_interval
+from pipelines.report.context import Subject
 
 TITLES = {
     "log_loss": "Log loss (nats)",

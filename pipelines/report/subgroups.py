@@ -9,13 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.bootstrap import Figure, bootstrapped, figure_if_any
-from model.metrics import auc, log_loss
+from model.evaluation import Figure, auc, bootstrapped, figure_if_any, log_loss
 from model.schema import Column, Subgroups
-from pipelines.drawing import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
-from pipelines.evaluating import SEED
-from pipelines.report.cells import SMALLEST, nice_edges
-from pipelines.report.contents import (
+from pipelines.evaluation import SEED
+from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
+from pipelines.report.blocks import (
     Block,
     Drawing,
     Grid,
@@ -26,7 +24,8 @@ from pipelines.report.contents import (
     together,
     with_interval,
 )
-from pipelines.report.subject import Subject
+from pipelines.report.context import Subject
+from pipelines.report.disclosure_control import SMALLEST, nice_edges
 
 ENOUGH = 100
 """Records of either outcome that an evaluation should have (Collins, Ogundimu and Altman, "Sample size

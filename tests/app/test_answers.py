@@ -8,12 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from app.answers import AnswerWriter
-from model.artifact import Artifact
-from model.explanation import Explanation
-from model.intervals import Interval
-from model.scoring import Scorer
-from pipelines.tables import Table
+from app.models.response_writer import AnswerWriter
+from model.artifacts import Artifact
+from model.inference import Explanation, Interval, Scorer
+from pipelines.data import Table
 
 GAPS: tuple[list[int], ...] = ([], [11], [4, 12], [11], [])
 """The columns of each row that are missing; two rows with the same have different labels."""

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from app import Settings, create_app
-from app.answers import AnswerWriter
-from app.asgi import LARGE_BYTES, MAX_LARGE_BODIES, AsgiService
-from model.store import Store
+from app.models.response_writer import AnswerWriter
+from app.server.asgi import LARGE_BYTES, MAX_LARGE_BODIES, AsgiService
+from model.artifacts import Store
 from tests.app.test_two_roads import requests
 
 Answer = tuple[int, dict[str, str], bytes]

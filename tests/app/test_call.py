@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from app import Settings, create_app
-from app.call import Call
-from model.store import Store
+from app.web import Call
+from model.artifacts import Store
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 GOOD = f"00-{TRACE}-00f067aa0ba902b7-01"

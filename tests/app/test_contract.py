@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from app import Settings, create_app
-from app.problems import KINDS
-from model.store import Store
+from app.web import KINDS
+from model.artifacts import Store
 from tests.conftest import ROOT
 
 CONTRACT = json.loads((ROOT / "tests/app/contract.json").read_text())

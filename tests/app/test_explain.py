@@ -7,8 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from model.artifact import Artifact
-from model.store import Store
+from model.artifacts import Artifact, Store
 from tests.conftest import as_before
 
 

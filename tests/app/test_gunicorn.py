@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 
-from model.store import Store
+from model.artifacts import Store
 from tests.conftest import KINDS, ROOT
 
 

@@ -11,10 +11,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from app.keys import new_entry
-from model.artifact import Artifact, write_artifact
-from model.intervals import Interval, IntervalEstimator
-from model.store import Store
+from app.api_keys import new_entry
+from model.artifacts import Artifact, Store
+from model.artifacts.artifact import write_artifact
+from model.inference import Interval, IntervalEstimator
 from tests.conftest import as_before
 
 ASKING = {"interval": True}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app import Service, Settings, create_app
-from app.keys import ANY_KEY, OPEN, SCOPES, Keys, new_entry
-from model.store import Store
+from app.api_keys import ANY_KEY, OPEN, SCOPES, Keys, new_entry
+from model.artifacts import Store
 from tests.conftest import ROOT
 
 OPEN_PATHS = (
@@ -109,7 +109,7 @@ def test_the_command_prints_a_key_that_its_entry_lets_in(
     trained: Store, record: dict[str, Any]
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "app.keys", "ward", "predict", "explain"],
+        [sys.executable, "-m", "app.api_keys", "ward", "predict", "explain"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     key, entry = (line.split()[-1] for line in done.stdout.splitlines())

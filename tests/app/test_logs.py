@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.call import Call, current_call
-from app.logs import AsJson, Bounded
-from model.store import Store
+from app.web import Call, current_call
+from app.web.logging_config import AsJson, Bounded
+from model.artifacts import Store
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 

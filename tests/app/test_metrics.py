@@ -11,9 +11,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import Settings, create_app
-from app.metrics import FOLDER, PROBABILITIES, Metrics, leave_place, make_room
-from model.artifact import Artifact
-from model.store import Store
+from app.web import Metrics, leave_place, make_room
+from app.web.metrics import FOLDER, PROBABILITIES
+from model.artifacts import Artifact, Store
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

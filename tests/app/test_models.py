@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from app import Settings, create_app
-from app.metrics import Metrics
 from app.models import Models
-from model.artifact import Artifact, add_metrics
-from model.store import Store
+from app.web import Metrics
+from model.artifacts import Artifact, Store
+from model.artifacts.artifact import add_metrics
 
 
 def test_a_promoted_version_is_taken_over(store: Store, artifact: Artifact) -> None:

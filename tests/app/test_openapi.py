@@ -19,16 +19,15 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from werkzeug.test import TestResponse
 
 from app import Service, Settings, create_app
-from app.call import Answer
-from app.errors import Refusal
-from app.keys import OPEN, new_entry
-from app.loading import LoadedModel
-from app.openapi import GROUPS, derived, register_openapi
+from app.api_keys import OPEN, new_entry
+from app.models import LoadedModel
+from app.openapi import Subject, register_openapi
+from app.openapi import struct_schemas as derived
+from app.openapi.description import GROUPS
 from app.openapi.document import UNDESCRIBED, described, path_of
-from app.openapi.operations import Subject
-from app.problems import KINDS
+from app.web import KINDS, Answer, Refusal
+from model.artifacts import Store
 from model.schema import Schema
-from model.store import Store
 
 Json = dict[str, Any]
 INSTANCE = "/requests/"
@@ -349,7 +348,7 @@ def answers(call: Any, **placeholders: Any) -> Answer:
 
 
 def test_every_kind_of_problem_has_an_example(app: Service) -> None:
-    from app.openapi.refusals import examples
+    from app.openapi.error_examples import examples
 
     found = examples(Subject(app.models.get(), app.settings))
     assert set(found) == set(KINDS)

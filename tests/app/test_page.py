@@ -12,9 +12,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from app.keys import new_entry
+from app.api_keys import new_entry
+from model.artifacts import Store
 from model.schema import Schema
-from model.store import Store
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 

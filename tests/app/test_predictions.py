@@ -10,13 +10,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from app.problems import KINDS
-from model.artifact import Artifact
-from model.manifest import TrainingRange
+from app.web import KINDS
+from model.artifacts import Artifact, Store, TrainingRange
+from model.inference import Scorer
 from model.records import RecordReader
 from model.schema import Schema
-from model.scoring import Scorer
-from model.store import Store
 
 
 def test_one_record(client: FlaskClient, record: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import Settings, create_app
-from model.store import Store
+from model.artifacts import Store
 
 INSTANCE = re.compile(r"/requests/[0-9a-f]{32}")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.hosting import IMAGE, as_our_own
+from app.cloud_environment import IMAGE, as_our_own
 from app.settings import InvalidSettings, Settings
 from tests.conftest import ROOT
 

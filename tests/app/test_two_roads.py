@@ -11,8 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from app.keys import new_entry
-from model.store import Store
+from app.api_keys import new_entry
+from model.artifacts import Store
 
 Request = dict[str, Any]
 JSON = {"Content-Type": "application/json"}

@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 
 from app import Settings
-from app.errors import NotReady, Refused
-from app.metrics import Metrics
-from app.models import Models
-from app.wishes import Wishes, WishList
-from model.artifact import Artifact
+from app.models import Models, WishList
+from app.models.load_overrides import Wishes
+from app.web import Metrics, NotReady, Refused
+from model.artifacts import Artifact, Store
 from model.errors import UnknownVersion
-from model.store import Store
 
 
 @pytest.fixture

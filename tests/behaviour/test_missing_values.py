@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from model.config import RECIPES
-from pipelines.evaluating import SEED
+from model.training import RECIPES
+from pipelines.data import Table
+from pipelines.evaluation import SEED
 from pipelines.hiding import costs_of_hiding, patterns_to_hide
-from pipelines.tables import Table
 
 TOGETHER = (("ca", "thal"), ("slope", "ca", "thal"))
 

@@ -8,15 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.artifact import Artifact
-from model.config import RECIPES, TrainingConfig
-from model.evaluation import Evaluation
-from model.metrics import auc, log_loss
+from model.artifacts import Artifact
+from model.evaluation import Evaluation, auc, log_loss
+from model.inference import Scorer
 from model.records import RecordReader
-from model.scoring import Scorer
-from pipelines.evaluating import SECOND_SEED, SEED, evaluate_beside_all
-from pipelines.fitting import fit_pipeline
-from pipelines.tables import Table
+from model.training import RECIPES, TrainingConfig
+from pipelines.data import Table
+from pipelines.evaluation import SEED
+from pipelines.evaluation.cross_validation import SECOND_SEED, evaluate_beside_all
+from pipelines.fitted_pipeline import fit_pipeline
 
 EVERYONE = np.ones((1, 303))
 

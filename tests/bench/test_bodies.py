@@ -20,7 +20,7 @@ from bench.bodies import (
 from bench.peers import heart
 from model.records import RecordReader
 from model.schema import Schema
-from pipelines.tables import Table
+from pipelines.data import Table
 from tests.conftest import ROOT
 
 

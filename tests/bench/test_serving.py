@@ -15,8 +15,8 @@ from bench.contestants import CONTESTANTS, Contestant, named_contestants
 from bench.results import MANY, ONE, Results, Round, markdown, median_and_range, ratios
 from bench.running import Cores, DidNotStart
 from bench.serving import Bench, run
+from model.artifacts import Store
 from model.schema import Schema
-from model.store import Store
 from tests.conftest import ROOT
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
-from model.store import Store
+from model.artifacts import Store
 from pipelines.__main__ import main
 from tests.conftest import ROOT
 

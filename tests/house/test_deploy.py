@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from app import Settings, create_app
-from app.keys import Keys
-from model.store import Store
+from app.api_keys import Keys
+from model.artifacts import Store
 from tests.conftest import ROOT
 
 KUBERNETES = ROOT / "deploy/kubernetes"
@@ -321,7 +321,7 @@ def test_under_compose_clients_come_through_the_proxy() -> None:
         assert service["cap_drop"] == ["ALL"]
 
 
-@pytest.mark.parametrize("worker", ["", " -k app.workers.OneThread"])
+@pytest.mark.parametrize("worker", ["", " -k app.server.single_thread_worker.OneThread"])
 def test_gunicorn_speaks_tls_by_its_own_options(
     trained: Store, record: dict[str, Any], tmp_path: Path, free_port: int, worker: str
 ) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from app import Settings
-from app.problems import KINDS
-from model.activations import ACTIVATIONS
-from model.config import KINDS as KINDS_OF_CHOICE
-from model.config import TrainingConfig, allowed_words
+from app.web import KINDS
 from model.schema import Schema
+from model.training import KINDS as KINDS_OF_CHOICE
+from model.training import TrainingConfig
+from model.training.activations import ACTIVATIONS
+from model.training.config import allowed_words
 from tests.conftest import ROOT
 from tests.house.test_watching import METRICS
 
@@ -101,7 +102,7 @@ def test_every_error_has_a_remedy() -> None:
 
 def codes_of_records() -> set[str]:
     """Every code of a problem of a record that any reader of records gives."""
-    readers = [ROOT / "model/columns.py", ROOT / "model/records.py", ROOT / "app/predictions.py",
+    readers = [ROOT / "model/schema/value_parser.py", ROOT / "model/records/validator.py", ROOT / "app/api/predict.py",
                *(ROOT / "app/protocols").glob("*.py")]  # fmt: skip
     source = "".join(path.read_text() for path in readers)
     return set(re.findall(r'(?:_problem\(|_key\(|_whole_body\(|code=)\s*"([a-z_]+)"', source))

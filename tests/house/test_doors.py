@@ -14,7 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from model.schema import Schema
-from pipelines.tables import Table
+from pipelines.data import Table
 from tests.house.test_parity import as_records
 
 Records = list[dict[str, Any]]

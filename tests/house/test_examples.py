@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from app.keys import new_entry
-from model.store import Store
+from app.api_keys import new_entry
+from model.artifacts import Store
 from tests.conftest import ROOT
 
 COMMANDS = {"predict.py": sys.executable, "predict.mjs": "node", "predict.sh": "sh"}

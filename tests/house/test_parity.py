@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.store import Store
-from pipelines.tables import Table
+from model.artifacts import Store
+from pipelines.data import Table
 from tests.conftest import ROOT
 
 # A process of its own: fits the ColumnTransformer on the table again, loads the saved Keras

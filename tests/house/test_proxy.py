@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from app import Settings
-from model.store import Store
+from model.artifacts import Store
 from tests.conftest import ROOT
 
 CONFIGURATION = ROOT / "deploy/nginx/nginx.conf"

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from model.store import Store
+from model.artifacts import Store
 from tests.conftest import ROOT
 
 # What is not run here, and why.

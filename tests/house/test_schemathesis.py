@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from app.keys import new_entry
-from model.store import Store
+from app.api_keys import new_entry
+from model.artifacts import Store
 
 pytestmark = pytest.mark.slow
 

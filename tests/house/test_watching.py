@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from app.metrics import Metrics
+from app.web import Metrics
 from tests.conftest import ROOT
 
 PROMETHEUS = ROOT / "deploy/prometheus"

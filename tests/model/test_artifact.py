@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from model.artifact import (
+from model.artifacts import MANIFEST, Artifact
+from model.artifacts.artifact import (
     FILES,
-    MANIFEST,
-    Artifact,
     add_for_people,
     add_metrics,
     read_artifact,
     write_artifact,
 )
+from model.artifacts.manifest import encode_manifest, seal
 from model.errors import (
     ArtifactDamaged,
     ArtifactError,
@@ -27,9 +27,8 @@ from model.errors import (
     GoldenRowsDiffer,
     SchemaMismatch,
 )
-from model.manifest import encode_manifest, seal
+from model.inference import Scorer
 from model.schema import Schema
-from model.scoring import Scorer
 
 
 def reseal(artifact: Artifact, **changes: Any) -> None:

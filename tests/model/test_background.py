@@ -6,12 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.artifact import Artifact
-from model.background import choose_background
-from model.encoding import Encoding
-from model.folding import Background, Basis
-from pipelines.preprocessing import build_preprocessing, read_encoding
-from pipelines.tables import Table
+from model.artifacts import Artifact
+from model.features import Encoding
+from model.inference import Background, Basis
+from model.training import choose_background
+from pipelines.data import Table, build_preprocessing, read_encoding
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from model.bootstrap import N_BOOTSTRAP, Figure, bootstrap_weights
-from model.calibration import calibration_figures, fit_line, to_log_odds
-from model.dense import to_probabilities
+from model.evaluation import N_BOOTSTRAP, Figure, calibration_figures, fit_line
+from model.evaluation.bootstrap import bootstrap_weights
+from model.logit import to_log_odds, to_probabilities
 
 
 def drawn(slope: float, intercept: float, n: int = 303, seed: int = 1) -> tuple[np.ndarray, ...]:

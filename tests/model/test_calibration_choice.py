@@ -3,13 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.calibration import calibration_figures, to_log_odds
-from model.calibration_choice import check_asked, choose_calibration, cross_fit
-from model.calibrators import METHODS, Asked, Method, fit_calibration
-from model.dense import to_probabilities
+from model.calibration import METHODS, Asked, Method, check_asked, choose_calibration, cross_fit
+from model.calibration.methods import fit_calibration
 from model.errors import InvalidConfig
-from model.metrics import log_loss
-from model.splits import repeated_folds
+from model.evaluation import calibration_figures, log_loss, repeated_folds
+from model.logit import to_log_odds, to_probabilities
 
 
 def sample(n: int = 303, repeats: int = 3, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:

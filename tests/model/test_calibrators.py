@@ -5,17 +5,11 @@ import numpy as np
 import pytest
 from sklearn.isotonic import IsotonicRegression
 
-from model import calibrators
-from model.calibration import to_log_odds
-from model.calibrators import (
-    METHODS,
-    STEEPEST,
-    Calibration,
-    Method,
-    fit_calibration,
-    pool_adjacent_violators,
-)
-from model.dense import DenseNetwork, to_probabilities
+from model.calibration import METHODS, Calibration, Method
+from model.calibration import methods as calibrators
+from model.calibration.methods import STEEPEST, fit_calibration, pool_adjacent_violators
+from model.inference import DenseNetwork
+from model.logit import to_log_odds, to_probabilities
 
 GRID = np.linspace(-12, 12, 4_801)
 

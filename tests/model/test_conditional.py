@@ -9,10 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.conditional import CACHE_BYTES, RIDGE, ConditionalMeans, Inputs, measure_inputs
-from model.encoding import Encoding
-from pipelines.preprocessing import build_preprocessing, read_encoding
-from pipelines.tables import Table
+from model.features import ConditionalMeans, Encoding, Inputs, measure_inputs
+from model.features.gaussian_imputation import CACHE_BYTES, RIDGE
+from pipelines.data import Table, build_preprocessing, read_encoding
 
 N_COLUMNS = 13
 KNOWN = (0, 1, 2)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from model.config import RECIPES, TrainingConfig, learning_rates, make_config
 from model.errors import InvalidConfig
+from model.training import RECIPES, TrainingConfig, make_config
+from model.training.config import learning_rates
 
 
 def test_the_two_recipes() -> None:

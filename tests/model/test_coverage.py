@@ -6,12 +6,10 @@ import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from model.config import TrainingConfig
 from model.coverage import Coverage, simulate_coverage
-from model.ensemble import fit_ensemble
-from model.members import Member
-from pipelines.preprocessing import build_preprocessing
-from pipelines.tables import Table
+from model.training import TrainingConfig
+from model.training.ensemble import Member, fit_ensemble
+from pipelines.data import Table, build_preprocessing
 from tests.conftest import Told
 
 

@@ -4,15 +4,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.decision_curve import (
+from model.errors import InvalidConfig
+from model.evaluation import (
     DecisionCurve,
     Performance,
     decision_curve,
     performance,
     threshold_for,
 )
-from model.dense import to_probabilities
-from model.errors import InvalidConfig
+from model.logit import to_probabilities
 
 # Two ill, two healthy patients: at .5 one is found, one missed, one alarm is false, one patient spared.
 LABELS = np.array([1, 1, 0, 0])

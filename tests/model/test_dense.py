@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.dense import ACTIVATIONS, BACKWARD, DenseLayer, DenseNetwork
+from model.inference import DenseLayer, DenseNetwork
+from model.inference.dense_network import ACTIVATIONS, BACKWARD
 
 
 def network(hidden: tuple[int, ...], activation: Any, n_features: int = 5) -> DenseNetwork:

@@ -7,14 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from model import activations
-from model.config import TrainingConfig
-from model.ensemble import fit_ensemble
 from model.errors import InvalidConfig
-from model.members import Member
-from model.network import Head
-from model.stacking import dropouts
-from model.training import fit_network, predict
+from model.training import Head, TrainingConfig, activations, fit_network, predict
+from model.training.ensemble import Member, fit_ensemble
+from model.training.ensemble.packing import dropouts
 
 N_FEATURES = 7
 

@@ -5,10 +5,18 @@ import numpy as np
 import pytest
 from sklearn import metrics as theirs
 
-from model import metrics
-from model.bootstrap import Figure, bootstrap_weights
-from model.evaluation import Evaluation, compare, standard_errors_worse
-from model.metrics import METRICS, auc, calibration_error, log_loss
+from model.evaluation import (
+    METRICS,
+    Evaluation,
+    Figure,
+    auc,
+    compare,
+    log_loss,
+    metrics,
+    standard_errors_worse,
+)
+from model.evaluation.bootstrap import bootstrap_weights
+from model.evaluation.metrics import calibration_error
 
 
 def sample(n: int = 200, repeats: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -16,21 +16,24 @@ import numpy as np
 import pytest
 import shap
 
-from model.artifact import Artifact, Golden, read_artifact, write_artifact
-from model.background import choose_background
-from model.conditional import measure_inputs
-from model.config import TrainingConfig
-from model.encoding import Encoding
+from model.artifacts import Artifact, Golden, golden_values
+from model.artifacts.artifact import read_artifact, write_artifact
 from model.errors import ArtifactDamaged, ExplanationUnavailable
-from model.explanation import EXACT_COLUMNS, Explainer, Explanation
-from model.folding import Background, Basis
-from model.golden import golden_values
-from model.graph import Encode, join
-from model.incomplete import Completion, open_incomplete
-from model.network import build_network, read_layers
-from model.scoring import Graph, Scorer
-from pipelines.preprocessing import build_preprocessing, read_encoding
-from pipelines.tables import Table
+from model.features import Encoding, measure_inputs
+from model.inference import (
+    Background,
+    Basis,
+    Explainer,
+    Explanation,
+    Graph,
+    Scorer,
+    open_incomplete,
+)
+from model.inference.explainer import EXACT_COLUMNS
+from model.inference.missing_values import Completion
+from model.training import TrainingConfig, build_network, choose_background, read_layers
+from model.training.onnx_graph import Encode, join
+from pipelines.data import Table, build_preprocessing, read_encoding
 from tests.conftest import as_before, explainer_of
 
 LogOdds = Callable[[np.ndarray], np.ndarray]

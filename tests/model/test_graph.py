@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from model.artifact import Artifact
-from model.encoding import Encoding
-from model.graph import Encode, build_graph, join
-from model.scoring import Graph, Scorer
-from pipelines.preprocessing import build_preprocessing, read_encoding
-from pipelines.reloading import rebuild
-from pipelines.tables import Table
+from model.artifacts import Artifact
+from model.features import Encoding
+from model.inference import Graph, Scorer
+from model.training import build_graph
+from model.training.onnx_graph import Encode, join
+from pipelines.data import Table, build_preprocessing, read_encoding
+from pipelines.training.export import rebuild
 
 
 def test_the_layer_encodes_like_the_column_transformer(table: Table) -> None:

@@ -9,16 +9,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.artifact import Artifact
-from model.bootstrap_members import bootstrap_members, pack
-from model.calibrators import Calibration
-from model.config import TrainingConfig
-from model.ensemble import fit_ensemble
+from model.artifacts import Artifact
+from model.calibration import Calibration
 from model.errors import ArtifactDamaged, IntervalUnavailable
-from model.intervals import Band, IntervalEstimator, Members
-from model.scoring import Scorer
-from model.stretching import bounds
-from pipelines.tables import Table
+from model.inference import Band, IntervalEstimator, Members, Scorer, bounds
+from model.training import TrainingConfig
+from model.training.ensemble import bootstrap_members, fit_ensemble, pack
+from pipelines.data import Table
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import InvalidRecords, UnreadableBody
-from model.records import MAX_LISTED_PROBLEMS, RecordReader
+from model.records import MAX_LISTED_PROBLEMS, RecordReader, parse
 from model.schema import Column, Schema, load_schema
-from model.strict_json import parse
 from tests.conftest import ROOT
 
 SCHEMA = load_schema(ROOT / "schemas/cleveland.toml")

@@ -4,8 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.dense import to_probabilities
-from model.reliability import SPAN, ReliabilityCurve, reliability_curve
+from model.evaluation import ReliabilityCurve, reliability_curve
+from model.evaluation.reliability_curve import SPAN
+from model.logit import to_probabilities
 
 
 def sample(n: int = 303, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:

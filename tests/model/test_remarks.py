@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from model.artifact import Artifact
-from model.remarks import Familiar, Remarks
+from model.artifacts import Artifact
+from model.inference import Remarks
+from model.inference.input_warnings import Familiar
 
 
 @pytest.fixture

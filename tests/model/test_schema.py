@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from model.errors import InvalidSchema
-from model.schema import Column, Level, Schema, Subgroups, load_schema
+from model.schema import Column, Schema, Subgroups, load_schema
+from model.schema.table_schema import Level
 from tests.conftest import ROOT
 
 # Design decision 1, written out once more so that the schema cannot drift unnoticed.

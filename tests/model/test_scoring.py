@@ -12,14 +12,15 @@ import numpy as np
 import onnx
 import pytest
 
-from model import scoring
-from model.artifact import FILES, Artifact, Golden, read_artifact, write_artifact
-from model.conditional import RIDGE
-from model.encoding import Encoding
+from model.artifacts import Artifact, Golden
+from model.artifacts.artifact import FILES, read_artifact, write_artifact
 from model.errors import ArtifactDamaged, GoldenRowsDiffer
-from model.incomplete import ROWS_AT_ONCE, Completion, Incomplete, shrinkage
-from model.scoring import Graph, Scorer
-from pipelines.tables import Table
+from model.features import Encoding
+from model.features.gaussian_imputation import RIDGE
+from model.inference import Graph, Incomplete, Scorer
+from model.inference import scorer as scoring
+from model.inference.missing_values import ROWS_AT_ONCE, Completion, shrinkage
+from pipelines.data import Table
 from tests.conftest import ROOT
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.shapley import coalitions, exact, sampled
+from model.inference.shapley import coalitions, exact, sampled
 
 
 def gloves(joined: np.ndarray) -> np.ndarray:

@@ -5,8 +5,8 @@ import pytest
 from sklearn.model_selection import RepeatedStratifiedKFold
 
 from model.errors import InvalidConfig
-from model.splits import holdout, repeated_folds
-from pipelines.tables import Table
+from model.evaluation import holdout, repeated_folds
+from pipelines.data import Table
 
 
 def test_without_copies_they_are_scikit_learns_folds(table: Table) -> None:

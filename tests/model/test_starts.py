@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.config import TrainingConfig
-from model.starts import RowOrders, draw_kernel, draw_kernels
+from model.training import TrainingConfig, draw_kernel, draw_kernels
+from model.training.shuffling import RowOrders
 
 
 @pytest.mark.parametrize(

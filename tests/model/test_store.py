@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.artifact import MANIFEST, Artifact
+from model.artifacts import CURRENT, MANIFEST, Artifact, Store
 from model.errors import (
     ArtifactDamaged,
     NoCurrentVersion,
@@ -15,7 +15,6 @@ from model.errors import (
     StoreError,
     UnknownVersion,
 )
-from model.store import CURRENT, Store
 
 
 def add(store: Store, artifact: Artifact) -> str:

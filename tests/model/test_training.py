@@ -8,18 +8,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.config import TrainingConfig, learning_rates
-from model.dense import DenseLayer
-from model.network import (
+from model.inference import DenseLayer
+from model.training import (
+    TrainingConfig,
     append_layers,
     build_network,
     dense_layers,
+    fit_network,
     load_network,
+    predict,
     read_layers,
-    save_weights,
     scale_output,
 )
-from model.training import EpochBar, fit_network, predict
+from model.training.config import learning_rates
+from model.training.fit import EpochBar
+from model.training.keras_network import save_weights
 
 
 def sample(n: int = 40) -> tuple[np.ndarray, np.ndarray]:

@@ -8,11 +8,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 
-from model.metrics import log_loss
-from pipelines import baselines
-from pipelines.baselines import (
+from model.evaluation import log_loss
+from pipelines.data import Table, build_preprocessing
+from pipelines.evaluation import REFERENCE, baselines, prepare_folds
+from pipelines.evaluation.baselines import (
     BASELINES,
-    REFERENCE,
     TUNED_C,
     Baseline,
     choose_baselines,
@@ -20,9 +20,7 @@ from pipelines.baselines import (
     reference,
     tuned_logistic_regression,
 )
-from pipelines.folds import Fold, Folds, prepare_folds
-from pipelines.preprocessing import build_preprocessing
-from pipelines.tables import Table
+from pipelines.evaluation.folds import Fold, Folds
 
 HERE = [b for b in BASELINES if not b.module or importlib.util.find_spec(b.module)]
 

@@ -13,13 +13,13 @@ import pytest
 
 from app import create_app
 from app.settings import Settings
-from model.artifact import Artifact, read_artifact
-from model.calibration_choice import Choice
-from model.metrics import log_loss
-from model.scoring import Scorer
-from model.store import Store
-from pipelines.judging import calibration_of
-from pipelines.tables import Table
+from model.artifacts import Artifact, Store
+from model.artifacts.artifact import read_artifact
+from model.calibration import Choice
+from model.evaluation import log_loss
+from model.inference import Scorer
+from pipelines.data import Table
+from pipelines.training.assess import calibration_of
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from model.artifact import Artifact, read_artifact
+from model.artifacts import Artifact, Store
+from model.artifacts.artifact import read_artifact
 from model.evaluation import Evaluation
-from model.store import Store
-from pipelines import baselines
 from pipelines.__main__ import main
-from pipelines.baselines import Baseline, choose_baselines
 from pipelines.devices import select_device
+from pipelines.evaluation import baselines
+from pipelines.evaluation.baselines import Baseline, choose_baselines
 from tests.conftest import ROOT
 
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import jinja2
 import pytest
 
-from pipelines.drawing import COLOURS, FILLS, as_svg, house_style, label, panels, share_glyphs
-from pipelines.page import render
+from pipelines.html import COLOURS, FILLS, as_svg, house_style, label, panels, render
+from pipelines.html.svg import share_glyphs
 from tests.conftest import ROOT
 
 

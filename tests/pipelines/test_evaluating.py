@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from model.config import RECIPES, TrainingConfig
-from model.metrics import METRICS
-from pipelines import evaluating
-from pipelines.baselines import BASELINES, REFERENCE, Baseline, fit_baselines
-from pipelines.evaluating import evaluate, evaluate_beside_all, evaluate_recipe
-from pipelines.tables import Table
+from model.evaluation import METRICS
+from model.training import RECIPES, TrainingConfig
+from pipelines.data import Table
+from pipelines.evaluation import REFERENCE, evaluate_recipe
+from pipelines.evaluation import cross_validation as evaluating
+from pipelines.evaluation.baselines import BASELINES, Baseline, fit_baselines
+from pipelines.evaluation.cross_validation import evaluate, evaluate_beside_all
 
 FEW = tuple(b for b in BASELINES if b.name in (REFERENCE, "decision tree"))
 

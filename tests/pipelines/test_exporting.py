@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.artifact import Artifact, read_artifact
+from model.artifacts import Artifact
+from model.artifacts.artifact import read_artifact
 from model.errors import ExportUnavailable
-from model.scoring import Graph
-from pipelines import exporting
-from pipelines.exporting import export_elsewhere
-from pipelines.tables import Table
+from model.inference import Graph
+from pipelines.data import Table
+from pipelines.training import export as exporting
+from pipelines.training.export import export_elsewhere
 from tests.conftest import ROOT
 
 

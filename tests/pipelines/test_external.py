@@ -9,19 +9,16 @@ from click.testing import CliRunner
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from model import activations
-from model.artifact import Artifact
-from model.config import TrainingConfig
+from model.artifacts import Artifact
+from model.inference import Scorer
 from model.schema import Schema
-from model.scoring import Scorer
-from model.training import predict
+from model.training import TrainingConfig, activations, predict
 from pipelines.__main__ import main
-from pipelines.answering import answers_of
-from pipelines.external import evaluate_external, evaluate_version, external_table
-from pipelines.fitting import fit_pipeline
-from pipelines.preprocessing import read_encoding
-from pipelines.sites import Site, read_site
-from pipelines.tables import Table
+from pipelines.cli.tables import external_table
+from pipelines.data import Site, Table, read_encoding, read_site
+from pipelines.evaluation import evaluate_version
+from pipelines.evaluation.external_validation import evaluate_external
+from pipelines.fitted_pipeline import answers_of, fit_pipeline
 from tests.conftest import ROOT
 from tests.pipelines.test_sites import Rows, as_sister, write
 from tests.pipelines.test_tables import ROWS
@@ -73,7 +70,7 @@ def test_missing_values_are_filled_as_they_are_where_it_serves(
 
 def test_a_recipe_answers_as_its_version_would(table: Table, artifact: Artifact) -> None:
     """The default recipe is deterministic, and the artifact is made of it."""
-    from model.config import RECIPES
+    from model.training import RECIPES
 
     values = table.values.astype(np.float32)
     values[::2, 11:] = np.nan

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from model.splits import repeated_folds
-from pipelines.folds import Folds, in_processes, prepare_folds
-from pipelines.preprocessing import build_preprocessing
-from pipelines.tables import Table
+from model.evaluation import repeated_folds
+from pipelines.data import Table, build_preprocessing
+from pipelines.evaluation import prepare_folds
+from pipelines.evaluation.folds import Folds, in_processes
 
 
 @pytest.fixture(scope="module")

@@ -11,22 +11,40 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from model.network import describe_layers
-from pipelines.foundations import (
-    backprop,
-    batches,
-    beginnings,
-    bending,
-    classes,
-    descent,
-    fits,
-    judging,
+from course.foundations import (
+    activations as bending,
+)
+from course.foundations import (
+    backpropagation as backprop,
+)
+from course.foundations import (
+    gradient_descent as descent,
+)
+from course.foundations import (
     losses,
     neurons,
-    slopes,
 )
-from pipelines.foundations.subject import Case, double_precision, in_words
-from pipelines.tables import Table
+from course.foundations import (
+    metrics as judging,
+)
+from course.foundations import (
+    minibatches as batches,
+)
+from course.foundations import (
+    multiclass as classes,
+)
+from course.foundations import (
+    optimizers as slopes,
+)
+from course.foundations import (
+    overfitting as fits,
+)
+from course.foundations import (
+    weight_initialization as beginnings,
+)
+from course.foundations.lesson import Case, double_precision, in_words
+from model.training import describe_layers
+from pipelines.data import Table
 from tests.conftest import ROOT
 
 
@@ -235,8 +253,8 @@ def test_without_relu_two_layers_give_the_line_of_least_squares() -> None:
 def test_the_command_writes_every_subject_with_a_figure_and_two_sentences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from course.foundations.build import SUBJECTS
     from pipelines.__main__ import main
-    from pipelines.foundations.writing import SUBJECTS
 
     monkeypatch.chdir(ROOT)
     written = tmp_path / "page.html"

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from model.config import TrainingConfig
-from model.dense import DenseLayer, DenseNetwork
+from model.inference import DenseLayer, DenseNetwork
 from model.schema import Schema
+from model.training import TrainingConfig
+from pipelines.data import Table
 from pipelines.hiding import N_RANDOM, Job, costs_of_hiding, fit_together, patterns_to_hide
-from pipelines.tables import Table
 
 TOGETHER = ("slope", "ca", "thal")
 

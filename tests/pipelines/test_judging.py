@@ -13,31 +13,26 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from model.artifact import MANIFEST, Artifact, read_artifact
-from model.calibration import to_log_odds
-from model.calibration_choice import Choice
-from model.calibrators import METHODS, Method, fit_calibration
-from model.config import RECIPES
-from model.decision_curve import DecisionCurve, Performance
-from model.dense import to_probabilities
+from model.artifacts import MANIFEST, Artifact, Store
+from model.artifacts.artifact import read_artifact
+from model.artifacts.manifest import encode_manifest
+from model.calibration import METHODS, Choice, Method
+from model.calibration.methods import fit_calibration
 from model.errors import InvalidConfig
-from model.evaluation import Evaluation, compare
-from model.manifest import encode_manifest
-from model.reliability import ReliabilityCurve
+from model.evaluation import DecisionCurve, Evaluation, Performance, ReliabilityCurve, compare
+from model.inference import Graph, Scorer
+from model.logit import to_log_odds, to_probabilities
 from model.schema import Schema
-from model.scoring import Graph, Scorer
-from model.store import Store
+from model.training import RECIPES
 from pipelines.__main__ import main
-from pipelines.baselines import BASELINES, REFERENCE, fit_baselines
-from pipelines.deciding import decide
-from pipelines.evaluating import SEED
-from pipelines.fitting import fit_pipeline
-from pipelines.folds import FoldPredictor, prepare_folds
-from pipelines.judging import Judgement, calibrated_folds, calibration_of, judge
-from pipelines.networks import Networks
-from pipelines.reloading import load_network_of
-from pipelines.retraining import Request
-from pipelines.tables import Table
+from pipelines.data import Table
+from pipelines.evaluation import REFERENCE, SEED, Networks, prepare_folds
+from pipelines.evaluation.baselines import BASELINES, fit_baselines
+from pipelines.evaluation.folds import FoldPredictor
+from pipelines.fitted_pipeline import fit_pipeline
+from pipelines.training import Request, load_network_of
+from pipelines.training.assess import Judgement, calibrated_folds, calibration_of, judge
+from pipelines.training.promotion import decide
 from tests.conftest import ROOT, explainer_of
 
 
@@ -161,7 +156,7 @@ def test_a_calibration_that_does_harm_is_not_promoted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The recipe is the same, and still they are compared, each calibrated as it is."""
-    from pipelines import deciding
+    from pipelines.training import promotion as deciding
 
     honest = baseline[:1]
 
@@ -194,7 +189,7 @@ def test_a_loss_without_probabilities_needs_a_calibration(
 def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
     store: Store, schema: Schema, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines import retraining
+    from pipelines.training import retrain as retraining
 
     artifact = read_artifact(store.path("1"))
     stated = msgspec.structs.replace(artifact.manifest, cost_ratio=4.0, threshold=0.2)

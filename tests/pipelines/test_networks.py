@@ -7,14 +7,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.config import TrainingConfig
-from model.ensemble import fit_ensemble
-from model.splits import holdout
-from pipelines import networks
-from pipelines.fitting import fit_pipeline
-from pipelines.folds import Folds, prepare_folds
-from pipelines.networks import Networks, fit_networks, train_folds
-from pipelines.tables import Table
+from model.evaluation import holdout
+from model.training import TrainingConfig
+from model.training.ensemble import fit_ensemble
+from pipelines.data import Table
+from pipelines.evaluation import Networks, fit_networks, prepare_folds
+from pipelines.evaluation import network_folds as networks
+from pipelines.evaluation.folds import Folds
+from pipelines.evaluation.network_folds import train_folds
+from pipelines.fitted_pipeline import fit_pipeline
 
 SHORT = TrainingConfig(epochs=3)
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from model.schema import Schema
-from pipelines.preprocessing import build_preprocessing, read_encoding
-from pipelines.tables import Table
+from pipelines.data import Table, build_preprocessing, read_encoding
 
 
 def test_29_features_with_the_schemas_names(schema: Schema, table: Table) -> None:

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.evaluation import compare
-from model.metrics import METRICS
-from pipelines.printing import evaluation_table
+from model.evaluation import METRICS, compare
+from pipelines.cli.tables import evaluation_table
 
 
 def test_a_row_for_every_model_under_every_metric() -> None:

@@ -12,17 +12,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.artifact import Artifact, read_artifact
-from model.config import RECIPES, TrainingConfig
+from model.artifacts import Artifact, Store
+from model.artifacts.artifact import read_artifact
 from model.errors import InvalidConfig, InvalidTable, ParityError
-from model.folding import Basis
+from model.inference import Basis
 from model.schema import Schema
-from model.store import Store
-from pipelines.assembling import check_parity
-from pipelines.deciding import Decision, decide
-from pipelines.fitting import fit_pipeline
-from pipelines.retraining import Request, retrain
-from pipelines.tables import Table, read_table
+from model.training import RECIPES, TrainingConfig
+from pipelines.data import Table, read_table
+from pipelines.fitted_pipeline import fit_pipeline
+from pipelines.training import Request, retrain
+from pipelines.training.artifact_files import check_parity
+from pipelines.training.promotion import Decision, decide
 from tests.conftest import ROOT, explainer_of
 
 DATA = ROOT / "data/cleveland.csv"
@@ -166,7 +166,7 @@ def test_parity_is_measured_and_a_graph_of_other_weights_fails(
 
 def test_the_same_command_gives_the_same_model(table: Table, artifact: Artifact) -> None:
     """Seed, table and recipe fix every weight, in this process and in another."""
-    from pipelines.reloading import load_network_of
+    from pipelines.training import load_network_of
 
     saved = load_network_of(artifact).get_weights()
     for ours, theirs in zip(

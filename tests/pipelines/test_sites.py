@@ -9,7 +9,7 @@ import pytest
 
 from model.errors import InvalidTable
 from model.schema import Schema
-from pipelines.sites import read_site
+from pipelines.data import read_site
 from tests.pipelines.test_tables import HEADER, ROWS
 
 NAMES = HEADER.split(",")

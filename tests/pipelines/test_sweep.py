@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from model.config import TrainingConfig
 from model.errors import InvalidConfig
+from model.training import TrainingConfig
 from pipelines.__main__ import main
-from pipelines.sweeping import N_INNER, N_OUTER, Sweep, _sides, run_sweep
-from pipelines.tables import Table
-from pipelines.trying import Range, configs_to_try, read_values
+from pipelines.data import Table
+from pipelines.tuning import configs_to_try, read_values
+from pipelines.tuning.nested_cv import N_INNER, N_OUTER, Sweep, _sides, run_sweep
+from pipelines.tuning.search_space import Range
 
 
 def test_a_grid_is_every_combination_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from model.errors import InvalidTable
 from model.schema import Schema, load_schema
-from pipelines.tables import Table, read_table
+from pipelines.data import Table, read_table
 from tests.conftest import ROOT
 
 BUNDLED = (ROOT / "data/cleveland.csv").read_text()

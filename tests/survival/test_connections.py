@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from model.store import Store
+from model.artifacts import Store
 from tests.conftest import Told
 from tests.survival.processes import memory_mb
 

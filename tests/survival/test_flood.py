@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from model.store import Store
+from model.artifacts import Store
 from tests.conftest import ROOT, Told
 from tests.survival.crowd import Crowd
 from tests.survival.processes import container_mb

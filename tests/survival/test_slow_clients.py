@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from model.store import Store
+from model.artifacts import Store
 from tests.conftest import Told
 from tests.survival.crowd import Crowd, SlowClients
 

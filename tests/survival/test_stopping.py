@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from model.store import Store
+from model.artifacts import Store
 from tests.conftest import Told
 from tests.house.test_proxy import port
 from tests.survival.crowd import CUT_OFF, KEPT_CLOSED, NEW_CLOSED, REFUSED, SILENT, Crowd

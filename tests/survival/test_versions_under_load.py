@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from model.store import Store
+from model.artifacts import Store
 from pipelines.devices import select_device
 from tests.conftest import ROOT, Told
 from tests.survival.crowd import Crowd
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
 def two_versions(trained: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store with two versions that answer differently; the first is current."""
     device = select_device("cpu")
-    from model.config import TrainingConfig
-    from pipelines.retraining import Request, retrain
+    from model.training import TrainingConfig
+    from pipelines.training import Request, retrain
 
     folder = tmp_path_factory.mktemp("two") / "cleveland"
     store = Store(shutil.copytree(trained.folder, folder))
@@ -47,8 +47,8 @@ class OneVersion:
     """Holds every answer to the probabilities of the one version that it names."""
 
     def __init__(self, store: Store, record: dict[str, Any], n: int) -> None:
+        from model.inference import Scorer
         from model.records import RecordReader
-        from model.scoring import Scorer
 
         self.content = [{**record, "age": 30 + i % 40} for i in range(n)]
         self._known = {}
@@ -139,7 +139,7 @@ def break_the_pointer(store: Store) -> None:
 
 def break_the_golden_rows(store: Store) -> None:
     """A version whose graph is another one's, signed as if it were right."""
-    from model.artifact import write_artifact
+    from model.artifacts.artifact import write_artifact
 
     one, two = store.read("1"), store.read("2")
     shutil.rmtree(two.folder)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from model.store import Store
+from model.artifacts import Store
 
 
 @pytest.mark.slow

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from app import Settings, create_app
-from app.keys import new_entry
-from model.store import Store
+from app.api_keys import new_entry
+from model.artifacts import Store
 
 Records = list[dict[str, Any]]
 MARKED = "MARKED8151815"

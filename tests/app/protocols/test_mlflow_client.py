@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from model.store import Store
-from pipelines.tables import Table
+from model.artifacts import Store
+from pipelines.data import Table
 from tests.conftest import ROOT
 from tests.house.test_parity import as_records
 

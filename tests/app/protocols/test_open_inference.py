@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from app import Settings, create_app
-from app.keys import new_entry
-from model.artifact import Artifact
+from app.api_keys import new_entry
+from model.artifacts import Artifact, Store
 from model.schema import Schema
-from model.store import Store
-from pipelines.tables import Table
+from pipelines.data import Table
 from tests.house.test_parity import as_records
 
 INFER = "/v2/models/cleveland/infer"

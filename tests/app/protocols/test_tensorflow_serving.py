@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from app import Service, Settings, create_app
-from app.keys import new_entry
-from app.loading import LoadedModel
-from app.protocols.tensorflow_bodies import read_tensors
-from model.artifact import Artifact
+from app.api_keys import new_entry
+from app.models import LoadedModel
+from app.protocols.tensorflow_serving.requests import read_tensors
+from model.artifacts import Artifact, Store
 from model.errors import ExplanationUnavailable, InvalidRecords
 from model.schema import Schema
-from model.store import Store
 from tests.conftest import ROOT
 
 MODEL = "/v1/models/cleveland"

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import Refused
-from app.protocols.inference_requests import columns_of, read_request, wanted_outputs
-from app.protocols.tensors import (
+from app.protocols.open_inference.requests import columns_of, read_request, wanted_outputs
+from app.protocols.open_inference.tensors import (
     DATATYPES,
     NUMBERS,
     Output,
@@ -20,6 +19,7 @@ from app.protocols.tensors import (
     elements_of,
     written,
 )
+from app.web import Refused
 
 NAMES = ("age", "sex", "thal")
 

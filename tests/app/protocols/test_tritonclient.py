@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.keys import new_entry
+from app.api_keys import new_entry
+from model.artifacts import Store
 from model.schema import Schema
-from model.store import Store
-from pipelines.tables import Table
+from pipelines.data import Table
 from tests.house.test_parity import as_records
 
 triton = pytest.importorskip("tritonclient.http", reason="needs tritonclient[http]")

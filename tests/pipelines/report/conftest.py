@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.artifact import read_artifact
-from model.manifest import Manifest
-from model.store import Store
-from pipelines.report.companions import Companions
-from pipelines.report.subject import Subject, read_subject
-from pipelines.tables import Table
+from model.artifacts import Manifest, Store
+from model.artifacts.artifact import read_artifact
+from pipelines.data import Table
+from pipelines.report import read_subject
+from pipelines.report.auxiliary_networks import Companions
+from pipelines.report.context import Subject
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def page(trained: Store) -> str:
 def subject(trained: Store, table: Table) -> Subject:
     """The session's training, with its network's own answers in place of those of the folds."""
     artifact = read_artifact(trained.path("1"))
-    from pipelines.reloading import rebuild
+    from pipelines.training.export import rebuild
 
     encoding, network = rebuild(artifact.files)
     from model.training import predict
@@ -40,6 +40,6 @@ def subject(trained: Store, table: Table) -> Subject:
 
 @pytest.fixture(scope="session")
 def companions(subject: Subject) -> Companions:
-    from pipelines.report.companions import train_companions
+    from pipelines.report.auxiliary_networks import train_companions
 
     return train_companions(subject)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from model.schema import Column, Schema
-from pipelines.report.cells import BINS_AT_MOST, SMALLEST, cells_of, nice_edges
-from pipelines.tables import Table
+from pipelines.data import Table
+from pipelines.report.disclosure_control import BINS_AT_MOST, SMALLEST, cells_of, nice_edges
 
 
 @pytest.mark.parametrize("ends", [(29, 77), (0, 6.2), (-3.7, 11.2), (0.001, 0.0012), (5, 5)])

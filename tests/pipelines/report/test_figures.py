@@ -13,16 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from pipelines import drawing
-from pipelines.report.companions import Companions
-from pipelines.report.dependence import dependence_on_columns
-from pipelines.report.glance import data_at_a_glance
-from pipelines.report.importance import what_it_looks_at
-from pipelines.report.learning import learning_curves
-from pipelines.report.probabilities import decisions, reliability
+from pipelines.html import plotting as drawing
+from pipelines.report.auxiliary_networks import Companions
+from pipelines.report.calibration import decisions, reliability
+from pipelines.report.context import Subject
+from pipelines.report.data_summary import data_at_a_glance
+from pipelines.report.learning_curves import learning_curves
+from pipelines.report.loss_surface import loss_surface
+from pipelines.report.partial_dependence import dependence_on_columns
+from pipelines.report.permutation_importance import what_it_looks_at
 from pipelines.report.subgroups import subgroups
-from pipelines.report.subject import Subject
-from pipelines.report.surface import loss_surface
 
 
 @pytest.fixture

@@ -9,22 +9,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.calibrators import Calibration
-from model.metrics import log_loss
-from model.network import build_network
+from model.calibration import Calibration
+from model.evaluation import log_loss
 from model.schema import Subgroups
-from model.training import predict
-from pipelines.report import importance
-from pipelines.report.companions import SEEDS, Companions
-from pipelines.report.contents import number, percent, together
-from pipelines.report.dependence import partial_dependence
-from pipelines.report.learning import learning_curves
+from model.training import build_network, predict
+from pipelines.report import permutation_importance as importance
+from pipelines.report.auxiliary_networks import SEEDS, Companions
+from pipelines.report.blocks import number, percent, together
+from pipelines.report.context import Subject
+from pipelines.report.learning_curves import learning_curves
+from pipelines.report.loss_surface import draw_direction, loss_along
+from pipelines.report.partial_dependence import partial_dependence
 from pipelines.report.performance import _apparent, _optimism
 from pipelines.report.subgroups import subgroup_figures, subgroups
-from pipelines.report.subject import Subject
-from pipelines.report.surface import draw_direction, loss_along
-from pipelines.report.tripod import ITEMS, NOT_REPORTED, fill_items, reporting_items
-from pipelines.report.weights import log_odds, stacked
+from pipelines.report.tripod_ai import ITEMS, NOT_REPORTED, fill_items, reporting_items
+from pipelines.report.weight_space import log_odds, stacked
 
 
 def networks_deaf_to(companions: Companions, features: Sequence[int]) -> Companions:
@@ -174,7 +173,7 @@ def test_companions_never_saw_the_records_of_their_fold(companions: Companions) 
 
 
 def test_networks_are_trained_as_long_as_the_one_that_stopped_early(subject: Subject) -> None:
-    from pipelines.report.companions import _as_long
+    from pipelines.report.auxiliary_networks import _as_long
 
     training = subject.manifest.training | {"patience": 3, "validation_share": 0.2}
     manifest = msgspec.structs.replace(subject.manifest, training=training)

@@ -7,16 +7,15 @@ from html.parser import HTMLParser
 import msgspec
 import numpy as np
 
-from model.calibration_choice import Choice
-from model.decision_curve import Performance
-from model.evaluation import Evaluation
-from model.manifest import Manifest
-from model.schema import Column, Level, Schema
-from model.store import Store
-from pipelines.report.contents import with_interval
-from pipelines.report.subject import Subject
-from pipelines.report.writing import build_report
-from pipelines.tables import Table
+from model.artifacts import Manifest, Store
+from model.calibration import Choice
+from model.evaluation import Evaluation, Performance
+from model.schema import Column, Schema
+from model.schema.table_schema import Level
+from pipelines.data import Table
+from pipelines.report.blocks import with_interval
+from pipelines.report.build import build_report
+from pipelines.report.context import Subject
 
 SECTIONS = (
     *("card", "data", "folds", "reliability", "decisions", "subgroups", "importance"),

@@ -1,0 +1,241 @@
+"""What TensorFlow Serving's clients send: rows, columns or examples → records by column name.
+
+The inputs of the signature are the schema's columns. Each is a tensor of shape (n,) or (n, 1), so
+that a value may stand alone or as the only element of a list. A client that writes tensors has no
+null: its NaN means missing, as null does.
+
+What is off is told in TensorFlow Serving's own words where it has some, without the value that it
+would quote; see :mod:`app.protocols.tensorflow_serving.errors` for what is told of single values.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from app.protocols.tensorflow_serving.metadata import SIGNATURE
+from model.errors import InvalidRecords, Problem, UnreadableBody
+from model.records import parse, printable, repeated_keys
+
+_MULTIPLE = "multiple input tensors required as per tensorinfo_map"
+_READ_KEYS = ("signature_name", "instances", "inputs", "context", "examples")
+
+
+class Inputs(NamedTuple):
+    """The records of a body, not yet validated.
+
+    Attributes:
+        records: one a record; mappings from column name to value, where the client sent mappings.
+        path: where they stood: ``/instances``, ``/inputs`` or ``/examples``.
+        shared: the columns that ``context`` gave for all records.
+    """
+
+    records: Sequence[Any]
+    path: str
+    shared: Collection[str] = ()
+
+
+def read_tensors(body: bytes, columns: Sequence[str], signatures: Collection[str]) -> Inputs:
+    """The records of a predict request, in the row or the columnar format.
+
+    Top-level keys that are not read here, and inputs that are no columns in the columnar format,
+    are ignored, as TensorFlow Serving does.
+
+    Args:
+        columns: of the schema, which are the signature's inputs.
+        signatures: names that the signature has beside ``serving_default``.
+
+    Raises:
+        UnreadableBody: it is not JSON.
+        InvalidRecords: it holds no records in either format, or in both.
+    """
+    content = _content(body, signatures)
+    if "instances" in content and "inputs" in content:
+        raise _whole(
+            "unknown_key",
+            "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist",
+        )
+    if "instances" in content:
+        return Inputs(_rows(content["instances"], columns), "/instances")
+    if "inputs" in content:
+        return Inputs(_transposed(content["inputs"], columns), "/inputs")
+    raise _whole("not_records", "Missing 'inputs' or 'instances' key")
+
+
+def read_examples(body: bytes, columns: Sequence[str], signatures: Collection[str]) -> Inputs:
+    """The records of a classify or regress request, each completed by what ``context`` shares.
+
+    Features that are no columns are ignored, as TensorFlow Serving does when it parses examples.
+
+    Raises:
+        UnreadableBody: it is not JSON.
+        InvalidRecords: it holds no examples, or one that repeats what ``context`` gives.
+    """
+    content = _content(body, signatures)
+    if "examples" not in content:
+        raise _whole("not_records", "key 'examples' is expected and was not found")
+    examples, context = content["examples"], content.get("context", {})
+    if not isinstance(examples, list):
+        raise _whole("not_records", "Expecting 'examples' value to be an list/array", "/examples")
+    if not examples:
+        raise _whole("no_records", "'examples' value is an empty array", "/examples")
+    if not isinstance(context, dict):
+        raise _whole("not_an_object", "Example must be JSON object: 'context' is none", "/context")
+    _refuse_repeated(context, context, "/context")
+    _refuse_overlap(examples, context)
+    shared = {name: _scalar(context[name]) for name in columns if name in context}
+    for example in examples:
+        if isinstance(example, dict):
+            # In place, because what parse() returns remembers the keys that stood twice.
+            for name in [name for name in example if name not in columns]:
+                del example[name]
+            _unwrap(example)
+            example.update(shared)
+    return Inputs(examples, "/examples", shared)
+
+
+def _content(body: bytes, signatures: Collection[str]) -> dict[str, Any]:
+    """The object that the body is, with a signature that there is."""
+    try:
+        content = parse(body)
+    except UnreadableBody as error:
+        told = "The document is empty" if error.code == "empty_body" else str(error)
+        raise UnreadableBody(error.code, f"JSON Parse error: {told}") from None
+    if not isinstance(content, dict):
+        raise _whole("not_an_object", "JSON Value: Is not object")
+    _refuse_repeated(content, _READ_KEYS, "")
+    name = content.get("signature_name", "")
+    if not isinstance(name, str):
+        raise _whole(
+            "wrong_type",
+            "JSON Value: not formatted correctly. 'signature_name' key must be a string value.",
+            field="signature_name",
+        )
+    if name not in ("", SIGNATURE, *signatures):
+        raise _whole(
+            "not_allowed",
+            f'Serving signature name: "{printable(name)}" not found in signature def',
+            field="signature_name",
+        )
+    return content
+
+
+def _rows(instances: Any, columns: Sequence[str]) -> Sequence[Any]:
+    if not isinstance(instances, list):
+        raise _whole("not_records", "Expecting 'instances' to be an list/array", "/instances")
+    if not instances:
+        raise _whole("no_records", "No values in 'instances' array", "/instances")
+    if len(columns) == 1 and not _is_mapping(instances[0]):
+        return [{columns[0]: _scalar(value)} for value in instances]
+    for record in instances:
+        if isinstance(record, dict):
+            _unwrap(record)
+    return instances
+
+
+def _transposed(inputs: Any, columns: Sequence[str]) -> Sequence[Any]:
+    """The records of the columnar format; they stand in it column by column."""
+    if not _is_mapping(inputs):
+        if len(columns) > 1:
+            raise _whole(
+                "not_an_object",
+                f"inputs is a plain value/list, but expecting an object as {_MULTIPLE}",
+                "/inputs",
+            )
+        inputs = {columns[0]: inputs}
+    _refuse_repeated(inputs, columns, "/inputs")
+    problems = []
+    for name in columns:
+        if name not in inputs:
+            message = f"Missing named input: {name} in 'inputs' object."
+            problems.append(Problem(field=name, code="absent", message=message))
+        elif not isinstance(inputs[name], list):
+            message = f"Named input: {name} in 'inputs' object must be a list, one value a record"
+            problems.append(Problem(field=name, code="wrong_type", message=message))
+    if not problems:
+        ((n_records, _),) = Counter(len(inputs[name]) for name in columns).most_common(1)
+        for name in columns:
+            if len(inputs[name]) != n_records:
+                message = f"Expecting tensor size: {n_records} but got: {len(inputs[name])}"
+                message += f" for named input: {name}"
+                problems.append(Problem(field=name, code="wrong_length", message=message))
+    if problems:
+        raise InvalidRecords(problems, n_records=0, path="/inputs")
+    if not n_records:
+        raise _whole("no_records", "No values in 'inputs' object", "/inputs")
+    rows = zip(*(map(_scalar, inputs[name]) for name in columns), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _scalar(value: Any) -> Any:
+    """A value out of its tensor: alone or the only one of a list, text also as base64.
+
+    >>> _scalar([63]), _scalar({"b64": "Zml4ZWQ="}), _scalar(float("nan")), _scalar([1, 2])
+    (63, 'fixed', None, [1, 2])
+    """
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, dict) and not _is_mapping(value):
+        try:
+            return base64.b64decode(value["b64"], validate=True).decode("utf-8")
+        except ValueError:  # not base64, or not text: refused as the object that it is
+            return value
+    return value
+
+
+def _unwrap(record: dict[str, Any]) -> None:
+    for name, value in record.items():
+        record[name] = _scalar(value)
+
+
+def _is_mapping(value: Any) -> bool:
+    """Whether a value is an object by name, and not a text that is written as base64."""
+    if not isinstance(value, dict):
+        return False
+    return list(value) != ["b64"] or not isinstance(value["b64"], str)
+
+
+def _refuse_repeated(content: dict[str, Any], names: Collection[str], path: str) -> None:
+    repeated = [name for name in repeated_keys(content) if name in names]
+    if repeated:
+        raise InvalidRecords(
+            [
+                Problem(
+                    field=printable(name),
+                    code="duplicate_key",
+                    message=f"key: {printable(name)} is given more than once",
+                )
+                for name in repeated
+            ],
+            n_records=0,
+            path=path,
+        )
+
+
+def _refuse_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
+    problems = [
+        Problem(
+            row=row,
+            field=printable(name),
+            code="duplicate_key",
+            message="stands in 'context' too, and may stand in only one of the two",
+        )
+        for row, example in enumerate(examples)
+        if isinstance(example, dict)
+        for name in example
+        if name in context
+    ]
+    if problems:
+        n_wrong = len({problem.row for problem in problems})
+        raise InvalidRecords(problems, n_records=len(examples), n_wrong=n_wrong, path="/examples")
+
+
+def _whole(code: str, message: str, path: str = "", *, field: str | None = None) -> InvalidRecords:
+    return InvalidRecords(
+        [Problem(field=field, code=code, message=message)], n_records=0, path=path
+    )

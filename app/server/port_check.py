@@ -1,0 +1,36 @@
+"""The address to listen on: ``python -m app.server.port_check`` says whether it can be had."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+
+from app.settings import InvalidSettings, Settings
+
+
+def require_address(settings: Settings) -> None:
+    """Stop the process with a message where the address cannot be had.
+
+    gunicorn would try five times, and end with a stack.
+    """
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                sys.exit(
+                    f"error: port {port} on {host} is taken by another program; choose another "
+                    f"one, such as PORT={port % 65535 + 1}"
+                )
+            sys.exit(f"error: cannot listen on {host}, port {port}: {error.strerror or error}")
+
+
+if __name__ == "__main__":
+    try:
+        require_address(Settings.from_environment())
+    except InvalidSettings as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,29 @@
+"""Answers packed with gzip or deflate, for clients that ask for it."""
+
+from __future__ import annotations
+
+import zlib
+
+import msgspec
+from werkzeug.http import parse_accept_header
+
+from app.web.request import Answer, Call
+
+WORTH_PACKING_BYTES = 1024
+_WINDOW = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+"""By coding, what tells zlib its format; ``deflate`` means zlib's (RFC 9110, section 8.4.1.2)."""
+
+
+def packed(call: Call, answer: Answer) -> Answer:
+    """The answer as the client's ``Accept-Encoding`` wants it; a short one stays as it is."""
+    answer = msgspec.structs.replace(answer, headers=(*answer.headers, ("Vary", "Accept-Encoding")))
+    if len(answer.body) < WORTH_PACKING_BYTES:
+        return answer
+    wanted = parse_accept_header(call.header("accept-encoding"))
+    coding = wanted.best_match(_WINDOW)
+    if coding is None:
+        return answer
+    packer = zlib.compressobj(level=1, wbits=_WINDOW[coding])
+    body = packer.compress(answer.body) + packer.flush()
+    headers = (*answer.headers, ("Content-Encoding", coding))
+    return msgspec.structs.replace(answer, body=body, headers=headers)

@@ -1,0 +1,15 @@
+"""The lessons, one module a subject, from runs of the parts that train the model."""
+
+from typing import TYPE_CHECKING
+
+from model.lazy_imports import lazy_attributes
+
+if TYPE_CHECKING:
+    from course.foundations.build import write_page as write_page
+else:
+    __getattr__ = lazy_attributes(
+        __name__,
+        {
+            "build": ("write_page",),
+        },
+    )

@@ -1,0 +1,156 @@
+"""What a unit does with its sum: activations, their derivatives, and what they are needed for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from msgspec.structs import replace
+
+from course.foundations.lesson import Case, Subject
+from model.training import Head, TrainingConfig, activations, build_network, dense_layers
+from model.training.ensemble import Member, fit_ensemble, gradients
+from pipelines.html import COLOURS, as_svg, house_style, label, panels
+
+NUMBER = Head(1, "linear")
+
+
+class Fitted(NamedTuple):
+    """Networks on a sine: what the best of the starts says, and every start's error."""
+
+    best: np.ndarray
+    errors: np.ndarray
+
+
+def follow_sine(activation: str, x: np.ndarray, starts: int = 5) -> Fitted:
+    """Two hidden layers of 16 units on sin(x), from several starts.
+
+    Args:
+        x: (n,), in radians.
+    """
+    config = TrainingConfig(
+        hidden=(16, 16), activation=activation, initial_weights="he", loss="squared_error", l2=0.0,
+        learning_rate=5e-3, batch_size="all", epochs=1_500,
+    )  # fmt: skip
+    members = [Member(replace(config, seed=seed)) for seed in range(starts)]
+    said = fit_ensemble(x[:, None], np.sin(x), members, head=NUMBER).predict(x[:, None])
+    errors = np.sqrt(np.mean((said - np.sin(x)) ** 2, axis=1))
+    return Fitted(said[int(errors.argmin())], errors)
+
+
+def sine(_: Case) -> Subject:
+    """Without a bend between them, two layers are one straight line."""
+    x = np.linspace(-np.pi, np.pi, 128)
+    found = {name: follow_sine(name, x) for name in ("linear", "relu")}
+    slope, intercept = np.polyfit(x, np.sin(x), 1)
+    line = slope * x + intercept
+    away = float(np.abs(found["linear"].best - line).max())
+    line_error = float(np.sqrt(np.mean((line - np.sin(x)) ** 2)))
+    linear, relu = found["linear"].errors, found["relu"].errors
+    return Subject(
+        "sine",
+        "Without ReLU two layers cannot follow a sine",
+        _draw_sine(x, found, line),
+        (
+            f"Two hidden layers of 16 units without an activation multiply out to one straight "
+            f"line: the best of {len(linear)} starts ends {away:.0e} from the line of least "
+            f"squares at most, with its error of {linear.min():.3f} (the line's: "
+            f"{line_error:.3f}).",
+            f"The same layers with ReLU between them bend at each unit and leave an error of "
+            f"{relu.min():.3f} in the best and {relu.max():.3f} in the worst start (root mean "
+            f"square, where the sine itself has {np.sqrt(np.mean(np.sin(x) ** 2)):.3f}).",
+        ),
+    )
+
+
+@house_style()
+def _draw_sine(x: np.ndarray, found: dict[str, Fitted], line: np.ndarray) -> str:
+    figure, axes = panels(2, sharey=True)
+    titles = {"linear": "No activation", "relu": "ReLU"}
+    for ax, (name, fitted) in zip(axes, found.items(), strict=True):
+        ax.plot(x, np.sin(x), color=COLOURS[5], linestyle="-", linewidth=3, label="sine")
+        ax.plot(x, fitted.best, color=COLOURS[0], linestyle="-", label="network")
+        if name == "linear":
+            ax.plot(x, line, color=COLOURS[3], linestyle=(0, (3, 3)), label="least squares")
+        ax.set_ylim(-1.25, 1.6)
+        ax.legend(loc="upper left", ncols=2)
+        label(ax, "x (radians)", "output (no unit)" if name == "linear" else "", titles[name])
+    return as_svg(
+        figure, "Left, a network without activations lies on the straight line of least squares "
+        "through the sine; right, with ReLU it lies on the sine.",
+    )  # fmt: skip
+
+
+def value_and_slope(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) → (n,) and (n,): an elementwise function and its derivative, from the backend."""
+
+    def total(inputs: Sequence[Any]) -> tuple[Any, Any]:
+        found = function(inputs[0])
+        return ops.sum(found), found
+
+    found, (slopes,) = gradients(total, [ops.convert_to_tensor(x)])
+    return ops.convert_to_numpy(found), ops.convert_to_numpy(slopes)
+
+
+def activation_curve(name: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) → the activation and its derivative, of softmax the first of two inputs (x, 0)."""
+    function = keras.activations.get(activations.find(name))
+    if name != "softmax":
+        return value_and_slope(function, x)
+    return value_and_slope(lambda x: function(ops.stack([x, ops.zeros_like(x)], axis=-1))[:, 0], x)
+
+
+def keras_default_activation() -> str:
+    """What Keras gives a dense layer of which no activation is said."""
+    dense = type(dense_layers(build_network(TrainingConfig(), 1))[0])
+    return dense(1).activation.__name__
+
+
+def activation(_: Case) -> Subject:
+    """The activations and their derivatives."""
+    x = np.linspace(-5, 5, 401)
+    curves = {name: activation_curve(name, x) for name in activations.ACTIVATIONS}
+    middle = len(x) // 2
+    steepest = {name: float(slopes.max()) for name, (_, slopes) in curves.items()}
+    at_end = {name: float(slopes[-1]) for name, (_, slopes) in curves.items()}
+    same = float(np.abs(curves["softmax"][0] - curves["sigmoid"][0]).max())
+    default = keras_default_activation()
+    return Subject(
+        "activations",
+        "The activations and their derivatives",
+        _draw_activations(x, curves),
+        (
+            f"The derivative is what a gradient is multiplied by on its way back: the sigmoid's is "
+            f"at most {steepest['sigmoid']:.2f} and tanh's {steepest['tanh']:.2f}, both at 0, and at "
+            f"{x[-1]:g} they are down to {at_end['sigmoid']:.4f} and {at_end['tanh']:.5f}; ReLU's "
+            f"stays {at_end['relu']:.0f} on the right and is {curves['relu'][1][0]:.0f} on the left, "
+            f"where leaky ReLU lets {curves['leaky_relu'][1][0]:.1f} through.",
+            f"Softmax takes all units of a layer together, and of two inputs x and 0 it is the "
+            f"sigmoid of x to within {same:.0e}; at 0 ReLU has no derivative, and the backend gives "
+            f"{curves['relu'][1][middle]:.0f}.",
+        ),
+        f"A Keras layer of which no activation is said is not ReLU: asked in this run, Keras "
+        f"answers “{default}”, which is no bend at all.",
+    )
+
+
+@house_style()
+def _draw_activations(x: np.ndarray, curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
+    figure, axes = panels(3, 2, height=2.1, sharex=True)
+    titles = {"relu": "ReLU", "leaky_relu": "Leaky ReLU", "softmax": "Softmax of (x, 0), first"}
+    for place, (ax, (name, (values, slopes))) in enumerate(zip(axes, curves.items(), strict=True)):
+        ax.plot(x, values, label="activation")
+        ax.plot(x, slopes, label="derivative")
+        limits = (-0.15, 1.35) if name in ("sigmoid", "softmax") else (-1.4, 2.6)
+        ax.set_ylim(*limits)
+        if place == 0:
+            ax.legend(loc="lower right")
+        x_words = "sum x of the unit" if place > 2 else ""
+        y_words = "value (no unit)" if place % 3 == 0 else ""
+        label(ax, x_words, y_words, titles.get(name, name.capitalize()))
+    return as_svg(
+        figure, f"Six panels, each an activation and its derivative: {', '.join(curves)}."
+    )

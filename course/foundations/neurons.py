@@ -1,0 +1,240 @@
+"""A neuron, its inputs, and what one layer of it is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+from sklearn.linear_model import LogisticRegression
+
+from course.foundations.lesson import Case, Subject
+from model.training import RECIPES, TrainingConfig, build_network, describe_layers, fit_network
+from model.training.ensemble import Member, fit_ensemble
+from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
+
+
+class Neuron(NamedTuple):
+    """One hidden unit of a trained network, looking at one record.
+
+    Attributes:
+        parts: (n_features,), each feature times its weight.
+        total: their sum and the bias.
+        output: what ReLU lets through.
+        layers: name and number of parameters of every layer that has some.
+    """
+
+    parts: np.ndarray
+    bias: float
+    total: float
+    output: float
+    layers: dict[str, int]
+
+
+def look_at_neuron(case: Case, record: int = 0) -> Neuron:
+    """The unit of the default recipe's network that the record moves most."""
+    network = fit_network(case.features, case.labels, RECIPES["default"]).network
+    kernel, bias = network.get_layer("hidden_1").get_weights()
+    totals = case.features[record] @ kernel + bias
+    unit = int(np.argmax(totals))
+    layers = {layer["name"]: layer["params"] for layer in describe_layers(network)}
+    return Neuron(
+        case.features[record] * kernel[:, unit],
+        float(bias[unit]),
+        float(totals[unit]),
+        float(max(totals[unit], 0)),
+        {name: params for name, params in layers.items() if params},
+    )
+
+
+def neuron(case: Case) -> Subject:
+    """A weighted sum, a bias, an activation; and how many numbers that is."""
+    found = look_at_neuron(case)
+    n_features, units = len(found.parts), RECIPES["default"].hidden[0]
+    total = sum(found.layers.values())
+    counted = build_network(RECIPES["default"], n_features).count_params()
+    largest = case.schema.feature_names[int(np.argmax(np.abs(found.parts)))]
+    return Subject(
+        "neuron",
+        "A neuron, and how many parameters a network has",
+        _draw_neuron(found, case.schema.feature_names),
+        (
+            f"A neuron multiplies each of its {n_features} inputs by a weight, adds the products "
+            f"and a bias, and passes the sum on through its activation: for the table's first "
+            f"patient the products of this hidden unit of the trained network come to "
+            f"{found.parts.sum():.3f}, most of all through {largest}, the bias adds "
+            f"{found.bias:.3f}, and ReLU hands on {found.output:.3f}.",
+            f"{units} such units have {n_features} × {units} weights and {units} biases, "
+            f"{found.layers['hidden_1']} parameters, the unit behind them has {units} weights and "
+            f"a bias, {found.layers['probability']} more: {found.layers['hidden_1']} + "
+            f"{found.layers['probability']} = {total}, and Keras counts {counted}.",
+        ),
+    )
+
+
+@house_style()
+def _draw_neuron(found: Neuron, names: tuple[str, ...]) -> str:
+    figure, (left, right) = panels(2, height=3.4, width_ratios=(1.7, 1))
+    order = np.argsort(-np.abs(found.parts), kind="stable")[:10]
+    rest = found.parts.sum() - found.parts[order].sum()
+    n_rest = len(found.parts) - len(order)
+    bars = [*((names[i], found.parts[i]) for i in order), (f"the other {n_rest}", rest),
+            ("bias", found.bias), ("sum", found.total)]  # fmt: skip
+    for place, (_, value) in enumerate(bars):
+        last = place == len(bars) - 1
+        left.barh(place, value, color=FILLS[3 if last else 1], edgecolor=COLOURS[0], linewidth=0.6)
+    left.set_yticks(range(len(bars)), [name for name, _ in bars])
+    left.invert_yaxis()
+    left.axvline(0, color=COLOURS[0], linewidth=0.8, linestyle="-")
+    label(left, "weight × input (no unit)", "input", "One hidden unit, the first patient")
+    start = 0
+    shown = (("hidden\nunits", "hidden_1"), ("output\nunit", "probability"))
+    for place, (_, name) in enumerate(shown):
+        right.bar(place, found.layers[name], 0.6, color=FILLS[1], edgecolor=COLOURS[0])
+        right.text(place, found.layers[name] + 9, str(found.layers[name]), ha="center")
+        start += found.layers[name]
+    right.bar(2, start, 0.6, color=FILLS[3], edgecolor=COLOURS[0])
+    right.text(2, start + 9, str(start), ha="center")
+    right.set_xticks(range(3), [*(name for name, _ in shown), "all"])
+    right.set_ylim(0, start * 1.1)
+    label(right, "layer", "parameters (count)", "Parameters")
+    return as_svg(
+        figure,
+        f"Bars: the ten largest products of weight and input of one unit, the rest, the bias and "
+        f"their sum {found.total:.3f}; beside them the parameters of both layers, together {start}.",
+    )
+
+
+def columns(case: Case) -> Subject:
+    """Why 13 columns become 29 inputs."""
+    schema = case.schema
+    one_hot = [column for column in schema.columns if column.kind == "category"]
+    n_levels = sum(len(column.levels) for column in one_hot)
+    n_plain = len(schema.columns) - len(one_hot)
+    means = case.features[:, :n_plain].mean(axis=0)
+    spreads = case.features[:, :n_plain].std(axis=0)
+    example = next(column for column in one_hot if column.name == "cp")
+    unseen = [
+        name
+        for name, feature in zip(schema.feature_names, case.features.T, strict=True)
+        if not feature.any()
+    ]
+    return Subject(
+        "columns",
+        f"Why {len(schema.columns)} columns become {len(schema.feature_names)} inputs",
+        _draw_columns(case),
+        (
+            f"{n_plain} columns are numbers or steps in an order and stay one input each, with "
+            f"the mean taken off and divided by their standard deviation (afterwards the means are "
+            f"within {np.abs(means).max():.0e} of 0, the deviations within "
+            f"{np.abs(spreads - 1).max():.0e} of 1); the other {len(one_hot)} are names, and get "
+            f"one input for each of their {n_levels} levels, so {n_plain} + {n_levels} = "
+            f"{len(schema.feature_names)}.",
+            f"The code of {example.name} is such a name: as a single number it would say that "
+            f"“{example.levels[-1].label.lower()}” is {example.levels[-1].code} times "
+            f"“{example.levels[1].label.lower()}”; and because the vocabulary comes from the "
+            f"declaration and not from the sample, {len(unseen)} inputs "
+            f"({', '.join(unseen)}) exist that no patient of this table has.",
+        ),
+    )
+
+
+@house_style()
+def _draw_columns(case: Case) -> str:
+    figure, (axes,) = panels(height=3.2)
+    schema = case.schema
+    ordered = schema.feature_columns
+    for place, column in enumerate(ordered):
+        bottom = 0
+        for name in column.feature_names:
+            used = case.features[:, schema.feature_names.index(name)].any()
+            plain = column.kind != "category"
+            axes.bar(
+                place, 1, 0.75, bottom, color=FILLS[3] if plain else FILLS[1],
+                edgecolor=COLOURS[0], linewidth=0.7, hatch=None if used else "////",
+            )  # fmt: skip
+            bottom += 1
+        axes.text(place, bottom + 0.08, str(bottom), ha="center", va="bottom")
+    for title, colour, hatch in (
+        ("standardised", FILLS[3], None),
+        ("one input a level", FILLS[1], None),
+        ("a level that this table never shows", FILLS[1], "////"),
+    ):
+        axes.bar(0, 0, color=colour, edgecolor=COLOURS[0], linewidth=0.7, hatch=hatch, label=title)
+    axes.legend(loc="upper left")
+    axes.set_xticks(range(len(ordered)), [column.name for column in ordered], rotation=30)
+    axes.set_ylim(0, 6.2)
+    label(axes, "column of the table", "inputs of the network (count)")
+    return as_svg(
+        figure,
+        "The 13 columns with the number of inputs that each becomes: "
+        + ", ".join(f"{column.name} {len(column.feature_names)}" for column in ordered),
+    )
+
+
+class Logistic(NamedTuple):
+    """Coefficients of the network and of scikit-learn, and the intercepts at their ends."""
+
+    l2: float
+    network: np.ndarray
+    reference: np.ndarray
+
+
+def compare_with_logistic(features: np.ndarray, labels: np.ndarray) -> list[Logistic]:
+    """A network without a hidden layer beside logistic regression, without and with a penalty.
+
+    Ours adds l2 · Σw² to the mean loss, scikit-learn's adds Σw² / 2C to its sum: C = 1 / (2 n l2).
+    """
+    penalties = (0.0, 1e-3)
+    config = TrainingConfig(
+        hidden=(), initial_weights="zeros", optimizer="nesterov", momentum=0.95, learning_rate=1.0,
+        batch_size="all", epochs=3_000,
+    )  # fmt: skip
+    members = [Member(replace(config, l2=l2)) for l2 in penalties]
+    ensemble = fit_ensemble(features, labels, members)
+    found = []
+    for number, l2 in enumerate(penalties):
+        c = 1 / (2 * len(labels) * l2) if l2 else np.inf
+        fitted = LogisticRegression(C=c, tol=1e-10, max_iter=100_000).fit(features, labels)
+        kernel, bias = ensemble.weights(number)
+        reference = np.append(fitted.coef_[0], fitted.intercept_)
+        found.append(Logistic(l2, np.append(kernel[:, 0], bias), reference))
+    return found
+
+
+def logistic(case: Case) -> Subject:
+    """No hidden layer is logistic regression."""
+    found = compare_with_logistic(case.features, case.labels)
+    plain, penalised = (float(np.abs(one.network - one.reference).max()) for one in found)
+    n = len(found[0].network)
+    return Subject(
+        "logistic",
+        "No hidden layer is logistic regression",
+        _draw_logistic(found),
+        (
+            f"A sigmoid unit straight behind the inputs, trained on cross-entropy from zeros, comes "
+            f"to the {n} numbers of scikit-learn's logistic regression: without a penalty the "
+            f"largest difference of a coefficient or the intercept is {plain:.1e}, beside "
+            f"coefficients of up to {np.abs(found[0].reference).max():.2f}.",
+            f"With the recipe's penalty of {found[1].l2:g} a squared weight, which is "
+            f"C = {1 / (2 * len(case.labels) * found[1].l2):.2f} there, it is {penalised:.1e}; "
+            f"without one the full one-hot blocks leave more than one answer, and both programs "
+            f"give the same because both start at zero and move only along gradients.",
+        ),
+    )
+
+
+@house_style()
+def _draw_logistic(found: list[Logistic]) -> str:
+    figure, axes = panels(2, height=3.1)
+    for place, (ax, one) in enumerate(zip(axes, found, strict=True)):
+        ends = [float(one.reference.min()) - 0.1, float(one.reference.max()) + 0.1]
+        ax.plot(ends, ends, color=COLOURS[5], linestyle="-", linewidth=1, label="equal")
+        ax.plot(one.reference, one.network, MARKERS[place], color=COLOURS[place], label="a weight")
+        ax.legend()
+        title = f"Penalty {one.l2:g}" if one.l2 else "No penalty"
+        label(ax, "scikit-learn (log-odds)", "network (log-odds)", title)
+    return as_svg(
+        figure, "The weights of the network against those of logistic regression lie on the line "
+        "of equality, without and with a penalty.",
+    )  # fmt: skip

@@ -1,0 +1,192 @@
+"""Whole fits: one that goes on too long, and one of four points."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+
+from course.foundations.activations import NUMBER
+from course.foundations.lesson import SEED, Case, Subject
+from model.evaluation import holdout
+from model.training import RECIPES, TrainingConfig, build_network
+from model.training.ensemble import Ensemble, Member, fit_ensemble
+from pipelines.html import COLOURS, FILLS, SURFACE, as_svg, house_style, label, panels
+
+
+class Overfit(NamedTuple):
+    """Fits with and without early stopping, over many splits into three parts.
+
+    Attributes:
+        training, watched: (epochs,), mean losses of the rows fitted on and of the rows watched.
+        stopped: (splits,), the number of epochs after which early stopping took the weights.
+        tests: (2, splits), loss on rows that neither saw: after all epochs, and stopped early.
+    """
+
+    training: np.ndarray
+    watched: np.ndarray
+    stopped: np.ndarray
+    tests: np.ndarray
+
+
+def overfit(case: Case, epochs: int, patience: int, splits: int = 40) -> Overfit:
+    """The textbook network on three fifths of the patients, watched on a fifth, tested on a fifth."""
+    labels, groups = case.labels, case.table.groups
+    config = replace(RECIPES["textbook"], epochs=epochs)
+    early = replace(config, patience=patience, validation_share=0.25)
+    parts = []
+    for number in range(splits):
+        rest, test = holdout(labels, groups, share=0.2, seed=SEED + number)
+        train, held = holdout(labels[rest], groups[rest], share=0.25, seed=SEED + number)
+        parts.append((rest[train], rest[held], test))
+    features = case.features_of([train for train, _, _ in parts])
+    members = [
+        Member(one, rows=train, held=held, table=number)
+        for one in (config, early)
+        for number, (train, held, _) in enumerate(parts)
+    ]
+    ensemble = fit_ensemble(features, labels, members)
+    said = np.clip(ensemble.predict(features), 1e-7, 1 - 1e-7).reshape(2, splits, -1)
+    losses = -np.where(labels == 1, np.log(said), np.log1p(-said))
+    tests = np.array([[each[n, parts[n][2]].mean() for n in range(splits)] for each in losses])
+    return Overfit(
+        ensemble.losses()[:, :splits].mean(axis=1),
+        ensemble.held_losses()[:, :splits].mean(axis=1),
+        ensemble.best()[splits:],
+        tests,
+    )
+
+
+def overfitting(case: Case) -> Subject:
+    """Overfitting and early stopping."""
+    epochs, patience = 400, 20
+    found = overfit(case, epochs, patience)
+    lowest = int(np.argmin(found.watched))
+    gain = found.tests[0] - found.tests[1]
+    few, many = (int(q) for q in np.quantile(found.stopped, [0.1, 0.9]))
+    return Subject(
+        "overfitting",
+        "Overfitting and early stopping",
+        _draw_overfitting(found),
+        (
+            f"Over {gain.size} splits the textbook network's training loss falls all the way to "
+            f"{found.training[-1]:.3f} after {epochs} epochs, while the loss on patients that it "
+            f"was not trained on is lowest on average after {lowest + 1}, at "
+            f"{found.watched[lowest]:.3f}, and then rises to {found.watched[-1]:.3f}: what it "
+            f"learns from there on is these patients and not the disease.",
+            f"Stopped once {patience} epochs brought nothing, with the best weights kept, it takes "
+            f"those of epoch {few} to {many} in eight splits of ten, and on a third part, that "
+            f"neither training nor stopping saw, its loss is {found.tests[1].mean():.3f} against "
+            f"{found.tests[0].mean():.3f}, lower in {int((gain > 0).sum())} of the {gain.size} splits.",
+        ),
+    )
+
+
+@house_style()
+def _draw_overfitting(found: Overfit) -> str:
+    figure, (left, right) = panels(2, width_ratios=(1.5, 1))
+    epochs = np.arange(1, len(found.training) + 1)
+    left.plot(epochs, found.training, label="patients trained on")
+    left.plot(epochs, found.watched, label="patients watched")
+    lowest = int(np.argmin(found.watched))
+    left.plot(lowest + 1, found.watched[lowest], "o", color=COLOURS[1], label="its lowest point")
+    left.set_ylim(bottom=0)
+    left.legend(loc="center right")
+    label(left, "epoch (passes over the rows)", "loss (nats)", "Means over the splits")
+    ends = [0, float(found.tests.max()) * 1.05]
+    right.plot(ends, ends, color=COLOURS[5], linestyle="-", linewidth=1)
+    right.plot(found.tests[0], found.tests[1], "o", color=COLOURS[2], markersize=4)
+    right.set_xlim(*ends)
+    right.set_ylim(*ends)
+    words = f"after all {len(found.training)} epochs (nats)"
+    label(right, words, "stopped early (nats)", "Loss on a third part")
+    return as_svg(
+        figure, "Left: the training loss falls for ever, the loss of other patients falls and rises "
+        "again. Right: test losses of each split, stopped early against trained to the end.",
+    )  # fmt: skip
+
+
+POINTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+XOR = np.array([0.0, 1.0, 1.0, 0.0])
+
+
+def fit_xor(
+    activation: str, hidden: tuple[int, ...] = (5, 4), starts: int = 100, epochs: int = 2_001
+) -> Ensemble:
+    """2 → 5 → 4 → 1 with a linear output on the four points, from many starts."""
+    config = TrainingConfig(
+        hidden=hidden, activation=activation, initial_weights="glorot", loss="squared_error", l2=0.0,
+        learning_rate=0.01, batch_size="all", epochs=epochs,
+    )  # fmt: skip
+    members = [Member(replace(config, seed=seed)) for seed in range(starts)]
+    return fit_ensemble(POINTS, XOR, members, head=NUMBER)
+
+
+def solved(ensemble: Ensemble) -> np.ndarray:
+    """bool (starts,): whether all four answers are within 0.1."""
+    return (np.abs(ensemble.predict(POINTS) - XOR) < 0.1).all(axis=1)
+
+
+def xor(_: Case) -> Subject:
+    """The 44-parameter network on XOR."""
+    found = {name: fit_xor(name) for name in ("relu", "tanh")}
+    line = fit_xor("relu", hidden=(), starts=1).predict(POINTS)[0]
+    right = {name: solved(ensemble) for name, ensemble in found.items()}
+    relu = found["relu"]
+    first = int(np.argmax(right["relu"]))
+    errors = ((relu.predict(POINTS) - XOR) ** 2).mean(axis=1)
+    answers = ", ".join(f"{abs(a):.3f}" for a in relu.predict(POINTS)[first].round(3))
+    n_parameters = build_network(relu.members[0].config, 2, NUMBER).count_params()
+    epochs = relu.members[0].config.epochs
+    return Subject(
+        "xor",
+        f"{n_parameters} parameters learn XOR",
+        _draw_xor(found, first),
+        (
+            f"Two inputs, hidden layers of 5 and 4 ReLU units and a linear output are "
+            f"(2·5 + 5) + (5·4 + 4) + (4 + 1) = {n_parameters} parameters; after {epochs:,} epochs "
+            f"on the four points this network answers {answers}, where "
+            f"one without a hidden layer answers {line.mean():.2f} to each of the four.",
+            f"It is not certain to: from {len(relu)} starts {int(right['relu'].sum())} come "
+            f"within 0.1 on all four points, and the others end with a mean squared error of "
+            f"{errors[~right['relu']].min():.3f} to {errors[~right['relu']].max():.3f}; with tanh in "
+            f"place of ReLU {int(right['tanh'].sum())} of {len(relu)} do.",
+        ),
+    )
+
+
+@house_style()
+def _draw_xor(found: dict[str, Ensemble], first: int) -> str:
+    figure, (left, right) = panels(2, height=3.1)
+    side = np.linspace(-0.25, 1.25, 61)
+    x, y = np.meshgrid(side, side)
+    height = found["relu"].predict(np.column_stack([x.ravel(), y.ravel()]))[first].reshape(x.shape)
+    levels = np.arange(np.floor(height.min() * 4), np.ceil(height.max() * 4) + 1) / 4
+    shown = left.contourf(x, y, height, levels, cmap=SURFACE)
+    left.contour(x, y, height, [0.5], colors="white", linewidths=1.4, linestyles="--")
+    for value, marker in ((0, "o"), (1, "s")):
+        left.plot(*POINTS[value == XOR].T, marker, color="white", markeredgecolor="black",
+                  markersize=8, label=f"target {value}")  # fmt: skip
+    left.grid(visible=False)
+    left.legend(loc="center", framealpha=1)
+    figure.colorbar(shown, ax=left, label="output (no unit)")
+    label(left, "first input (no unit)", "second input (no unit)", "One that learned it; dashes: ½")
+    bins = np.arange(-35, 1, 2.5).tolist()
+    ends = [
+        np.log10(np.maximum(((e.predict(POINTS) - XOR) ** 2).mean(axis=1), 1e-34))
+        for e in found.values()
+    ]
+    right.hist(ends, bins=bins, color=[FILLS[3], FILLS[0]], edgecolor=COLOURS[0], linewidth=0.5,
+               label=["ReLU", "tanh"])  # fmt: skip
+    right.legend()
+    label(
+        right,
+        "log₁₀ of the squared error (no unit)",
+        "starts (count of 100)",
+        "How they ended",
+    )
+    return as_svg(
+        figure, "Left: the output of a trained network over the square, low at two opposite corners "
+        "and high at the others. Right: histogram of the last losses of a hundred starts each.",
+    )  # fmt: skip

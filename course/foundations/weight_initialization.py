@@ -1,0 +1,207 @@
+"""First weights: what they decide, and how gradients grow or vanish on their way back."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from msgspec.structs import replace
+
+from course.foundations.lesson import Case, Subject
+from model.training import InitialWeights, TrainingConfig, build_network, dense_layers, draw_kernel
+from model.training.ensemble import Member, Plan, fit_ensemble, forward, gradients, losses
+from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, house_style, label, panels
+
+STARTS: tuple[InitialWeights, ...] = ("zeros", "normal", "glorot", "he")
+NAMES: dict[InitialWeights, str] = {
+    "zeros": "zeros", "normal": "normal (0.05)", "glorot": "Glorot", "he": "He",
+}  # fmt: skip
+
+
+class Started(NamedTuple):
+    """Networks from different first weights.
+
+    Attributes:
+        losses: by start, (epochs,) training losses, the mean over seeds.
+        moved: of the network from zeros, the largest weight of the first kernel after training.
+        answers: of that network, the lowest and the highest probability it gives.
+    """
+
+    losses: dict[InitialWeights, np.ndarray]
+    moved: float
+    answers: tuple[float, float]
+
+
+def compare_starts(case: Case, epochs: int, seeds: int = 5) -> Started:
+    """The textbook network, two hidden layers of 16 ReLU units, from each kind of start."""
+    config = TrainingConfig(hidden=(16, 16), l2=0.0, epochs=epochs)
+    members = [
+        Member(replace(config, initial_weights=kind, seed=seed))
+        for kind in STARTS
+        for seed in range(seeds)
+    ]
+    ensemble = fit_ensemble(case.features, case.labels, members)
+    means = ensemble.losses().reshape(epochs, len(STARTS), seeds).mean(axis=2)
+    said = ensemble.predict(case.features)[0]
+    return Started(
+        {kind: means[:, place] for place, kind in enumerate(STARTS)},
+        float(np.abs(ensemble.weights(0)[0]).max()),
+        (float(said.min()), float(said.max())),
+    )
+
+
+def keras_kernel(n_inputs: int, units: int) -> tuple[str, np.ndarray]:
+    """What Keras itself draws where nothing is said: the initialiser's name, and a kernel."""
+    dense = type(dense_layers(build_network(TrainingConfig(), n_inputs))[0])
+    keras.utils.set_random_seed(0)
+    layer = dense(units)
+    layer.build((None, n_inputs))
+    return type(layer.kernel_initializer).__name__, np.asarray(layer.get_weights()[0])
+
+
+def starts(case: Case) -> Subject:
+    """Zero, normal, Glorot and He initial weights."""
+    found = compare_starts(case, 40)
+    n_inputs, units = case.features.shape[1], 16
+    name, kernel = keras_kernel(n_inputs, units)
+    limit = np.sqrt(6 / (n_inputs + units))
+    share = case.labels.mean()
+    entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
+    early, late = (
+        ", ".join(f"{NAMES[k]} {v[n]:.3f}" for k, v in found.losses.items() if k != "zeros")
+        for n in (4, -1)
+    )
+    return Subject(
+        "starts",
+        "Zero, normal, Glorot and He initial weights",
+        _draw_starts(found, kernel, limit, (n_inputs, units)),
+        (
+            f"From zeros a network of two hidden ReLU layers never begins: every unit gives 0 and "
+            f"gets no gradient, after 40 epochs the largest weight of the first layer is "
+            f"{found.moved:g}, and its answer is {found.answers[0]:.3f} for everybody, near the share of the ill ({share:.3f}), at a "
+            f"loss of {found.losses['zeros'][-1]:.3f} where that share's own is {entropy:.3f}.",
+            f"Random weights break the tie, and how large they are sets the pace: in the fifth "
+            f"epoch the training losses are {early} (means of five starts), and in the last "
+            f"{late}; so shallow a network trains from any of them.",
+        ),
+        f"Keras's default first weights are not normal and not He's: asked in this run, it answers "
+        f"{name}, and the {kernel.size} weights it drew lie within ±{np.abs(kernel).max():.3f}, the "
+        f"limit √(6 / ({n_inputs} + {units})) being {limit:.3f}.",
+    )
+
+
+@house_style()
+def _draw_starts(found: Started, kernel: np.ndarray, limit: float, shape: tuple[int, int]) -> str:
+    figure, (left, right) = panels(2, height=3.1)
+    for place, (kind, losses_) in enumerate(found.losses.items()):
+        left.plot(range(1, len(losses_) + 1), losses_, marker=MARKERS[place],
+                  markevery=(place, 8), label=NAMES[kind])  # fmt: skip
+    left.set_ylim(bottom=0)
+    left.legend(title="first weights")
+    label(left, "epoch (passes over the table)", "training loss (nats)", "Where it leads")
+    bins = np.linspace(-1, 1, 41).tolist()
+    right.hist(kernel.ravel(), bins=bins, color=FILLS[1], edgecolor=COLOURS[0], linewidth=0.4,
+               label="Keras's default")  # fmt: skip
+    for place, other in enumerate(STARTS[:0:-1]):
+        drawn = draw_kernel(other, shape, seed=0, layer=0)
+        right.hist(drawn.ravel(), bins=bins, histtype="step", color=COLOURS[place],
+                   linestyle=DASHES[place], linewidth=1.4, label=f"ours: {NAMES[other]}")  # fmt: skip
+    right.axvline(-limit, color=COLOURS[5], linewidth=0.9, linestyle=":")
+    right.axvline(limit, color=COLOURS[5], linewidth=0.9, linestyle=":")
+    right.set_ylim(0, 260)
+    right.legend(loc="upper center", ncols=2, columnspacing=1)
+    label(
+        right,
+        "first weight (no unit)",
+        "weights (count)",
+        f"What is drawn, {shape[0]} × {shape[1]}",
+    )
+    return as_svg(
+        figure, "Left: training losses from four kinds of first weights; from zeros it stays where "
+        "it begins. Right: histograms of the first weights; Keras's default lies within Glorot's limits.",
+    )  # fmt: skip
+
+
+class Stack(NamedTuple):
+    """A deep network before its first step."""
+
+    words: str
+    activation: str
+    kind: InitialWeights
+    factor: float = 1.0
+
+
+DEPTH, WIDTH = 20, 32
+STACKS = (
+    Stack("sigmoid, Glorot", "sigmoid", "glorot"),
+    Stack("ReLU, normal 0.05", "relu", "normal"),
+    Stack("tanh, Glorot", "tanh", "glorot"),
+    Stack("ReLU, He", "relu", "he"),
+    Stack("ReLU, 2 × He", "relu", "he", 2.0),
+    Stack("tanh, 3 × Glorot", "tanh", "glorot", 3.0),
+)
+
+
+def gradient_sizes(case: Case, stack: Stack, seeds: int = 9) -> np.ndarray:
+    """(DEPTH,): by hidden layer, the length of the gradient of its kernel, median over seeds."""
+    shapes = [(case.features.shape[1], WIDTH), *[(WIDTH, WIDTH)] * (DEPTH - 1), (WIDTH, 1)]
+    plan = Plan(stack.activation, "sigmoid", "cross_entropy", "sgd", len(case.labels), False)
+    weights = []
+    for layer, shape in enumerate(shapes):
+        drawn = [draw_kernel(stack.kind, shape, seed=seed, layer=layer) for seed in range(seeds)]
+        weights.append(np.stack(drawn, axis=-1)[None] * stack.factor)
+        weights.append(np.zeros((1, shape[1], seeds)))
+    features = ops.convert_to_tensor(case.features[None])
+    labels = ops.convert_to_tensor(case.labels.astype(float)[None, :, None])
+
+    def loss(given: Any) -> tuple[Any, Any]:
+        outputs = forward(plan, given, features)
+        own = ops.mean(losses(plan, outputs, labels, np.zeros((1, seeds))), axis=1)
+        return ops.sum(own), own
+
+    _, found = gradients(loss, [ops.convert_to_tensor(weight) for weight in weights])
+    kernels = [ops.convert_to_numpy(gradient) for gradient in found[: 2 * DEPTH : 2]]
+    return np.array([np.median(np.sqrt((k[0] ** 2).sum(axis=(0, 1)))) for k in kernels])
+
+
+def vanishing(case: Case) -> Subject:
+    """Exploding and vanishing gradients."""
+    found = {stack.words: gradient_sizes(case, stack) for stack in STACKS}
+    ratio = {words: sizes[0] / sizes[-1] for words, sizes in found.items()}
+    middle = {words: sizes[DEPTH // 2] for words, sizes in found.items()}
+    return Subject(
+        "vanishing",
+        "Exploding and vanishing gradients",
+        _draw_vanishing(found),
+        (
+            f"In a network of {DEPTH} hidden layers of {WIDTH} units, before its first step, the "
+            f"gradient of the first layer is {ratio['sigmoid, Glorot']:.0e} times as long as that of "
+            f"the last with sigmoids, and {ratio['tanh, 3 × Glorot']:.0f} times with tanh and three "
+            f"times Glorot's weights: the one vanishes on its way back, the other explodes, while "
+            f"tanh with Glorot's ({ratio['tanh, Glorot']:.1f}) and ReLU with He's "
+            f"({ratio['ReLU, He']:.1f}) keep their length.",
+            f"With ReLU a wrong size shows otherwise than the picture in most books: the first "
+            f"layer's gradient is {ratio['ReLU, normal 0.05']:.1f} times the last's with normal "
+            f"weights of 0.05 and {ratio['ReLU, 2 × He']:.1f} times with twice He's, but all are "
+            f"{middle['ReLU, normal 0.05']:.0e} and {middle['ReLU, 2 × He']:.0e} long where He's are "
+            f"{middle['ReLU, He']:.1f}, because every layer's gradient holds the factors of all "
+            f"layers, those before it in the signal and those behind it in what comes back.",
+        ),
+    )
+
+
+@house_style()
+def _draw_vanishing(found: dict[str, np.ndarray]) -> str:
+    figure, (axes,) = panels(height=3.4)
+    for place, (words, sizes) in enumerate(found.items()):
+        axes.plot(range(1, DEPTH + 1), sizes, marker=MARKERS[place], label=words)
+    axes.set_yscale("log")
+    axes.set_xticks(range(1, DEPTH + 1, 2))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="activation, first weights")
+    label(axes, "hidden layer, 1 is next to the inputs", "length of its gradient (nats)")
+    return as_svg(
+        figure, "Length of the gradient by layer of six deep networks: one vanishes and one grows "
+        "towards the inputs, and four are level: two near 0.1, one far below and one far above.",
+    )  # fmt: skip

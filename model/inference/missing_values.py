@@ -1,0 +1,166 @@
+"""Answers to records in which something is missing.
+
+Missing features are filled with their means given the known ones, and the log-odds are drawn
+towards 0 by how much the network would say otherwise if the missing values lay elsewhere:
+
+    log-odds = network(filled) / sqrt(1 + pi / 8 * g'Cg)
+
+with g the network's gradient at the filled features and C their covariance given the known ones. It
+is the mean of a sigmoid whose argument is spread normally, in the probit approximation (D. J. C.
+MacKay, "The evidence framework applied to classification networks", Neural Computation, 1992).
+
+The graph, which answers complete records, fills with plain means instead; so do versions that were
+written before there was an ``inputs.json``, and networks whose activation is code of one's own, whose
+layers an artifact does not hold as numbers in an ``explanation.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from model.features import ConditionalMeans, Encoding, Inputs, measure_inputs, order_by_pattern
+from model.inference.dense_network import DenseLayer, DenseNetwork
+from model.logit import to_probabilities
+from model.schema import Schema
+
+ROWS_AT_ONCE = 1_024
+"""So that memory stays flat, and what is worked on stays in a core's cache."""
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it takes to answer incomplete records: ``inputs.json`` of an artifact.
+
+    Attributes:
+        answers: the scorer's to the golden rows, which show on load that it gives them still. Where
+            a golden row is complete it is the graph's.
+    """
+
+    inputs: Inputs
+    answers: list[float]
+
+
+_Kind = TypeVar("_Kind")
+
+
+class _Layers(msgspec.Struct):
+    """As much of ``explanation.json`` as says what the network is."""
+
+    layers: list[DenseLayer] | None = None
+
+
+class Incomplete:
+    """Answers records by a network whose missing inputs are filled with their conditional means.
+
+    Attributes:
+        conditional: fills records; what it gives also tells the variance of the answers of other
+            networks, such as those of an interval.
+        network: with the graph's weights.
+    """
+
+    def __init__(self, conditional: ConditionalMeans, network: DenseNetwork) -> None:
+        self.conditional = conditional
+        self.network = network
+
+    def answer(self, values: np.ndarray, probabilities: np.ndarray) -> None:
+        """Put right, in place, the probabilities of the records in which something is missing.
+
+        Args:
+            values: (n, n_columns), validated, missing as NaN.
+            probabilities: (n,), the graph's; those of complete records are left as they are.
+        """
+        missing = self.conditional.missing(values)
+        rows = np.flatnonzero(missing.any(axis=1))
+        if len(rows) > 1:
+            rows = rows[order_by_pattern(missing[rows])]
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[start : start + ROWS_AT_ONCE]
+            probabilities[part] = self.probabilities(values[part])
+
+    def probabilities(self, values: np.ndarray) -> np.ndarray:
+        """(n, n_columns), validated, missing as NaN → float64 (n,)."""
+        return to_probabilities(self.log_odds(values))
+
+    def log_odds(self, values: np.ndarray) -> np.ndarray:
+        """(n, n_columns), validated, missing as NaN → float64 (n,)."""
+        filled = self.conditional.fill(values)
+        log_odds, gradients = self.network.log_odds_and_gradients(filled.features)
+        return log_odds * shrinkage(filled.variances(gradients))
+
+
+def shrinkage(variances: np.ndarray) -> np.ndarray:
+    """What log-odds are multiplied by that have so much variance: 1 where they have none."""
+    return 1 / np.sqrt(1 + np.pi / 8 * variances)
+
+
+def open_incomplete(schema: Schema, files: Mapping[str, bytes]) -> Incomplete | None:
+    """What answers the incomplete records of an artifact; None where its graph has to.
+
+    Args:
+        files: of the artifact.
+
+    Raises:
+        ValueError: they cannot be read, or do not fit each other.
+    """
+    columns = columns_that_may_be_missing(schema)
+    if not columns or not {"inputs.json", "explanation.json"} <= files.keys():
+        return None
+    encoding = _decode(files, "encoding.json", Encoding)
+    inputs = _decode(files, "inputs.json", Completion).inputs
+    if encoding.n_columns != len(schema.columns):
+        raise ValueError("the encoding is not that of the columns")
+    conditional = ConditionalMeans(inputs, encoding, columns)
+    layers = _decode(files, "explanation.json", _Layers).layers
+    if not layers:
+        return None
+    return Incomplete(conditional, DenseNetwork(layers, len(encoding.features), np.float64))
+
+
+def complete(
+    schema: Schema,
+    files: Mapping[str, bytes],
+    features: np.ndarray,
+    golden: np.ndarray,
+    probabilities: np.ndarray,
+) -> bytes:
+    """``inputs.json`` for an artifact that otherwise is whole.
+
+    Args:
+        features: float64 (n, n_features), the training inputs.
+        golden: (k, n_columns), the golden rows.
+        probabilities: (k,), the graph's for them.
+
+    Raises:
+        ValueError: the files do not fit each other.
+    """
+    inputs = measure_inputs(features)
+    without = msgspec.json.encode(Completion(inputs=inputs, answers=[]))
+    incomplete = open_incomplete(schema, {**files, "inputs.json": without})
+    answers = np.array(probabilities)
+    if incomplete is not None:
+        incomplete.answer(golden, answers)
+    return msgspec.json.encode(Completion(inputs=inputs, answers=answers.tolist()))
+
+
+def saved_answers(files: Mapping[str, bytes]) -> Sequence[float] | None:
+    """The answers to the golden rows that an artifact was saved with; None without inputs.json.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    return _decode(files, "inputs.json", Completion).answers if "inputs.json" in files else None
+
+
+def columns_that_may_be_missing(schema: Schema) -> Sequence[int]:
+    """The indices of the columns that a record need not know."""
+    return [i for i, column in enumerate(schema.columns) if not column.must_be_known]
+
+
+def _decode(files: Mapping[str, bytes], name: str, kind: type[_Kind]) -> _Kind:
+    try:
+        return msgspec.json.decode(files[name], type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name} cannot be read: {error}") from error

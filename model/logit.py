@@ -1,0 +1,20 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from model.evaluation import (
+    SMALLEST,
+)
+
+
+def to_log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """Log-odds of probabilities, which are kept as far from 0 and 1 as the log loss keeps them."""
+    p = np.clip(np.asarray(probabilities, np.float64), SMALLEST, 1 - SMALLEST)
+    return np.log(p) - np.log1p(-p)
+
+
+def to_probabilities(log_odds: np.ndarray) -> np.ndarray:
+    """The logistic function; by way of tanh, which has no argument that overflows."""
+    return 0.5 * np.tanh(0.5 * log_odds) + 0.5

@@ -1,0 +1,97 @@
+"""The command ``evaluate``: a recipe beside other kinds of model, printed and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from model.artifacts import Artifact
+from model.errors import NoCurrentVersion
+from model.schema import load_schema
+from model.training import TrainingConfig
+from pipelines.cli.options import (
+    choose_config,
+    data_option,
+    device_option,
+    external_option,
+    hand_in,
+    open_store,
+    schema_option,
+    store_option,
+    together,
+    training_options,
+)
+from pipelines.devices import Device, select_device
+
+
+@click.command()
+@together(schema_option, store_option, data_option, device_option, training_options)
+@click.option("--repeats", type=click.IntRange(1, 100), default=10, show_default=True)
+@external_option
+@click.option("--all-baselines", is_flag=True, help="The slow ones too; takes minutes.")
+def evaluate(
+    schema: Path, store: Path | None, data: Path, device: Device, repeats: int,
+    external: Path | None, all_baselines: bool, recipe: str | None, config: Path | None, **settings: Any,
+) -> None:  # fmt: skip
+    """Ten times ten folds on two seeds, beside other kinds of model.
+
+    Without a recipe or settings it takes those of the current version. The results are written
+    into the current version if they are about its recipe and its table.
+
+    With --external it is the current version itself, or the recipe fitted on the whole table, that
+    answers the records of another site.
+    """
+    declared = load_schema(schema)
+    opened = open_store(store, declared)
+    try:
+        artifact = opened.read(opened.current().version, fingerprint=declared.fingerprint)
+    except NoCurrentVersion:
+        artifact = None
+    of_version = not (recipe or config or any(v is not None for v in settings.values()))
+    if artifact and of_version:
+        chosen, name = _config(artifact), artifact.manifest.recipe
+    else:
+        chosen, name = choose_config(recipe, config, settings)
+    select_device(device)
+    hand_in(settings)
+    from pipelines.cli import tables as printing
+    from pipelines.data import read_table
+    from pipelines.evaluation import cross_validation as evaluating
+
+    if external:
+        from pipelines.cli.tables import external_table
+        from pipelines.data import read_site
+        from pipelines.evaluation import evaluate_version, validate_recipe
+
+        site = read_site(external, declared)
+        if artifact and of_version:
+            elsewhere = evaluate_version(site, artifact)
+        else:
+            elsewhere = validate_recipe(site, read_table(data, declared), chosen, name=name)
+        click.echo(external_table(elsewhere))
+        return
+    table = read_table(data, declared)
+    results = {}
+    for key, seed in (("evaluation", evaluating.SEED), ("evaluation_second_seed", evaluating.SECOND_SEED)):  # fmt: skip
+        found = evaluating.evaluate_beside_all(
+            table,
+            chosen,
+            name=name,
+            seed=seed,
+            n_repeats=repeats,
+            slow=all_baselines,
+        )
+        click.echo(printing.evaluation_table(found) + "\n")
+        results[key] = msgspec.to_builtins(found)
+    if artifact and _config(artifact) == chosen and artifact.manifest.data.sha256 == table.sha256:
+        opened.add_metrics(artifact.manifest.version, results)
+        click.echo(f"written into version {artifact.manifest.version}")
+    else:
+        click.echo("not written into the current version: it has another recipe or table")
+
+
+def _config(artifact: Artifact) -> TrainingConfig:
+    return msgspec.convert(artifact.manifest.training, TrainingConfig)

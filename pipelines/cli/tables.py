@@ -1,0 +1,84 @@
+"""Results as text for a terminal."""
+
+from __future__ import annotations
+
+from model.evaluation import (
+    Evaluation,
+    Figure,
+)
+from pipelines.evaluation import ExternalEvaluation
+
+
+def external_table(found: ExternalEvaluation) -> str:
+    """An evaluation as text for a terminal."""
+    n = found.n_records
+    lines = [
+        f"{found.file}: {n} records, {found.n_positive} of them positive "
+        f"({found.n_positive / n:.0%}), answered by {found.model}; 95 % intervals from a bootstrap "
+        "of patients"
+    ]
+    if found.is_training_table:
+        lines.append("it was trained on this very file, so that the figures are far too good")
+    if found.left_out:
+        lines.append(
+            f"left out of {found.n_read}, because it was not known: {_counts(found.left_out)}"
+        )
+    if found.impossible:
+        lines.append(f"counted as missing, because it cannot be: {_counts(found.impossible)}")
+    shares = {name: f"{count} ({count / n:.0%})" for name, count in found.missing.items()}
+    lines.append(f"missing: {_counts(shares) if shares else 'nothing'}")
+    calibration = found.calibration
+    rows: list[tuple[str, Figure | None, str]] = [
+        ("AUC", found.figures["auc"], ""),
+        ("log loss", found.figures["log_loss"], ""),
+        ("Brier", found.figures["brier"], ""),
+        ("calibration in the large", calibration.in_the_large, "+"),
+        ("calibration slope", calibration.slope, ""),
+    ]
+    lines += [f"  {title:<26}{_shown(figure, sign)}" for title, figure, sign in rows]
+    lines.append(
+        f"  {'log loss of guessing':<26}{found.guessing:.3f}, the share of positives there"
+    )
+    return "\n".join(lines)
+
+
+def _counts(counts: dict[str, int] | dict[str, str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _shown(figure: Figure | None, sign: str) -> str:
+    if figure is None:
+        return "cannot be said of these records"
+    return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"
+
+
+_TITLES = {
+    "log_loss": "log loss",
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "brier": "Brier",
+    "calibration_error": "calibration error",
+}
+
+
+def evaluation_table(evaluation: Evaluation) -> str:
+    """A row for each model under each metric, and what was left out.
+
+    Every figure and every difference to the baseline has its 95 % interval.
+    """
+    beside = evaluation.beside_baseline()
+    rows = []
+    for metric, title in _TITLES.items():
+        rows.append(("", "", ""))
+        rows.append((title, "", f"minus {evaluation.baseline}"))
+        for name, figures in evaluation.figures.items():
+            difference = beside[name][metric].told("+") if name in beside else ""
+            rows.append((f"  {name}", figures[metric].told(), difference))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+    head = (
+        f"{evaluation.n_repeats} x {evaluation.n_splits} stratified folds, seed {evaluation.seed}, "
+        f"{evaluation.n_patients} patients; 95 % intervals from a bootstrap of patients"
+    )
+    left_out = [f"left out: {name} ({why})" for name, why in evaluation.left_out.items()]
+    return "\n".join([head, *lines, *([""] if left_out else []), *left_out])

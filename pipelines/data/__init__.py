@@ -1,0 +1,37 @@
+"""Tables: reading files, checking them against the schema, preprocessing.
+
+raw_table       the cells of a CSV or Parquet file
+table           a table checked against its schema
+external_table  the table of another site
+preprocessing   a scikit-learn ColumnTransformer made from the schema
+"""
+
+from typing import TYPE_CHECKING
+
+from model.lazy_imports import lazy_attributes
+
+if TYPE_CHECKING:
+    from pipelines.data.external_table import Site as Site
+    from pipelines.data.external_table import read_site as read_site
+    from pipelines.data.preprocessing import build_preprocessing as build_preprocessing
+    from pipelines.data.preprocessing import read_encoding as read_encoding
+    from pipelines.data.table import Table as Table
+    from pipelines.data.table import read_table as read_table
+else:
+    __getattr__ = lazy_attributes(
+        __name__,
+        {
+            "external_table": (
+                "Site",
+                "read_site",
+            ),
+            "preprocessing": (
+                "build_preprocessing",
+                "read_encoding",
+            ),
+            "table": (
+                "Table",
+                "read_table",
+            ),
+        },
+    )

@@ -1,0 +1,210 @@
+"""Sheets → table: every cell checked against the schema, every bad one named at once."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from model.errors import InvalidTable, Problem
+from model.schema import Column, ColumnReader, RefusedCopy, Schema, did_you_mean
+from pipelines.data.raw_table import Sheet, number, read_csv, read_parquet
+
+
+@dataclass(frozen=True)
+class Table:
+    """A checked table of records.
+
+    Attributes:
+        file: its name, without folders.
+        sha256: of the file's bytes.
+        values: float64 (n, n_columns), coded as in :class:`model.records.validator.Batch`.
+        outcome: float64 (n,), the outcome column as it stands in the file; None without one.
+        lines: int (n,), the line (of a CSV) or row (of a Parquet file) each record came from.
+        warnings: what a person should know about the data, one sentence each.
+    """
+
+    schema: Schema
+    file: str
+    sha256: str
+    values: np.ndarray
+    outcome: np.ndarray | None
+    lines: np.ndarray
+    warnings: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The values as scikit-learn reads them: a column each, by name.
+
+        Numbers and ordinals are float64 with NaN for missing; categories are the levels' names
+        (``fixed``, or the code as text where a level has no name) with None for missing.
+        """
+        frame = pd.DataFrame(self.values, columns=list(self.schema.column_names))
+        for column in self.schema.columns:
+            if column.kind == "category":
+                names = {float(level.code): level.feature_name for level in column.levels}
+                levels = [names.get(code) for code in frame[column.name]]
+                frame[column.name] = pd.Series(levels, dtype=object)
+        return frame
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int8 (n,): 1 where the schema's outcome rule holds."""
+        if self.outcome is None:
+            raise InvalidTable(self.file, ["it has no outcome column"])
+        return (self.outcome > self.schema.outcome.above).astype(np.int8)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """int (n,): equal exactly for rows with equal values, which no split may separate."""
+        filled = np.nan_to_num(self.values, nan=np.finfo(np.float64).max)
+        return np.unique(filled, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def read_table(path: Path, schema: Schema, *, need_outcome: bool = True) -> Table:
+    """Read and check a table.
+
+    Args:
+        path: ``.parquet`` or ``.pq``, or anything else as CSV with or without a header.
+        need_outcome: False to read a file for scoring; any outcome column is then left alone.
+
+    Raises:
+        InvalidTable: every problem of the file at once, cells by line and column; or the reason
+            why this circulating copy of the data is refused.
+    """
+    sheet, sha256 = read_sheet(path, schema)
+    return check_sheet(sheet, schema, sha256, need_outcome)
+
+
+def read_sheet(path: Path, schema: Schema) -> tuple[Sheet, str]:
+    """The cells of a file as they stand there, and the sha256 of its bytes.
+
+    Raises:
+        InvalidTable: it is no table, or a circulating copy of the data that is refused.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidTable(str(path), [f"cannot be read: {error.strerror}"]) from None
+    if path.suffix.casefold() in (".parquet", ".pq"):
+        sheet = read_parquet(path.name, content, schema)
+    else:
+        sheet = read_csv(path.name, content, schema)
+    for copy in schema.refused:
+        if _is_copy(sheet, copy, schema):
+            raise InvalidTable(path.name, [copy.reason])
+    return sheet, hashlib.sha256(content).hexdigest()
+
+
+def _is_copy(sheet: Sheet, copy: RefusedCopy, schema: Schema) -> bool:
+    if not {*copy.header, *copy.codes} <= set(sheet.header):
+        return False
+    foreign = False
+    for column in schema.columns:
+        if column.name in copy.codes:
+            found = {number(cell) for cell in sheet.column(column.name)} - {None}
+            if not found or not found <= set(copy.codes[column.name]):
+                return False
+            foreign = foreign or not found <= set(column.codes)
+    distinct = len({str(row) for row in sheet.rows})
+    return foreign and (not copy.repeated or distinct * 2 <= len(sheet.rows))
+
+
+def check_sheet(sheet: Sheet, schema: Schema, sha256: str, need_outcome: bool = True) -> Table:
+    """Check every cell of a sheet.
+
+    Raises:
+        InvalidTable: every problem at once, cells by line and column.
+    """
+    problems, warnings = _check_header(sheet, schema, need_outcome)
+    if not sheet.rows and not sheet.problems:
+        problems.append("the file holds no records")
+    if problems:
+        raise InvalidTable(sheet.file, [*problems, *sheet.problems])
+    problems += sheet.problems
+    values = np.empty((len(sheet.rows), len(schema.columns)))
+    for index, column in enumerate(schema.columns):
+        reader = ColumnReader(column)
+        missing = missing_numbers(schema, column)
+        for row, cell in enumerate(sheet.column(column.name)):
+            found = reader.read(value_of(cell, schema.missing, missing))
+            if isinstance(found, Problem):
+                problems.append(_at(sheet, row, column.name, found.message, found.did_you_mean))
+            else:
+                values[row, index] = found
+    outcome = _read_outcome(sheet, schema, problems) if need_outcome else None
+    if problems:
+        raise InvalidTable(sheet.file, problems)
+    table = Table(schema, sheet.file, sha256, values, outcome, np.array(sheet.lines), ())
+    warnings += _duplicates(table)
+    return Table(schema, sheet.file, sha256, values, outcome, table.lines, tuple(warnings))
+
+
+def _check_header(sheet: Sheet, schema: Schema, need_outcome: bool) -> tuple[list[str], list[str]]:
+    header, outcome = sheet.header, schema.outcome
+    problems = [f"column {n} stands twice" for n in dict.fromkeys(header) if header.count(n) > 1]
+    known = {*schema.column_names, outcome.column}
+    others = tuple(name for name in header if name not in known)
+    for name in schema.column_names:
+        if name not in header:
+            near = did_you_mean(name, others)
+            problems.append(f"column {name} is absent" + (f"; is it {near}?" if near else ""))
+    if need_outcome and outcome.column not in header:
+        mistaken = [m.reason for m in outcome.mistaken if m.column in header]
+        problems += mistaken or [f"the outcome column {outcome.column} is absent"]
+    warnings = [f"column {name} is not in the schema and is left out" for name in others]
+    return problems, warnings
+
+
+def _read_outcome(sheet: Sheet, schema: Schema, problems: list[str]) -> np.ndarray:
+    outcome = schema.outcome
+    cells = sheet.column(outcome.column)
+    found = [value_of(cell, schema.missing, set()) for cell in cells]
+    for row, value in enumerate(found):
+        if value not in outcome.values or isinstance(value, bool):
+            allowed = ", ".join(str(code) for code in outcome.values)
+            problems.append(_at(sheet, row, outcome.column, f"must be one of {allowed}", None))
+    return np.array([v if v in outcome.values else math.nan for v in found], dtype=np.float64)
+
+
+def _duplicates(table: Table) -> list[str]:
+    _, firsts, patient = np.unique(table.groups, return_index=True, return_inverse=True)
+    n_repeats = len(table) - len(firsts)
+    if not n_repeats:
+        return []
+    warnings = [f"{n_repeats} of {len(table)} records repeat another; no split separates copies"]
+    if table.outcome is not None:
+        n_contradict = int((table.labels != table.labels[firsts][patient]).sum())
+        if n_contradict:
+            warnings.append(f"{n_contradict} of them have another outcome than the first copy")
+    return warnings
+
+
+def _at(sheet: Sheet, row: int, column: str, message: str, guess: str | None) -> str:
+    near = f"; did you mean {guess}?" if guess else ""
+    return f"{sheet.unit} {sheet.lines[row]}, column {column}: {message}{near}"
+
+
+def missing_numbers(schema: Schema, column: Column | None = None) -> set[float]:
+    """The numbers that mean missing in every column of a table, and in this one."""
+    everywhere = {code for text in schema.missing if (code := number(text)) is not None}
+    return everywhere | set(column.missing if column else ())
+
+
+def value_of(cell: Any, missing: Sequence[str], missing_numbers: set[float]) -> Any:
+    """A cell as a number, a word, or None where it means missing."""
+    if cell is None or (isinstance(cell, str) and cell in missing):
+        return None
+    code = number(cell)
+    if code is None:
+        return cell
+    return None if code in missing_numbers else code

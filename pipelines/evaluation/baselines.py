@@ -1,0 +1,215 @@
+"""The kinds of model that a network is measured beside, on the same features of the same folds.
+
+Each is what a careful person would try first: few choices, written here, and made without looking
+at a test side. *Plain* takes scikit-learn's own settings; *tuned* chooses by cross-validated log
+loss inside the training side of every fold. They see the 29 features, standardised by the whole
+training side also within that inner cross-validation, which shows them no outcome.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sklearn
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from model.evaluation import Split, log_loss, repeated_folds
+from pipelines.evaluation.folds import Fold, FoldPredictor, Folds, in_processes
+
+REFERENCE = "logistic regression"
+REFERENCE_C = 0.3
+TUNED_C = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Inverse strengths of the penalty to choose from."""
+
+N_INNER = 5
+N_TREES = 100
+TUNED_DEPTHS = (1, 2, 3)
+TUNED_STAGES = tuple(range(20, 401, 20))
+TUNED_RATE = 0.05
+TUNED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A kind of model.
+
+    Attributes:
+        fit_predict: fits on the training side of a fold → (n_test,) probabilities.
+        slow: takes more than a quarter of a second a fold, so that it is only fitted on request.
+        module, package: that it needs, as Python and as pip name it, and that this project does
+            not install.
+    """
+
+    name: str
+    fit_predict: Callable[[Fold], np.ndarray]
+    slow: bool = False
+    module: str = ""
+    package: str = ""
+
+
+def reference(fold: Fold) -> np.ndarray:
+    """Logistic regression with C = 0.3: what everything is compared with."""
+    return _fitted(LogisticRegression(C=REFERENCE_C, max_iter=2_000), fold)
+
+
+def tuned_logistic_regression(fold: Fold) -> np.ndarray:
+    """Logistic regression whose penalty is chosen inside the fold."""
+    losses = np.zeros(len(TUNED_C))
+    for train, test in _inner_folds(fold):
+        # Each starts from the solution before it, which is near.
+        model = LogisticRegression(solver="newton-cholesky", warm_start=True)
+        for choice, c in enumerate(TUNED_C):
+            model.set_params(C=c).fit(fold.features[train], fold.labels[train])
+            probabilities = model.predict_proba(fold.features[test])[:, 1]
+            losses[choice] += _summed_loss(fold, test, probabilities)
+    best = TUNED_C[int(losses.argmin())]
+    return _fitted(LogisticRegression(C=best, solver="newton-cholesky"), fold)
+
+
+def decision_tree(fold: Fold) -> np.ndarray:
+    """One tree, grown until its leaves are pure: its probabilities are 0 and 1."""
+    return _fitted(DecisionTreeClassifier(random_state=fold.number), fold)
+
+
+def random_forest(fold: Fold) -> np.ndarray:
+    """Trees on bootstrap samples (Breiman, 2001), with three patients in a leaf at least."""
+    model = RandomForestClassifier(N_TREES, min_samples_leaf=3, random_state=fold.number)
+    return _fitted(model, fold)
+
+
+def extra_trees(fold: Fold) -> np.ndarray:
+    """Trees with cuts at random (Geurts and others, 2006), with three patients in a leaf at least."""
+    model = ExtraTreesClassifier(N_TREES, min_samples_leaf=3, random_state=fold.number)
+    return _fitted(model, fold)
+
+
+def gradient_boosting(fold: Fold) -> np.ndarray:
+    """Boosted trees (Friedman, 2001) at scikit-learn's settings: 100 of depth 3, rate 0.1."""
+    return _fitted(GradientBoostingClassifier(random_state=fold.number), fold)
+
+
+def tuned_gradient_boosting(fold: Fold) -> np.ndarray:
+    """Stochastic gradient boosting (Friedman, 2002): depth and number of trees from inside."""
+
+    def build(depth: int, stages: int) -> GradientBoostingClassifier:
+        return GradientBoostingClassifier(
+            n_estimators=stages,
+            learning_rate=TUNED_RATE,
+            max_depth=depth,
+            subsample=TUNED_SHARE,
+            max_features="sqrt",
+            random_state=fold.number,
+        )
+
+    losses = np.zeros((len(TUNED_DEPTHS), len(TUNED_STAGES)))
+    for train, test in _inner_folds(fold):
+        for choice, depth in enumerate(TUNED_DEPTHS):
+            model = build(depth, TUNED_STAGES[-1])
+            model.fit(fold.features[train], fold.labels[train])
+            for stage, probabilities in enumerate(model.staged_predict_proba(fold.features[test])):
+                if stage + 1 in TUNED_STAGES:
+                    loss = _summed_loss(fold, test, probabilities[:, 1])
+                    losses[choice, TUNED_STAGES.index(stage + 1)] += loss
+    best_depth, best_stage = np.unravel_index(losses.argmin(), losses.shape)
+    return _fitted(build(TUNED_DEPTHS[best_depth], TUNED_STAGES[best_stage]), fold)
+
+
+def support_vectors(fold: Fold) -> np.ndarray:
+    """A support vector machine with a Gaussian kernel, its margins made probabilities (Platt, 1999)."""
+    # The sigmoid is fitted to margins from inner folds, the machine itself to all training rows.
+    inner = [
+        (np.searchsorted(fold.train, train), np.searchsorted(fold.train, test))
+        for train, test in _inner_folds(fold)
+    ]
+    return _fitted(CalibratedClassifierCV(SVC(), method="sigmoid", cv=inner, ensemble=False), fold)
+
+
+def explainable_boosting(fold: Fold) -> np.ndarray:
+    """Boosted curves, one a feature (Nori and others, 2019).
+
+    Without its pairs of features, which make it worse on a table as small as this, and much slower.
+    """
+    build = importlib.import_module("interpret.glassbox").ExplainableBoostingClassifier
+    return _fitted(build(interactions=0, n_jobs=1, random_state=fold.number), fold)
+
+
+BASELINES = (
+    Baseline(REFERENCE, reference),
+    Baseline("logistic regression, tuned", tuned_logistic_regression),
+    Baseline("decision tree", decision_tree),
+    Baseline("random forest", random_forest),
+    Baseline("extra trees", extra_trees),
+    Baseline("gradient boosting", gradient_boosting),
+    Baseline("gradient boosting, tuned", tuned_gradient_boosting, slow=True),
+    Baseline("SVM, RBF kernel", support_vectors),
+    Baseline(
+        "explainable boosting machine",
+        explainable_boosting,
+        slow=True,
+        module="interpret",
+        package="interpret-core",
+    ),
+)
+
+
+def choose_baselines(*, slow: bool) -> tuple[tuple[Baseline, ...], dict[str, str]]:
+    """The baselines to fit, and by name those that are left out, with the reason."""
+    left_out = {}
+    for baseline in BASELINES:
+        if baseline.module and importlib.util.find_spec(baseline.module) is None:
+            left_out[baseline.name] = f"the package {baseline.package} is not installed"
+        elif baseline.slow and not slow:
+            left_out[baseline.name] = "slow; --all-baselines adds it"
+    return tuple(b for b in BASELINES if b.name not in left_out), left_out
+
+
+def fit_baselines(baselines: Sequence[Baseline], *, jobs: int = 1) -> FoldPredictor:
+    """Baselines to evaluate; each process takes a whole fold at a time."""
+
+    def predict(folds: Folds) -> dict[str, np.ndarray]:
+        calls = [(baselines, folds.fold(number)) for number in range(len(folds))]
+        finished = list(in_processes(_fit_all, calls, jobs=jobs, name="baselines"))
+        return {
+            baseline.name: folds.together((number, found[place]) for number, found in finished)
+            for place, baseline in enumerate(baselines)
+        }
+
+    return predict
+
+
+def _fit_all(baselines: Sequence[Baseline], fold: Fold) -> list[np.ndarray]:
+    # Looking at every argument of thousands of small fits takes a tenth of their time.
+    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+        return [baseline.fit_predict(fold) for baseline in baselines]
+
+
+def _fitted(model: Any, fold: Fold) -> np.ndarray:
+    """Probabilities of the test side by a scikit-learn classifier fitted on the training side."""
+    model.fit(fold.features[fold.train], fold.labels[fold.train])
+    return model.predict_proba(fold.features[fold.test])[:, 1]
+
+
+def _inner_folds(fold: Fold) -> Iterator[Split]:
+    """Folds of the training side, as row numbers of the whole table; copies stay together."""
+    labels, groups = fold.labels[fold.train], fold.groups[fold.train]
+    inner = repeated_folds(labels, groups, n_splits=N_INNER, n_repeats=1, seed=fold.number)
+    for train, test in inner:
+        yield fold.train[train], fold.train[test]
+
+
+def _summed_loss(fold: Fold, rows: np.ndarray, probabilities: np.ndarray) -> float:
+    everyone = np.ones((1, len(rows)))
+    return len(rows) * float(log_loss(fold.labels[rows], probabilities[None], everyone)[0])

@@ -1,0 +1,126 @@
+"""A model on the patients of another site: how well it ranks them there, and what it promises."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+import numpy as np
+
+from model.artifacts import Artifact
+from model.evaluation import (
+    CalibrationFigures,
+    Figure,
+    auc,
+    bootstrapped,
+    brier,
+    calibration_figures,
+    figure_if_any,
+    log_loss,
+)
+from model.inference import Scorer
+from model.logit import to_log_odds
+from model.training import TrainingConfig
+from pipelines.data import Site, Table
+from pipelines.fitted_pipeline import Answer, answers_of, fit_pipeline
+
+SEED = 20241
+
+
+METRICS = {"auc": auc, "log_loss": log_loss, "brier": brier}
+
+
+class ExternalEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is worth on the table of another site.
+
+    Attributes:
+        model: its name.
+        file, sha256: of the other site.
+        is_training_table: it is the very file that the model was trained on.
+        n_read, n_records, n_positive: records in the file, those that were answered, and those of
+            them with the positive outcome.
+        missing: by column, in how many of the records that were answered it was missing.
+        impossible, left_out: as of :class:`pipelines.data.external_table.Site`.
+        figures: AUC, log loss and Brier score, each with its 95 % interval over patients; None
+            for the AUC where all outcomes are the same.
+        guessing: log loss of answering every record with the share of positives there.
+        calibration: slope, intercept, and calibration in the large.
+    """
+
+    model: str
+    file: str
+    sha256: str
+    is_training_table: bool
+    n_read: int
+    n_records: int
+    n_positive: int
+    missing: dict[str, int]
+    impossible: dict[str, int]
+    left_out: dict[str, int]
+    figures: dict[str, Figure | None]
+    guessing: float
+    calibration: CalibrationFigures
+
+
+def evaluate_version(site: Site, artifact: Artifact) -> ExternalEvaluation:
+    """A version as it serves, on the records of another site."""
+    manifest = artifact.manifest
+    return evaluate_external(
+        site,
+        Scorer(artifact).probabilities,
+        name=f"version {manifest.version}",
+        trained_on=manifest.data.sha256,
+    )
+
+
+def validate_recipe(
+    site: Site, table: Table, config: TrainingConfig, *, name: str
+) -> ExternalEvaluation:
+    """A recipe, fitted on a whole table, on the records of another site."""
+    fitted = fit_pipeline(table, config, progress=True)
+    return evaluate_external(
+        site,
+        answers_of(fitted, table, config),
+        name=f"the recipe {name}, fitted on {table.file}",
+        trained_on=table.sha256,
+    )
+
+
+def evaluate_external(
+    site: Site, answer: Answer, *, name: str, trained_on: str
+) -> ExternalEvaluation:
+    """Evaluate a model on the records of another site.
+
+    Intervals come from a bootstrap of the patients there (Efron and Tibshirani, "An Introduction to
+    the Bootstrap", 1993, chapter 13). They say nothing of how other networks of the same recipe
+    would do.
+
+    Args:
+        trained_on: sha256 of the file that it was trained on.
+    """
+    table = site.table
+    labels, groups = table.labels, table.groups
+    probabilities = np.asarray(answer(table.values.astype(np.float32)), np.float64)[None]
+    everyone = np.ones((1, len(labels)))
+    share = np.full_like(probabilities, labels.mean())
+    return ExternalEvaluation(
+        model=name,
+        file=table.file,
+        sha256=table.sha256,
+        is_training_table=table.sha256 == trained_on,
+        n_read=site.n_read,
+        n_records=len(table),
+        n_positive=int(labels.sum()),
+        missing=site.missing,
+        impossible=site.impossible,
+        left_out=site.left_out,
+        figures={
+            metric: figure_if_any(
+                bootstrapped(partial(compute, labels, probabilities), groups, seed=SEED),
+                compute(labels, probabilities, everyone),
+            )
+            for metric, compute in METRICS.items()
+        },
+        guessing=float(log_loss(labels, share, everyone)[0]),
+        calibration=calibration_figures(labels, groups, to_log_odds(probabilities), seed=SEED),
+    )

@@ -1,0 +1,102 @@
+"""One recipe fitted on some rows of a table: preprocessing and network, everything inside."""
+# MERGED-DOC """What a fitted recipe answers, without the detour by way of an artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+
+from model.calibration import Calibration
+from model.evaluation import holdout
+from model.features import ConditionalMeans, measure_inputs
+from model.inference import DenseNetwork, Incomplete, columns_that_may_be_missing
+from model.schema import Schema
+from model.training import (
+    Fit,
+    TrainingConfig,
+    append_layers,
+    fit_network,
+    is_own,
+    predict,
+    read_layers,
+    scale_output,
+)
+from pipelines.data import Table, build_preprocessing, read_encoding
+
+
+@dataclass(frozen=True)
+class FittedPipeline:
+    """A fitted preprocessing and the network that was trained behind it.
+
+    Attributes:
+        rows: the rows of the table that both were fitted on.
+    """
+
+    preprocessing: ColumnTransformer
+    fit: Fit
+    rows: np.ndarray
+
+    def predict(self, table: Table, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """float64 (n,): probabilities of rows of a table of the same schema."""
+        return predict(self.fit.network, self.preprocessing.transform(table.frame.iloc[rows]))
+
+    def absorb(self, calibration: Calibration) -> FittedPipeline:
+        """The same with a network that gives calibrated probabilities.
+
+        A line is put into the weights of the network in hand, which is changed; steps become further
+        layers.
+        """
+        network = append_layers(self.fit.network, calibration.layers())
+        if calibration.method in ("platt", "temperature"):
+            scale_output(network, calibration.slope, calibration.intercept)
+        return replace(self, fit=replace(self.fit, network=network))
+
+
+def fit_pipeline(
+    table: Table, config: TrainingConfig, rows: np.ndarray | None = None, *, progress: bool = False
+) -> FittedPipeline:
+    """Fit a recipe on rows of a table.
+
+    A validation share is set aside first, so that the preprocessing does not see it either.
+
+    Args:
+        rows: numbers of the rows to fit on; all unless given.
+        progress: show a bar where stderr is a terminal.
+    """
+    rows = np.arange(len(table)) if rows is None else rows
+    labels, frame, held = table.labels, table.frame, None
+    if config.validation_share:
+        train, held = holdout(
+            labels[rows], table.groups[rows], share=config.validation_share, seed=config.seed
+        )
+        rows, held = rows[train], rows[held]
+    preprocessing = build_preprocessing(table.schema)
+    features = preprocessing.fit_transform(frame.iloc[rows])
+    validation = None
+    if held is not None:
+        validation = (preprocessing.transform(frame.iloc[held]), labels[held])
+    fit = fit_network(features, labels[rows], config, validation=validation, progress=progress)
+    return FittedPipeline(preprocessing, fit, rows)
+
+
+Answer = Callable[[np.ndarray], np.ndarray]
+"""float32 (n, n_columns), missing as NaN → (n,) probabilities."""
+
+
+def answers_of(fitted: FittedPipeline, table: Table, config: TrainingConfig) -> Answer:
+    """The answers that a version would give which is made of a fitted pipeline, to about 1e-6.
+
+    Args:
+        table, config: that it was fitted on, and by.
+    """
+    schema: Schema = table.schema
+    encoding = read_encoding(schema, fitted.preprocessing)
+    columns = columns_that_may_be_missing(schema)
+    if not columns or is_own(config.activation):
+        return lambda values: predict(fitted.fit.network, encoding.encode(values))
+    inputs = measure_inputs(encoding.encode(table.values[fitted.rows]))
+    network = DenseNetwork(read_layers(fitted.fit.network), len(encoding.features), np.float64)
+    return Incomplete(ConditionalMeans(inputs, encoding, columns), network).probabilities

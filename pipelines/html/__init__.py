@@ -1,0 +1,40 @@
+"""Pages in one file: templates, and figures as SVG.
+
+render    templates
+plotting  figures in one style
+svg       figures as SVG
+"""
+
+from typing import TYPE_CHECKING
+
+from model.lazy_imports import lazy_attributes
+
+if TYPE_CHECKING:
+    from pipelines.html.plotting import COLOURS as COLOURS
+    from pipelines.html.plotting import DASHES as DASHES
+    from pipelines.html.plotting import FILLS as FILLS
+    from pipelines.html.plotting import MARKERS as MARKERS
+    from pipelines.html.plotting import SURFACE as SURFACE
+    from pipelines.html.plotting import house_style as house_style
+    from pipelines.html.plotting import label as label
+    from pipelines.html.plotting import panels as panels
+    from pipelines.html.render import render as render
+    from pipelines.html.svg import as_svg as as_svg
+else:
+    __getattr__ = lazy_attributes(
+        __name__,
+        {
+            "plotting": (
+                "COLOURS",
+                "DASHES",
+                "FILLS",
+                "MARKERS",
+                "SURFACE",
+                "house_style",
+                "label",
+                "panels",
+            ),
+            "render": ("render",),
+            "svg": ("as_svg",),
+        },
+    )

@@ -1,0 +1,176 @@
+"""The TRIPOD+AI items that a machine can fill, and "not reported" for the rest.
+
+Collins and others, "TRIPOD+AI statement: updated guidance for reporting clinical prediction models
+that use regression or machine learning methods", BMJ 2024;385:e078378. The 52 items and sub-items
+are named here in a few words; what they ask for is in the statement. An item is filled only from
+what the schema, the table and the training say; nothing is guessed from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipelines.report.blocks import Grid, Section, one_line, together
+from pipelines.report.context import Subject
+from pipelines.report.model_card import (
+    answer_in_words,
+    limits,
+    missing_in_words,
+    network_in_words,
+    source_in_words,
+)
+
+NOT_REPORTED = "not reported"
+ITEMS: Mapping[str, str] = {
+    "1": "Title",
+    "2": "Abstract",
+    "3a": "Healthcare context, rationale, existing models",
+    "3b": "Target population, purpose, intended users",
+    "3c": "Known health inequalities between groups",
+    "4": "Objectives",
+    "5a": "Sources of the data and their representativeness",
+    "5b": "Dates of the data",
+    "6a": "Study setting and centres",
+    "6b": "Eligibility of participants",
+    "6c": "Treatments received",
+    "7": "Data preparation and quality checks",
+    "8a": "Outcome, time horizon, assessment",
+    "8b": "Assessors of the outcome",
+    "8c": "Blinding of the assessment of the outcome",
+    "9a": "Choice of initial predictors",
+    "9b": "Definition and measurement of predictors",
+    "9c": "Assessors of the predictors",
+    "10": "Sample size",
+    "11": "Missing data",
+    "12a": "Use and partition of the data",
+    "12b": "Handling of predictors",
+    "12c": "Type of model, building steps, internal validation",
+    "12d": "Heterogeneity across clusters: methods",
+    "12e": "Measures and plots of performance",
+    "12f": "Model updating: methods",
+    "12g": "How predictions are calculated",
+    "13": "Class imbalance",
+    "14": "Fairness: approaches",
+    "15": "Output of the model and its threshold",
+    "16": "Differences of development and evaluation data",
+    "17": "Ethical approval and consent",
+    "18a": "Funding",
+    "18b": "Conflicts of interest",
+    "18c": "Protocol",
+    "18d": "Registration",
+    "18e": "Sharing of data",
+    "18f": "Sharing of code",
+    "19": "Patient and public involvement",
+    "20a": "Flow of participants, with and without the outcome",
+    "20b": "Characteristics of participants",
+    "20c": "Comparison of development and evaluation data",
+    "21": "Participants and outcome events in each analysis",
+    "22": "Full model specification",
+    "23a": "Performance with intervals, and in subgroups",
+    "23b": "Heterogeneity across clusters: results",
+    "24": "Model updating: results",
+    "25": "Interpretation, with fairness",
+    "26": "Limitations",
+    "27a": "Poor or unavailable input data",
+    "27b": "User interaction and expertise",
+    "27c": "Next steps for research",
+}
+
+
+def reporting_items(subject: Subject) -> Section:
+    """Every item, with what is known of it."""
+    found = fill_items(subject)
+    rows = [(key, name, found.get(key, NOT_REPORTED)) for key, name in ITEMS.items()]
+    return Section(
+        "tripod",
+        "TRIPOD+AI",
+        [
+            f"{len(found)} of the {len(ITEMS)} items of TRIPOD+AI (Collins and others, BMJ "
+            "2024;385:e078378), in whole or in part, from what the schema, the table and the "
+            f"training say. The rest are “{NOT_REPORTED}”: a person has to write them.",
+            Grid(("Item", "Topic", "What is known"), rows),
+        ],
+    )
+
+
+def fill_items(subject: Subject) -> dict[str, str]:
+    """By key of :data:`ITEMS`, those that can be filled."""
+    return _methods(subject) | _analysis(subject) | _results(subject)
+
+
+def _methods(subject: Subject) -> dict[str, str]:
+    schema, table = subject.schema, subject.table
+    rarer = min(subject.n_positive, len(table) - subject.n_positive)
+    remarks = f" Remarks: {'; '.join(table.warnings)}." if table.warnings else ""
+    return {
+        "1": f"Development of a prediction model of “{schema.outcome.positive}”: {schema.title}.",
+        "4": "Development and internal validation; no external validation.",
+        "5a": f"{source_in_words(subject)} The schema describes: {one_line(schema.description)} "
+        f"Representativeness: {NOT_REPORTED}.",
+        "7": "Every cell was checked against the declared ranges and levels; copies of a record are "
+        f"kept together.{remarks}",
+        "8a": f"{one_line(schema.outcome.meaning)} {one_line(schema.outcome.caution)}",
+        "9a": f"All {len(schema.columns)} columns of the table; none was selected by its values.",
+        "9b": "; ".join(
+            f"{column.title}{f' ({column.unit})' if column.unit else ''}: {one_line(column.help).rstrip('.')}"
+            for column in schema.columns
+        ),
+        "10": f"{len(table)} records, {subject.n_positive} positive, {subject.n_parameters} "
+        f"parameters: {rarer / subject.n_parameters:.2f} records of the rarer outcome for each. "
+        f"Calculation of a sample size: {NOT_REPORTED}.",
+        "11": "No record is omitted. In training, a missing number is given its column's mean, a "
+        f"missing level the shares of the levels. In use, {missing_in_words(schema)}",
+    }
+
+
+def _analysis(subject: Subject) -> dict[str, str]:
+    found, config = subject.evaluation, subject.config
+    taken = subject.calibration.method
+    cost = (
+        f"A missed positive counts {config.missed_cost:g} times in the loss; calibration: {taken}."
+        if config.missed_cost != 1
+        else "No method against class imbalance was used."
+    )
+    return {
+        "12a": f"{found.n_repeats} x {found.n_splits} stratified folds for evaluation; "
+        f"{len(subject.rows)} records for the model itself.",
+        "12b": "Numbers and ordered levels are standardised, levels become one input each; their "
+        "effects and interactions are the network's own.",
+        "12c": f"{network_in_words(subject)} Validated by folds with everything fitted inside, and by "
+        "the bootstrap. Rationale of the recipe and earlier tuning: "
+        f"{NOT_REPORTED}.",
+        "12e": "Log loss, AUC, Brier score, accuracy, calibration error, slope and intercept, "
+        "reliability curve, net benefit, sensitivity, specificity and predictive values; "
+        f"{found.baseline} on the same folds.",
+        "12f": f"Recalibration fitted out of fold was considered; taken: {taken}.",
+        "12g": "By an ONNX graph from the values of a record to its probability, over HTTP.",
+        "13": cost,
+        "15": answer_in_words(subject),
+        "16": "None: evaluation is by folds of the same records.",
+    }
+
+
+def _results(subject: Subject) -> dict[str, str]:
+    n, n_positive, found = len(subject.table), subject.n_positive, subject.evaluation
+    groups = [split.column for split in subject.schema.subgroups]
+    part = round(n / found.n_splits)
+    n_fitted = int(subject.table.labels[subject.rows].sum())
+    known = {
+        "20a": f"{n} records, {n_positive} with the outcome and {n - n_positive} without; how they "
+        f"were recruited: {NOT_REPORTED}.",
+        "20b": "See “The data at a glance”.",
+        "21": f"Model: {len(subject.rows)} records, {n_fitted} events. Each fold: about {n - part} to fit, {part} "
+        "to evaluate.",
+        "22": "Weights, preprocessing and graph lie in this version's folder, with their checksums.",
+        "23a": "See “How good the predictions are”, “Do the probabilities mean what they say?” and "
+        + ("“Subgroups”." if groups else f"“Optimism”; subgroups: {NOT_REPORTED}."),
+        "24": "See “Do the probabilities mean what they say?”.",
+        "26": " ".join(limits(subject)),
+        "27a": f"{missing_in_words(subject.schema)} Values outside the declared ranges are refused, "
+        "values that training did not see are remarked on in the answer.",
+    }
+    if not subject.is_private:
+        known["18e"] = f"The table is published. {source_in_words(subject)}"
+    if groups:
+        known["20b"] += f" Groups by {together(groups)}: see “Subgroups”."
+    return known

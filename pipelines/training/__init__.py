@@ -1,0 +1,28 @@
+"""Training a new version: fit, assess, write, promote.
+
+retrain         one line a step
+assess          calibration and threshold from the folds
+promotion       champion against challenger
+artifact_files  the files of the artifact
+export          the ONNX graph
+"""
+
+from typing import TYPE_CHECKING
+
+from model.lazy_imports import lazy_attributes
+
+if TYPE_CHECKING:
+    from pipelines.training.export import load_network_of as load_network_of
+    from pipelines.training.retrain import Request as Request
+    from pipelines.training.retrain import retrain as retrain
+else:
+    __getattr__ = lazy_attributes(
+        __name__,
+        {
+            "export": ("load_network_of",),
+            "retrain": (
+                "Request",
+                "retrain",
+            ),
+        },
+    )

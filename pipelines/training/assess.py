@@ -1,0 +1,173 @@
+"""What the folds say of the probabilities as they will be served: calibrated, and at their threshold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from model.artifacts import Artifact
+from model.calibration import (
+    NAMES,
+    Asked,
+    Calibration,
+    Choice,
+    Method,
+    choose_calibration,
+    cross_fit,
+)
+from model.evaluation import (
+    CalibrationFigures,
+    Evaluation,
+    Figure,
+    Performance,
+    compare,
+    decision_curve,
+    performance,
+    reliability_curve,
+)
+from model.logit import to_log_odds, to_probabilities
+from pipelines.data import Table
+from pipelines.evaluation import N_SPLITS, REFERENCE, SEED
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the folds say.
+
+    Attributes:
+        probabilities: (n_repeats, n), after the calibration that was taken, fitted on other
+            patients.
+        evaluation: of these.
+        at_threshold: what the threshold does.
+        metrics: all of it, for the manifest: ``folds``, ``calibration``, ``reliability``,
+            ``decision_curve`` and ``threshold``.
+    """
+
+    choice: Choice
+    probabilities: np.ndarray
+    evaluation: Evaluation
+    at_threshold: Performance
+    metrics: dict[str, Any]
+
+    @property
+    def calibration(self) -> Calibration:
+        """The one that the network absorbs."""
+        return self.choice.calibration
+
+
+def judge(
+    table: Table,
+    evaluation: Evaluation,
+    predicted: Mapping[str, np.ndarray],
+    *,
+    asked: Asked,
+    cost_ratio: float | None,
+    gives_probabilities: bool,
+) -> Judgement:
+    """Choose the calibration, and compute everything of the probabilities that will be served.
+
+    Args:
+        evaluation, predicted: as :func:`pipelines.evaluation.cross_validation.evaluate_recipe` gives them; every
+            network of a fold counts as a repeat.
+        cost_ratio: what a missed patient costs, in false alarms; None where nobody stated it.
+        gives_probabilities: whether the loss does; without, there is always a calibration.
+
+    Raises:
+        InvalidConfig: see :func:`model.calibration.selection.check_asked`.
+    """
+    labels, groups = table.labels, table.groups
+    predictions = predicted[evaluation.model].reshape(-1, len(table))
+    choice, log_odds = choose_calibration(
+        labels,
+        groups,
+        to_log_odds(predictions),
+        asked=asked,
+        gives_probabilities=gives_probabilities,
+        seed=SEED,
+    )
+    if choice.calibration.method != "none":
+        predictions = to_probabilities(log_odds)
+        evaluation = _evaluate_again(table, evaluation, predictions, predicted[REFERENCE])
+    at_threshold = performance(labels, groups, predictions, cost_ratio=cost_ratio, seed=SEED)
+    _tell(choice, at_threshold)
+    found = {
+        "folds": evaluation,
+        "calibration": choice,
+        "reliability": reliability_curve(labels, groups, predictions, seed=SEED),
+        "decision_curve": decision_curve(labels, groups, predictions, seed=SEED),
+        "threshold": at_threshold,
+    }
+    metrics = {name: msgspec.to_builtins(part) for name, part in found.items()}
+    return Judgement(choice, predictions, evaluation, at_threshold, metrics)
+
+
+def calibration_of(artifact: Artifact) -> Calibration:
+    """The calibration that an artifact's network has absorbed; none for one of the first format."""
+    return msgspec.json.decode(artifact.files.get("calibration.json", b"{}"), type=Calibration)
+
+
+def calibrated_folds(table: Table, predictions: np.ndarray, method: Method) -> np.ndarray:
+    """Out-of-fold probabilities after a calibration that was fitted on other patients."""
+    if method == "none":
+        return predictions
+    log_odds = to_log_odds(predictions)
+    return to_probabilities(cross_fit(method, table.labels, table.groups, log_odds, seed=SEED))
+
+
+def _evaluate_again(
+    table: Table, evaluation: Evaluation, predictions: np.ndarray, beside: np.ndarray
+) -> Evaluation:
+    both = {evaluation.model: predictions, REFERENCE: beside}
+    return compare(
+        table.labels, table.groups, both, seed=SEED, n_splits=N_SPLITS, baseline=REFERENCE
+    )
+
+
+def _tell(choice: Choice, at_threshold: Performance) -> None:
+    taken = choice.calibration.method
+    logger.info("calibration on the folds: %s", _slope_and_intercept(choice.before))
+    logger.info(
+        "calibration taken: %s%s; difference in log loss, on patients that it was not fitted to: %s",
+        NAMES[taken],
+        "" if choice.asked == "auto" else ", as asked",
+        "; ".join(
+            f"{NAMES[method]} {_signed(trial.difference)} against {NAMES[trial.against]}"
+            for method, trial in choice.trials.items()
+            if trial.against
+        ),
+    )
+    if taken != "none":
+        logger.info("calibration then: %s", _slope_and_intercept(choice.after))
+    ratio = f"a missed patient costs {at_threshold.cost_ratio:g} false alarms"
+    logger.info(
+        "at the threshold %.3g (%s): sensitivity %s, specificity %s, ppv %s, npv %s, net benefit %s",
+        at_threshold.threshold,
+        ratio if at_threshold.stated else "no cost ratio was stated",
+        _figure(at_threshold.sensitivity),
+        _figure(at_threshold.specificity),
+        _figure(at_threshold.ppv),
+        _figure(at_threshold.npv),
+        _signed(at_threshold.net_benefit),
+    )
+
+
+def _slope_and_intercept(found: CalibrationFigures) -> str:
+    return (
+        f"slope {_figure(found.slope)}, intercept {_signed(found.intercept)}, "
+        f"in the large {_signed(found.in_the_large)}"
+    )
+
+
+def _figure(figure: Figure | None, sign: str = "") -> str:
+    return "unknown" if figure is None else figure.told(sign, digits=3)
+
+
+def _signed(figure: Figure | None) -> str:
+    return _figure(figure, "+")

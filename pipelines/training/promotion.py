@@ -1,0 +1,156 @@
+"""Whether a new version becomes the current one, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from model.artifacts import Artifact
+from model.evaluation import Evaluation, auc, compare, log_loss, standard_errors_worse
+from model.inference import Scorer
+from model.training import TrainingConfig
+from pipelines.data import Table
+from pipelines.evaluation import N_SPLITS, SEED, Networks, fit_networks, prepare_folds
+from pipelines.training.assess import calibrated_folds, calibration_of
+
+TOLERANCE = 0.003
+STANDARD_ERRORS = 3.0
+SMALLEST_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a version becomes current, and the reason in one sentence."""
+
+    promote: bool
+    why: str
+
+    def __str__(self) -> str:
+        return f"{'promoted' if self.promote else 'not promoted'}: {self.why}"
+
+
+def decide(
+    table: Table,
+    challenger: Artifact,
+    predictions: np.ndarray,
+    champion: Artifact | None,
+) -> Decision:
+    """Compare a new version with the current one.
+
+    It becomes current when all of this holds; without a champion only the first is asked.
+
+    1. It has learned something: its log loss on the folds is below that of the share of positives.
+    2. The champion's own answers about the new table are better than guessing. A table whose
+       outcome is turned round, or that is about something else, fails here.
+    3. The new table is not far smaller: at least half as many records.
+    4. It is as learnable: its log loss on the folds is at most three standard errors above the one
+       in the champion's manifest. A table with damaged labels fails here.
+    5. The recipe is not worse: on the same folds of the new table, both recipes fitted and calibrated
+       out of fold, its mean log loss is at most .003 above the champion's. (The finished champion has
+       seen some of these patients, so its own answers about them cannot be compared.)
+
+    Args:
+        predictions: the challenger's out-of-fold probabilities (n_repeats, n) on the folds of its
+            manifest, calibrated as it is.
+    """
+    folds = _folds(challenger)
+    loss = folds.figures[folds.model]["log_loss"].value
+    guess = _guessing(table)
+    if loss >= guess:
+        return Decision(
+            False,
+            f"log loss {loss:.3f} is no better than guessing the share of positives ({guess:.3f})",
+        )
+    if champion is None:
+        return Decision(True, "there is no current version to compare it with")
+    objection = _object_to_table(table, folds, champion, guess)
+    return objection or _compare_recipes(table, challenger, predictions, champion)
+
+
+def _object_to_table(
+    table: Table, folds: Evaluation, champion: Artifact, guess: float
+) -> Decision | None:
+    """Why the table itself should be looked at by a person before it goes live, if at all."""
+    old = champion.manifest.version
+    look = "look at the data before you promote it"
+    if champion.schema.columns == table.schema.columns:
+        answers = Scorer(champion).probabilities(table.values.astype(np.float32))
+        everyone = np.ones((1, len(table)))
+        area = auc(table.labels, answers[None], everyone)[0]
+        loss = log_loss(table.labels, answers[None], everyone)[0]
+        if area <= 0.5 or loss >= guess:
+            return Decision(
+                False,
+                f"the answers of version {old} about this table are no better than guessing (AUC "
+                f"{area:.3f}, log loss {loss:.3f}): {look}",
+            )
+    n_before = champion.manifest.data.rows
+    if len(table) < SMALLEST_SHARE * n_before:
+        return Decision(
+            False, f"{len(table)} records, where version {old} was trained on {n_before}: {look}"
+        )
+    errors = standard_errors_worse(_folds(champion), folds)
+    if errors > STANDARD_ERRORS:
+        loss = folds.figures[folds.model]["log_loss"].value
+        return Decision(
+            False,
+            f"log loss {loss:.3f} on its folds is {errors:.1f} standard errors above the one that "
+            f"version {old} had on its own table: {look}",
+        )
+    return None
+
+
+def _compare_recipes(
+    table: Table, challenger: Artifact, predictions: np.ndarray, champion: Artifact
+) -> Decision:
+    old = champion.manifest.version
+    method = calibration_of(champion).method
+    same_calibration = calibration_of(challenger).method == method
+    if _config(challenger) == _config(champion) and same_calibration:
+        new_loss, old_loss = (_loss(artifact) for artifact in (challenger, champion))
+        n, n_before = (a.manifest.data.rows for a in (challenger, champion))
+        return Decision(
+            True,
+            f"the same recipe as version {old}, so that their folds cannot differ; log loss "
+            f"{new_loss:.3f} on the folds of {n} records, {old_loss:.3f} on those of {n_before} "
+            "before",
+        )
+    name, champions_name = f"version {challenger.manifest.version}", f"version {old}"
+    champions = fit_networks({champions_name: Networks(_config(champion))})
+    beside = champions(prepare_folds(table, seed=SEED, n_repeats=1))[champions_name]
+    beside = calibrated_folds(table, beside.reshape(-1, len(table)), method)
+    found = compare(
+        table.labels,
+        table.groups,
+        {name: predictions, champions_name: beside},
+        seed=SEED,
+        n_splits=N_SPLITS,
+    )
+    difference = found.differences["log_loss"]
+    why = (
+        f"on the same ten folds its log loss minus that of version {old} is "
+        f"{difference.value:+.4f} (95 % interval {difference.low:+.4f} to {difference.high:+.4f}); "
+        f"at most {TOLERANCE:+.3f} counts as not worse"
+    )
+    return Decision(difference.value <= TOLERANCE, why)
+
+
+def _guessing(table: Table) -> float:
+    """The log loss of answering every record with the share of positives."""
+    share = table.labels.mean()
+    return float(-(share * np.log(share) + (1 - share) * np.log1p(-share)))
+
+
+def _folds(artifact: Artifact) -> Evaluation:
+    return msgspec.convert(artifact.manifest.metrics["folds"], Evaluation)
+
+
+def _loss(artifact: Artifact) -> float:
+    folds = _folds(artifact)
+    return folds.figures[folds.model]["log_loss"].value
+
+
+def _config(artifact: Artifact) -> TrainingConfig:
+    return msgspec.convert(artifact.manifest.training, TrainingConfig)
