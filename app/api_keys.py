@@ -17,19 +17,13 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 
-from app.web import Call, Refused
-
 SCOPES: Mapping[str, str] = {
     "predict": "ask for probabilities",
     "explain": "ask for explanations",
     "monitor": "read the metrics",
     "manage": "load and unload versions",
 }
-OPEN, ANY_KEY = "open", "any"
-"""What a route asks for where it asks for no scope: nothing at all, or any key."""
-
 _ENTRY = re.compile(r"([A-Za-z0-9._-]{1,64}):([a-z]+(?:\+[a-z]+)*):([0-9a-f]{64})")
-_CHALLENGE = (("WWW-Authenticate", "Bearer"),)
 
 
 class Keys:
@@ -61,30 +55,8 @@ class Keys:
         self.configured = bool(self._scopes)
         self.manages = any("manage" in scopes for _, scopes in self._scopes)
 
-    def require(self, call: Call, scope: str) -> None:
-        """Let a request through, or refuse it.
-
-        Args:
-            scope: a key of :data:`SCOPES`, :data:`ANY_KEY` or :data:`OPEN`.
-
-        Raises:
-            Refused: no key, an unknown one, or one without the scope.
-        """
-        if scope == "manage" and not self.manages:
-            raise Refused("management_off", "no API key with the scope manage is configured")
-        if not self.configured or scope == OPEN:
-            return
-        given = call.header("x-api-key") or _bearer(call.header("authorization"))
-        if not given:
-            raise Refused("unauthenticated", "send an API key", headers=_CHALLENGE)
-        scopes = self._scopes_of(given)
-        if scopes is None:
-            raise Refused("unauthenticated", "this API key is not known", headers=_CHALLENGE)
-        if scope != ANY_KEY and scope not in scopes:
-            raise Refused("forbidden", f"this API key lacks the scope {scope}")
-
-    def _scopes_of(self, key: str) -> frozenset[str] | None:
-        """The scopes of a key; takes as long for one that is unknown as for any other."""
+    def scopes_of(self, key: str) -> frozenset[str] | None:
+        """Return the scopes of a key; None for an unknown one, in the same time as for any other."""
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
         found = None
         for known, scopes in self._scopes:
@@ -102,11 +74,6 @@ def new_entry(name: str, scopes: Sequence[str]) -> tuple[str, str]:
     entry = f"{name}:{'+'.join(scopes)}:{hashlib.sha256(key.encode()).hexdigest()}"
     Keys(entry)
     return key, entry
-
-
-def _bearer(authorization: str) -> str:
-    scheme, _, token = authorization.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,15 +1,31 @@
-"""TODO."""
+"""The application factory."""
 
 from __future__ import annotations
 
-from app.api import register_about, register_predictions
-from app.openapi import register_openapi
+from app.api import own_routes, own_schemas, register_about, register_predictions
+from app.openapi import Group, register_openapi
 from app.page import register_page
-from app.protocols.mlflow import register_mlflow
-from app.protocols.open_inference import register_open_inference
-from app.protocols.tensorflow_serving import register_tensorflow_serving
+from app.protocols.mlflow import mlflow_routes, mlflow_schemas, register_mlflow
+from app.protocols.open_inference import (
+    open_inference_routes,
+    open_inference_schemas,
+    register_open_inference,
+)
+from app.protocols.tensorflow_serving import (
+    register_tensorflow_serving,
+    tfserving_routes,
+    tfserving_schemas,
+)
 from app.service import Service
 from app.settings import Settings
+
+GROUPS = (
+    Group(tfserving_routes, tfserving_schemas),
+    Group(open_inference_routes, open_inference_schemas),
+    Group(mlflow_routes, mlflow_schemas),
+    Group(own_routes, own_schemas),  # last: a platform's path is described as our own route
+)
+"""The descriptions of the routes, by API."""
 
 
 def create_app(settings: Settings | None = None, *, hot: bool = True) -> Service:
@@ -28,5 +44,5 @@ def create_app(settings: Settings | None = None, *, hot: bool = True) -> Service
     register_tensorflow_serving(service)
     register_mlflow(service)
     register_open_inference(service)
-    register_page(service, register_openapi(service))
+    register_page(service, register_openapi(service, GROUPS))
     return service

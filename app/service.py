@@ -17,10 +17,9 @@ from flask import Flask, Response, request
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import BaseConverter
 
-from app.api_keys import ANY_KEY
 from app.models import Models
 from app.settings import Settings
-from app.web import KEY, Answer, Call, Metrics, Refusal, current_call, refusal_of
+from app.web import ANY_KEY, KEY, Answer, Call, Metrics, Refusal, current_call, refusal_of, require
 
 Handler = Callable[..., Answer]
 Render = Callable[[Refusal], Answer]
@@ -145,7 +144,7 @@ class Service(Flask):
         """The fast road: what Flask does for a view, for one that needs nothing of Flask."""
         call.route = call.environ["PATH_INFO"]
         try:
-            self.keys.require(call, scope)
+            require(self.keys, call, scope)
             return handler(call)
         except Exception as error:
             return self._refusal_of(error).answer()
@@ -157,7 +156,7 @@ class Service(Flask):
             return
         call.route = request.url_rule.rule
         view = self._view()
-        self.keys.require(call, view.scope if view else ANY_KEY)
+        require(self.keys, call, view.scope if view else ANY_KEY)
 
     def _view(self) -> _View | None:
         """The view that Flask has found, where it is one of ours."""

@@ -1,5 +1,5 @@
 """What gunicorn runs: ``python -m gunicorn -c app/gunicorn.conf.py app.wsgi:app``."""
 
-from app import create_app
+from app.factory import create_app
 
 app = create_app()

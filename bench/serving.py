@@ -26,7 +26,7 @@ from bench.running import Cores, DidNotStart, Running, memory_of, running
 from model.artifacts import Artifact, Store
 from model.errors import ModelError
 from model.inference import Graph
-from pipelines.cli import DATA
+from pipelines.cli.options import DATA
 
 N_RECORDS = {ONE: 1, MANY: 10_000}
 N_CLIENTS = {ONE: 8, MANY: 1}

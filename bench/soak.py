@@ -14,7 +14,7 @@ from bench.load import drive, post
 from bench.machine import header
 from bench.running import Cores, memory_of, running
 from model.artifacts import Store
-from pipelines.cli import DATA
+from pipelines.cli.options import DATA
 
 WARM_UP_REQUESTS = 1000
 

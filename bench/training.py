@@ -27,7 +27,7 @@ import numpy as np
 from bench.machine import described
 from bench.results import median_and_range
 from model.training import TrainingConfig, n_parameters
-from pipelines.cli import DATA, SCHEMA
+from pipelines.cli.options import DATA, SCHEMA
 from pipelines.devices import select_device
 
 BACKENDS = ("tensorflow", "jax", "torch")

@@ -11,7 +11,7 @@ from flask import Flask, Response, jsonify, request
 
 from app.settings import Settings
 from model.artifacts import Store
-from pipelines.cli import DATA
+from pipelines.cli.options import DATA
 from pipelines.data import build_preprocessing, read_table
 from pipelines.training import load_network_of
 

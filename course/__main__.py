@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from model.schema import load_schema
-from pipelines.cli import DATA, SCHEMA, device_option
+from pipelines.cli.options import DATA, SCHEMA, device_option
 from pipelines.devices import Device, select_device
 
 
@@ -35,3 +35,7 @@ def foundations(device: Device, output: Path) -> None:
     page = write_page(read_table(DATA, load_schema(SCHEMA)))
     output.write_text(page, encoding="utf-8")
     click.echo(f"wrote {output} ({len(page.encode()) / 1000:.0f} kB)")
+
+
+if __name__ == "__main__":
+    foundations(prog_name="python -m course")

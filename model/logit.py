@@ -1,17 +1,18 @@
-"""TODO."""
+"""The logistic function and its inverse."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from model.evaluation import (
-    SMALLEST,
-)
+SMALLEST_PROBABILITY = 1e-7
+"""Distance from 0 and 1 that is kept before a logarithm is taken, as Keras does."""
 
 
 def to_log_odds(probabilities: np.ndarray) -> np.ndarray:
     """Log-odds of probabilities, which are kept as far from 0 and 1 as the log loss keeps them."""
-    p = np.clip(np.asarray(probabilities, np.float64), SMALLEST, 1 - SMALLEST)
+    p = np.clip(
+        np.asarray(probabilities, np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY
+    )
     return np.log(p) - np.log1p(-p)
 
 

@@ -1,5 +1,4 @@
 """One recipe fitted on some rows of a table: preprocessing and network, everything inside."""
-# MERGED-DOC """What a fitted recipe answers, without the detour by way of an artifact."""
 
 from __future__ import annotations
 

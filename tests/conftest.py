@@ -54,13 +54,13 @@ def table(schema: Schema) -> Table:
 def trained(tmp_path_factory: pytest.TempPathFactory, schema: Schema) -> Store:
     """A store with one version, trained by the default recipe on the bundled table."""
     device = select_device("cpu")
-    from pipelines.training import Request, retrain
+    from pipelines.training import Request, retrain_model
 
     store = Store(tmp_path_factory.mktemp("artifacts") / "cleveland")
     request = Request(
         ROOT / "data/cleveland.csv", schema, RECIPES["default"], "default", device, "pytest"
     )
-    _, decision = retrain(request, store)
+    _, decision = retrain_model(request, store)
     assert decision.promote, "a first version that works must become the current one"
     return store
 

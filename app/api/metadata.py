@@ -6,11 +6,10 @@ from typing import Any
 
 import msgspec
 
-from app.api_keys import ANY_KEY, OPEN
 from app.models import LoadedModel
 from app.openapi import record_schema
 from app.service import Service
-from app.web import CONTENT_TYPE, KINDS, Answer, Call, NotReady, Refused
+from app.web import ANY_KEY, CONTENT_TYPE, KINDS, OPEN, Answer, Call, NotReady, Refused
 
 # The command line may hold paths of the machine that trained; checksums are of no use to a client.
 NOT_SHOWN = ("command", "files", "checksum")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.models import LoadedModel
 from app.service import Service
-from app.web import Answer, Call, Refused
+from app.web import Answer, Call, Refused, require
 from model.errors import InvalidRecords, Problem
 from model.records import Batch
 
@@ -21,7 +21,7 @@ def register_predictions(service: Service) -> None:
         """
         model, batch = read(call, beside)
         if batch.explain:
-            service.keys.require(call, "explain")
+            require(service.keys, call, "explain")
         elif not batch.interval:
             return Answer(model.writer.write(model.score(batch.values)))
         return with_more(model, batch, explain=batch.explain)

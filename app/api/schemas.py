@@ -1,4 +1,4 @@
-"""TODO."""
+"""JSON Schemas of the bodies of our own API."""
 
 from __future__ import annotations
 

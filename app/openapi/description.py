@@ -1,33 +1,26 @@
-"""TODO."""
+"""The OpenAPI document of the loaded model, and the route that serves it."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import msgspec
 
-from app.api import own_routes, own_schemas
-from app.api_keys import OPEN
 from app.models import LoadedModel
 from app.openapi.document import document
 from app.openapi.operations import Group, Json, Subject
-from app.protocols.mlflow import mlflow_routes, mlflow_schemas
-from app.protocols.open_inference import open_inference_routes, open_inference_schemas
-from app.protocols.tensorflow_serving import tfserving_routes, tfserving_schemas
 from app.service import Service
-from app.web import Answer, Call
-
-GROUPS = (
-    Group(tfserving_routes, tfserving_schemas),
-    Group(open_inference_routes, open_inference_schemas),
-    Group(mlflow_routes, mlflow_schemas),
-    Group(own_routes, own_schemas),  # last: a path that a host chooses is asked for nothing else
-)
+from app.web import OPEN, Answer, Call
 
 
-def register_openapi(service: Service) -> Description:
-    """Add ``/openapi.json``."""
-    description = Description(service)
+def register_openapi(service: Service, groups: Sequence[Group]) -> Description:
+    """Add ``/openapi.json``.
+
+    Args:
+        groups: the descriptions of the routes, by API.
+    """
+    description = Description(service, groups)
 
     def openapi(call: Call) -> Answer:
         """This description, by OpenAPI 3.1."""
@@ -41,8 +34,9 @@ def register_openapi(service: Service) -> Description:
 class Description:
     """The description of the model that serves, made once a version."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, groups: Sequence[Group]) -> None:
         self._service = service
+        self._groups = groups
         self._making = threading.Lock()
         self._made: tuple[LoadedModel, Json] | None = None
 
@@ -51,5 +45,5 @@ class Description:
         with self._making:
             if self._made is None or self._made[0] is not model:
                 subject = Subject(model, self._service.settings)
-                self._made = (model, document(self._service, subject, GROUPS))
+                self._made = (model, document(self._service, subject, self._groups))
             return self._made[1]

@@ -6,12 +6,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from app.api_keys import ANY_KEY, OPEN
 from app.openapi.components import components
 from app.openapi.error_examples import Example, examples, responses
 from app.openapi.operations import Group, Json, Operation, Subject, ref
 from app.service import Route, Service
-from app.web import KINDS
+from app.web import ANY_KEY, KINDS, OPEN
 
 _REFERENCE = re.compile(r'"#/components/schemas/(\w+)')
 _PLACEHOLDER = re.compile(r"<(?:[^<>]*:)?(\w+)>")

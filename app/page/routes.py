@@ -1,4 +1,7 @@
-"""TODO."""
+"""The documentation page at ``/docs``, rendered here without external assets.
+
+It works without JavaScript; with it, a record can be sent from the page.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,10 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.wsgi import get_host
 
-from app.api_keys import OPEN
 from app.openapi import Description
 from app.page.view_model import contents
 from app.service import Service
-from app.web import Answer, Call, Refusal
+from app.web import OPEN, Answer, Call, Refusal
 
 HTML = "text/html; charset=utf-8"
 

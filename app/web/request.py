@@ -7,7 +7,7 @@ import re
 import time
 import zlib
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from werkzeug.exceptions import (
@@ -18,15 +18,21 @@ from werkzeug.exceptions import (
 )
 from werkzeug.wsgi import get_input_stream
 
-if TYPE_CHECKING:
-    from app.models import LoadedModel
-
 KEY = "service.call"
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,64}")
 # W3C Trace Context, version 00 and whatever later versions append to it.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 _NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
+
+
+class HasVersion(Protocol):
+    """Something with a version: the loaded model, seen from here."""
+
+    version: str
+
+
+_Versioned = TypeVar("_Versioned", bound=HasVersion)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -136,7 +142,7 @@ class Call:
             raise BadRequest from error
         return body
 
-    def answered_by(self, model: LoadedModel) -> LoadedModel:
+    def answered_by(self, model: _Versioned) -> _Versioned:
         """Note the version that answers, for the metrics."""
         self.version = model.version
         return model

@@ -8,35 +8,17 @@ from collections.abc import Callable, Sequence
 from tqdm import tqdm
 
 from course.foundations import (
-    activations as bending,
-)
-from course.foundations import (
-    backpropagation as backprop,
-)
-from course.foundations import (
-    gradient_descent as descent,
-)
-from course.foundations import (
+    activations,
+    backpropagation,
+    gradient_descent,
     losses,
+    metrics,
+    minibatches,
+    multiclass,
     neurons,
-)
-from course.foundations import (
-    metrics as judging,
-)
-from course.foundations import (
-    minibatches as batches,
-)
-from course.foundations import (
-    multiclass as classes,
-)
-from course.foundations import (
-    optimizers as slopes,
-)
-from course.foundations import (
-    overfitting as fits,
-)
-from course.foundations import (
-    weight_initialization as beginnings,
+    optimizers,
+    overfitting,
+    weight_initialization,
 )
 from course.foundations.lesson import Case, Subject, double_precision
 from pipelines.data import Table
@@ -46,24 +28,24 @@ SUBJECTS: Sequence[Callable[[Case], Subject]] = (
     neurons.neuron,
     neurons.columns,
     neurons.logistic,
-    bending.sine,
-    bending.activation,
+    activations.sine,
+    activations.activation,
     losses.cross_entropy,
     losses.shapes,
-    descent.steps,
-    descent.minima,
-    batches.noise,
-    batches.sizes,
-    slopes.optimizers,
-    beginnings.starts,
-    beginnings.vanishing,
-    backprop.chain_rule,
-    backprop.differences,
-    fits.overfitting,
-    fits.xor,
-    classes.softmax,
-    judging.error_rate,
-    judging.missed,
+    gradient_descent.steps,
+    gradient_descent.minima,
+    minibatches.noise,
+    minibatches.sizes,
+    optimizers.optimizers,
+    weight_initialization.starts,
+    weight_initialization.vanishing,
+    backpropagation.chain_rule,
+    backpropagation.differences,
+    overfitting.overfitting,
+    overfitting.xor,
+    multiclass.softmax,
+    metrics.error_rate,
+    metrics.missed,
 )
 """In the order of the page."""
 

@@ -27,14 +27,13 @@ from model.evaluation.decision_curve import (
     performance,
     threshold_for,
 )
-from model.evaluation.metrics import METRICS, SMALLEST, auc, brier, log_loss
+from model.evaluation.metrics import METRICS, auc, brier, log_loss
 from model.evaluation.reliability_curve import ReliabilityCurve, reliability_curve
 from model.evaluation.splits import Split, holdout, repeated_folds
 
 __all__ = [
     "METRICS",
     "N_BOOTSTRAP",
-    "SMALLEST",
     "CalibrationFigures",
     "DecisionCurve",
     "Evaluation",

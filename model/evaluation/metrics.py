@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from model.logit import SMALLEST_PROBABILITY
+
 N_BINS = 10
 PAIRS_AT_MOST = 4_000_000  # 32 MB
-SMALLEST = 1e-7  # as Keras clips probabilities before it takes their logarithm
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -29,7 +30,7 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
     Returns:
         (b,), one figure a weighting. The other figures take and give the same.
     """
-    p = np.clip(probabilities, SMALLEST, 1 - SMALLEST)
+    p = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     losses = -np.where(labels == 1, np.log(p), np.log1p(-p)).mean(axis=0)
     return weights @ losses / weights.sum(axis=1)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
 
 from model.errors import InvalidConfig
 
@@ -31,6 +30,8 @@ def repeated_folds(
     Raises:
         InvalidConfig: fewer than ``n_splits`` different records with either outcome.
     """
+    from sklearn.model_selection import RepeatedStratifiedKFold  # takes 2 s to import
+
     _, firsts = np.unique(groups, return_index=True)
     firsts = np.sort(firsts)
     for outcome in (0, 1):
@@ -53,6 +54,8 @@ def holdout(labels: np.ndarray, groups: np.ndarray, *, share: float, seed: int) 
     Raises:
         InvalidConfig: too few different records of an outcome for a share that small or large.
     """
+    from sklearn.model_selection import train_test_split  # takes 2 s to import
+
     _, firsts = np.unique(groups, return_index=True)
     try:
         train, _ = train_test_split(

@@ -13,7 +13,6 @@ their conditional variance, seen through the members' gradients, joins the dista
 It is sampling uncertainty. That the table is of other patients than yours, that the recipe was
 chosen on it, or that no network of this kind is right, is not in it.
 """
-# MERGED-DOC """From what the members of an ensemble say of a record to the bounds of its interval."""
 
 from __future__ import annotations
 

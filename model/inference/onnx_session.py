@@ -1,4 +1,4 @@
-"""TODO."""
+"""ONNX graphs, opened with one thread each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The validated records of one request."""
 
 from __future__ import annotations
 

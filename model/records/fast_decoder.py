@@ -2,7 +2,6 @@
 
 Whatever is off, however slightly, is left to the patient reader of :mod:`model.records.validator`.
 """
-# MERGED-DOC """What msgspec checks a faultless record by, while it decodes one."""
 
 from __future__ import annotations
 

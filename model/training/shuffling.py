@@ -1,4 +1,4 @@
-"""TODO."""
+"""Random streams of a training: the order of the rows in each epoch, and dropout."""
 
 from __future__ import annotations
 

@@ -1,51 +1,64 @@
 """The command line: ``python -m pipelines COMMAND``.
 
-options   shared options
-train     train and retrain
-versions  describe, versions, promote, rollback
-evaluate  evaluate
-sweep     sweep
-tables    results as text
+options    options that commands share
+train      train, retrain
+evaluate   evaluate
+sweep      sweep
+versions   describe, versions, promote, rollback
+tables     results as text
+
+Commands that train import Keras only after the device was chosen, because a Keras backend looks for
+its devices once, when it is first imported.
 """
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-from model.lazy_imports import lazy_attributes
+import logging
+import sys
+from typing import Any
 
-if TYPE_CHECKING:
-    from pipelines.cli.evaluate import evaluate as evaluate
-    from pipelines.cli.options import DATA as DATA
-    from pipelines.cli.options import SCHEMA as SCHEMA
-    from pipelines.cli.options import choose_config as choose_config
-    from pipelines.cli.options import data_option as data_option
-    from pipelines.cli.options import device_option as device_option
-    from pipelines.cli.options import hand_in as hand_in
-    from pipelines.cli.options import open_store as open_store
-    from pipelines.cli.options import probability_options as probability_options
-    from pipelines.cli.options import schema_option as schema_option
-    from pipelines.cli.options import store_option as store_option
-    from pipelines.cli.options import together as together
-    from pipelines.cli.options import training_options as training_options
-    from pipelines.cli.sweep import sweep as sweep
-else:
-    __getattr__ = lazy_attributes(
-        __name__,
-        {
-            "evaluate": ("evaluate",),
-            "options": (
-                "DATA",
-                "SCHEMA",
-                "choose_config",
-                "data_option",
-                "device_option",
-                "hand_in",
-                "open_store",
-                "probability_options",
-                "schema_option",
-                "store_option",
-                "together",
-                "training_options",
-            ),
-            "sweep": ("sweep",),
-        },
-    )
+import click
+
+from model.errors import ModelError
+from pipelines.cli.evaluate import evaluate_command
+from pipelines.cli.sweep import sweep_command
+from pipelines.cli.train import retrain_command, train_command
+from pipelines.cli.versions import (
+    describe_command,
+    promote_command,
+    rollback_command,
+    versions_command,
+)
+
+
+class _Commands(click.Group):
+    """Shows what this project refuses as a message, and everything else as what it is: a bug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModelError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:  # a folder that may not be written, a full disk
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Train, evaluate and keep versions of a model."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for talkative in ("absl", "tensorflow", "tf2onnx"):
+        logging.getLogger(talkative).setLevel(logging.ERROR)
+
+
+for _command in (
+    describe_command,
+    train_command,
+    retrain_command,
+    evaluate_command,
+    sweep_command,
+    versions_command,
+    promote_command,
+    rollback_command,
+):
+    main.add_command(_command)

@@ -27,12 +27,12 @@ from pipelines.cli.options import (
 from pipelines.devices import Device, select_device
 
 
-@click.command()
+@click.command("evaluate")
 @together(schema_option, store_option, data_option, device_option, training_options)
 @click.option("--repeats", type=click.IntRange(1, 100), default=10, show_default=True)
 @external_option
 @click.option("--all-baselines", is_flag=True, help="The slow ones too; takes minutes.")
-def evaluate(
+def evaluate_command(
     schema: Path, store: Path | None, data: Path, device: Device, repeats: int,
     external: Path | None, all_baselines: bool, recipe: str | None, config: Path | None, **settings: Any,
 ) -> None:  # fmt: skip
@@ -57,9 +57,9 @@ def evaluate(
         chosen, name = choose_config(recipe, config, settings)
     select_device(device)
     hand_in(settings)
-    from pipelines.cli import tables as printing
+    from pipelines.cli import tables
     from pipelines.data import read_table
-    from pipelines.evaluation import cross_validation as evaluating
+    from pipelines.evaluation import cross_validation
 
     if external:
         from pipelines.cli.tables import external_table
@@ -75,8 +75,8 @@ def evaluate(
         return
     table = read_table(data, declared)
     results = {}
-    for key, seed in (("evaluation", evaluating.SEED), ("evaluation_second_seed", evaluating.SECOND_SEED)):  # fmt: skip
-        found = evaluating.evaluate_beside_all(
+    for key, seed in (("evaluation", cross_validation.SEED), ("evaluation_second_seed", cross_validation.SECOND_SEED)):  # fmt: skip
+        found = cross_validation.evaluate_beside_all(
             table,
             chosen,
             name=name,
@@ -84,7 +84,7 @@ def evaluate(
             n_repeats=repeats,
             slow=all_baselines,
         )
-        click.echo(printing.evaluation_table(found) + "\n")
+        click.echo(tables.evaluation_table(found) + "\n")
         results[key] = msgspec.to_builtins(found)
     if artifact and _config(artifact) == chosen and artifact.manifest.data.sha256 == table.sha256:
         opened.add_metrics(artifact.manifest.version, results)

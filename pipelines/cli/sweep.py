@@ -27,14 +27,14 @@ QUESTION = ("hidden=1,2,4,8,16,32,64,128", "epochs=5,10,20,30,50,70,100,150,200"
 """How many hidden units, and trained for how long: asked of the textbook recipe where nothing is."""
 
 
-@click.command()
+@click.command("sweep")
 @together(schema_option, data_option, device_option, training_options)
 @click.option("--try", "tried", multiple=True, metavar="NAME=A,B,C|LOW..HIGH", help="Values of a setting; several times for several settings.  [default: the course's question about hidden units and epochs]")  # fmt: skip
 @click.option("--sample", type=click.IntRange(1, 100_000), help="Draw so many combinations at random instead of trying all.")  # fmt: skip
 @click.option("--for-each", help="A setting for each of whose values the others are chosen apart.")
 @click.option("--repeats", type=click.IntRange(1, 100), default=1, show_default=True, help="Of the ten outer folds.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("sweep.html"), show_default=True, help="The page with the plot.")  # fmt: skip
-def sweep(
+def sweep_command(
     schema: Path, data: Path, device: Device, tried: tuple[str, ...], sample: int | None,
     for_each: str | None, repeats: int, output: Path, recipe: str | None, config: Path | None,
     **settings: Any,
@@ -60,19 +60,16 @@ def sweep(
     hand_in(settings)
     from pipelines.data import read_table
     from pipelines.evaluation import SEED
-    from pipelines.tuning import nested_cv as sweeping
-    from pipelines.tuning import report as sweep_page
+    from pipelines.tuning import as_html, as_text, n_networks, run_sweep, summarise
 
     table = read_table(data, declared)
-    n_networks = sweeping.n_networks(len(configs), repeats)
-    with tqdm(total=n_networks, desc=f"networks on {named}", disable=None, file=sys.stderr) as bar:
-        found = sweeping.run_sweep(
-            table, configs, seed=SEED, n_repeats=repeats, on_progress=bar.update
-        )
-    report = sweep_page.summarise(found, table, list(values), for_each, seed=SEED)
-    click.echo(sweep_page.as_text(report))
+    total = n_networks(len(configs), repeats)
+    with tqdm(total=total, desc=f"networks on {named}", disable=None, file=sys.stderr) as bar:
+        found = run_sweep(table, configs, seed=SEED, n_repeats=repeats, on_progress=bar.update)
+    report = summarise(found, table, list(values), for_each, seed=SEED)
+    click.echo(as_text(report))
     output.write_text(
-        sweep_page.as_html(report, table.schema.title, name, RECIPES.get(name) == start),
+        as_html(report, table.schema.title, name, RECIPES.get(name) == start),
         encoding="utf-8",
     )
     click.echo(f"\nwritten to {output}")

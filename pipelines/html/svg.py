@@ -1,4 +1,4 @@
-"""TODO."""
+"""Figures as SVG elements of a page."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.evaluation import SMALLEST, Figure, bootstrapped, figure
+from model.evaluation import Figure, bootstrapped, figure
+from model.logit import SMALLEST_PROBABILITY
 from model.schema import Column
 from pipelines.evaluation import SEED
 from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
@@ -106,7 +107,9 @@ def _losses(subject: Subject, companions: Companions, values: Sequence[np.ndarra
     """(n_folds, times, m): log loss of every record as often as it stands there, over the seeds."""
     labels = np.stack([companions.table.labels[rows] for rows in _held(companions)])
     given = subject.calibrated(companions.predict_folds(values))
-    p = np.clip(given, SMALLEST, 1 - SMALLEST).reshape(len(labels), SEEDS, -1, labels.shape[1])
+    p = np.clip(given, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY).reshape(
+        len(labels), SEEDS, -1, labels.shape[1]
+    )
     positive = labels[:, None, None, :] == 1
     return -np.where(positive, np.log(p), np.log1p(-p)).mean(axis=1)
 

@@ -14,7 +14,7 @@ from model.lazy_imports import lazy_attributes
 if TYPE_CHECKING:
     from pipelines.training.export import load_network_of as load_network_of
     from pipelines.training.retrain import Request as Request
-    from pipelines.training.retrain import retrain as retrain
+    from pipelines.training.retrain import retrain_model as retrain_model
 else:
     __getattr__ = lazy_attributes(
         __name__,
@@ -22,7 +22,7 @@ else:
             "export": ("load_network_of",),
             "retrain": (
                 "Request",
-                "retrain",
+                "retrain_model",
             ),
         },
     )

@@ -1,5 +1,4 @@
 """The files of an artifact, from what was fitted; every part held to the others before it is saved."""
-# MERGED-DOC """What the manifest says of the rows and the libraries that a version was trained with."""
 
 from __future__ import annotations
 

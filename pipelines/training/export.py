@@ -2,9 +2,8 @@
 
 TensorFlow exports through tf2onnx, PyTorch by itself, JAX through jax2onnx. Where the exporter of
 the backend that trained is not installed, the graph is built from the saved weights in a process of
-its own on another backend: ``python -m pipelines.exporting FOLDER [ACTIVATION ...]``.
+its own on another backend: ``python -m pipelines.training.export FOLDER [ACTIVATION ...]``.
 """
-# MERGED-DOC """A Keras network, rebuilt from saved choices and weights."""
 
 from __future__ import annotations
 
@@ -56,7 +55,13 @@ def export_elsewhere(files: Mapping[str, bytes], backend: str) -> bytes:
         for file in INPUTS:
             (folder / file).write_bytes(files[file])
         done = subprocess.run(
-            [sys.executable, "-m", "pipelines.exporting", str(folder), *activations.handed_in()],
+            [
+                sys.executable,
+                "-m",
+                "pipelines.training.export",
+                str(folder),
+                *activations.handed_in(),
+            ],
             env={**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
             text=True,
@@ -76,14 +81,6 @@ def build_from(files: Mapping[str, bytes]) -> bytes:
 
 def _installed(*names: str) -> bool:
     return all(importlib.util.find_spec(name) is not None for name in names)
-
-
-if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    for name in sys.argv[2:]:
-        activations.hand_in(name)
-    graph = build_from({name: (target / name).read_bytes() for name in INPUTS})
-    (target / "model.onnx").write_bytes(graph)
 
 
 def rebuild(files: Mapping[str, bytes]) -> tuple[Encoding, keras.Model]:
@@ -114,3 +111,11 @@ def load_network_of(artifact: Artifact) -> keras.Model:
         where = f"version {artifact.folder.name}"
         reason = f"its network cannot be rebuilt ({type(error).__name__})"
         raise ArtifactDamaged(f"{where}: {reason}") from error
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    for name in sys.argv[2:]:
+        activations.hand_in(name)
+    graph = build_from({name: (target / name).read_bytes() for name in INPUTS})
+    (target / "model.onnx").write_bytes(graph)

@@ -55,7 +55,7 @@ class Request:
     report: bool = True
 
 
-def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
+def retrain_model(request: Request, store: Store) -> tuple[Artifact, Decision]:
     """Train a new version beside the old ones, and make it current if it is not worse.
 
     Raises:

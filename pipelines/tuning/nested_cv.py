@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.errors import InvalidConfig
-from model.evaluation import SMALLEST, repeated_folds
+from model.evaluation import repeated_folds
+from model.logit import SMALLEST_PROBABILITY
 from model.training import TrainingConfig, n_parameters
 from model.training.ensemble import Member, fit_ensemble
 from pipelines.data import Table
@@ -164,5 +165,7 @@ def _losses(
         for place, (train, _) in enumerate(sides)
     ]
     predicted = fit_ensemble(tables, table.labels, members).predict(tables)
-    p = np.clip(predicted, SMALLEST, 1 - SMALLEST).reshape(len(configs), len(sides), -1)
+    p = np.clip(predicted, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY).reshape(
+        len(configs), len(sides), -1
+    )
     return -np.where(table.labels == 1, np.log(p), np.log1p(-p))

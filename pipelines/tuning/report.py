@@ -1,5 +1,4 @@
 """What a sweep found, as text and as a page with a plot."""
-# MERGED-DOC """The plot of a sweep, and how its configs are told apart in words."""
 
 from __future__ import annotations
 

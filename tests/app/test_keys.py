@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from app import Service, Settings, create_app
-from app.api_keys import ANY_KEY, OPEN, SCOPES, Keys, new_entry
+from app.api_keys import SCOPES, Keys, new_entry
+from app.web import ANY_KEY, OPEN
 from model.artifacts import Store
 from tests.conftest import ROOT
 

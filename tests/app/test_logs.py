@@ -79,7 +79,7 @@ def test_both_forms_start(trained: Store, serve: Any, form: str) -> None:
 
 def test_a_flood_of_lines_is_cut_down_and_errors_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("app.logs.time.monotonic", lambda: now)
+    monkeypatch.setattr("app.web.logging_config.time.monotonic", lambda: now)
     bounded = Bounded(per_second=3)
 
     def passed(level: int = logging.INFO, name: str = "app.errors") -> str | None:

@@ -19,13 +19,12 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from werkzeug.test import TestResponse
 
 from app import Service, Settings, create_app
-from app.api_keys import OPEN, new_entry
+from app.api_keys import new_entry
+from app.factory import GROUPS
 from app.models import LoadedModel
-from app.openapi import Subject, register_openapi
-from app.openapi import struct_schemas as derived
-from app.openapi.description import GROUPS
+from app.openapi import Subject, register_openapi, struct_schemas
 from app.openapi.document import UNDESCRIBED, described, path_of
-from app.web import KINDS, Answer, Refusal
+from app.web import KINDS, OPEN, Answer, Refusal
 from model.artifacts import Store
 from model.schema import Schema
 
@@ -316,10 +315,10 @@ def test_the_routes_of_a_protocol_appear_when_there_are_some(trained: Store) -> 
         return Answer(msgspec.json.encode({"error": refusal.error}), status)
 
     app = Service(Settings(model_store=trained.folder))
-    register_openapi(app)
+    register_openapi(app, GROUPS)
     assert set(description_of(app)["paths"]) == {"/openapi.json"}
     app = Service(Settings(model_store=trained.folder))
-    register_openapi(app)
+    register_openapi(app, GROUPS)
     for method, rule in (
         ("POST", "/v1/models/<name>:predict"),
         ("POST", "/v2/models/<model>/versions/<int:number>/infer"),
@@ -358,5 +357,5 @@ def test_every_kind_of_problem_has_an_example(app: Service) -> None:
 
 
 def test_the_example_of_how_docstrings_are_read() -> None:
-    failed, tried = doctest.testmod(derived)
+    failed, tried = doctest.testmod(struct_schemas)
     assert tried and not failed

@@ -25,7 +25,7 @@ import pytest
 import yaml
 
 from model.artifacts import Store
-from pipelines.__main__ import main
+from pipelines.cli import main
 from tests.conftest import ROOT
 
 NOBODY = 65534

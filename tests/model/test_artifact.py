@@ -198,8 +198,8 @@ def test_loading_imports_nothing_that_an_artifact_names(artifact: Artifact, tmp_
     program = """
 import sys
 from pathlib import Path
-from model.artifact import read_artifact
-from model.scoring import Scorer
+from model.artifacts import read_artifact
+from model.inference import Scorer
 artifact = read_artifact(Path(sys.argv[1]))
 Scorer(artifact)
 from pipelines.reloading import load_network_of

@@ -18,7 +18,6 @@ from model.errors import ArtifactDamaged, GoldenRowsDiffer
 from model.features import Encoding
 from model.features.gaussian_imputation import RIDGE
 from model.inference import Graph, Incomplete, Scorer
-from model.inference import scorer as scoring
 from model.inference.missing_values import ROWS_AT_ONCE, Completion, shrinkage
 from pipelines.data import Table
 from tests.conftest import ROOT
@@ -261,10 +260,10 @@ def test_what_answers_can_be_asked_for_its_parts(artifact: Artifact, values: np.
 
 def test_the_runtime_is_set_up_with_a_valid_graph_and_leaves_no_thread() -> None:
     """A thread would not be there after a fork, and whoever waits for it would wait for good."""
-    onnx.checker.check_model(onnx.load_from_string(scoring._LEAST))
+    onnx.checker.check_model(onnx.load_from_string(onnx_session._LEAST))
     program = (
-        "import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'; from model import scoring;"
-        "scoring.set_up_runtime(); print(len(os.listdir('/proc/self/task')))"
+        "import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'; from model import inference;"
+        "inference.set_up_runtime(); print(len(os.listdir('/proc/self/task')))"
     )
     found = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True, cwd=ROOT

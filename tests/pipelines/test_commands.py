@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from model.artifacts import Artifact, Store
 from model.artifacts.artifact import read_artifact
 from model.evaluation import Evaluation
-from pipelines.__main__ import main
+from pipelines.cli import main
 from pipelines.devices import select_device
 from pipelines.evaluation import baselines
 from pipelines.evaluation.baselines import Baseline, choose_baselines

@@ -13,7 +13,7 @@ from model.artifacts import Artifact
 from model.inference import Scorer
 from model.schema import Schema
 from model.training import TrainingConfig, activations, predict
-from pipelines.__main__ import main
+from pipelines.cli import main
 from pipelines.cli.tables import external_table
 from pipelines.data import Site, Table, read_encoding, read_site
 from pipelines.evaluation import evaluate_version

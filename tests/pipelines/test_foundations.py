@@ -12,35 +12,17 @@ import pytest
 from click.testing import CliRunner
 
 from course.foundations import (
-    activations as bending,
-)
-from course.foundations import (
-    backpropagation as backprop,
-)
-from course.foundations import (
-    gradient_descent as descent,
-)
-from course.foundations import (
+    activations,
+    backpropagation,
+    gradient_descent,
     losses,
+    metrics,
+    minibatches,
+    multiclass,
     neurons,
-)
-from course.foundations import (
-    metrics as judging,
-)
-from course.foundations import (
-    minibatches as batches,
-)
-from course.foundations import (
-    multiclass as classes,
-)
-from course.foundations import (
-    optimizers as slopes,
-)
-from course.foundations import (
-    overfitting as fits,
-)
-from course.foundations import (
-    weight_initialization as beginnings,
+    optimizers,
+    overfitting,
+    weight_initialization,
 )
 from course.foundations.lesson import Case, double_precision, in_words
 from model.training import describe_layers
@@ -103,12 +85,12 @@ def test_derivatives_are_those_of_the_formulas() -> None:
         "leaky_relu": np.array([0.2, 0.2, 1, 1]),
     }
     for name, slopes_ in expected.items():
-        np.testing.assert_allclose(bending.activation_curve(name, x)[1], slopes_, atol=1e-12)
+        np.testing.assert_allclose(activations.activation_curve(name, x)[1], slopes_, atol=1e-12)
 
 
 def test_what_keras_takes_where_nothing_is_said() -> None:
-    assert bending.keras_default_activation() == "linear"
-    name, kernel = beginnings.keras_kernel(29, 16)
+    assert activations.keras_default_activation() == "linear"
+    name, kernel = weight_initialization.keras_kernel(29, 16)
     limit = math.sqrt(6 / (29 + 16))
     assert name == "GlorotUniform"
     assert 0.95 * limit < np.abs(kernel).max() <= limit
@@ -130,35 +112,35 @@ def test_the_slopes_of_three_losses() -> None:
 
 
 def test_descent_on_the_quartic_settles_only_below_two_over_the_curvature() -> None:
-    left = descent.valleys()[0]
+    left = gradient_descent.valleys()[0]
     rates = np.array([0.9, 1.1]) * 2 / (3 * left**2 - 2)
     start = np.full((1, 2), left + 1e-3)
-    path = descent.descend(descent.quartic, start, rate=rates, steps=100)[:, 0]
+    path = gradient_descent.descend(gradient_descent.quartic, start, rate=rates, steps=100)[:, 0]
     assert abs(path[-1, 0] - left) < 1e-6
     assert abs(path[-1, 1] - left) > 0.01
 
 
 def test_only_the_exact_gradient_stays_on_the_saddle() -> None:
-    stuck = descent.cross_saddle()
+    stuck = gradient_descent.cross_saddle()
     assert stuck.free["exact gradient"] is None
     assert np.linalg.norm(stuck.paths["exact gradient"][-1]) < 1e-4
     assert stuck.free["started 0.001 beside"] and stuck.free["noisy gradient"]
 
 
 def test_the_noise_of_a_batch_falls_with_the_root_of_its_size(case: Case) -> None:
-    found = batches.measure_noise(case, n_batches=200)
-    expected = found.shares[0] / np.sqrt(batches.SIZES)
+    found = minibatches.measure_noise(case, n_batches=200)
+    expected = found.shares[0] / np.sqrt(minibatches.SIZES)
     np.testing.assert_allclose(found.shares, expected, rtol=0.2)
 
 
 def test_smaller_batches_get_further_in_as_many_epochs(case: Case) -> None:
-    ends = {size: each[-1].mean() for size, each in batches.compare_sizes(case, 5, 2).items()}
+    ends = {size: each[-1].mean() for size, each in minibatches.compare_sizes(case, 5, 2).items()}
     assert ends[1] < ends[32] < ends["all"]
 
 
 @pytest.mark.slow
 def test_every_optimizer_gets_to_the_bottom_of_the_valley_and_momentum_before_plain() -> None:
-    ways = slopes.cross_valley()
+    ways = optimizers.cross_valley()
     arrived = {name: way.arrived for name, way in ways.items()}
     assert all(arrived.values()), arrived
     assert arrived["momentum"] < arrived["sgd"] and arrived["nesterov"] < arrived["sgd"]  # type: ignore[operator]
@@ -167,14 +149,17 @@ def test_every_optimizer_gets_to_the_bottom_of_the_valley_and_momentum_before_pl
 
 
 def test_from_zeros_nothing_is_learned_but_the_share_of_the_ill(case: Case) -> None:
-    found = beginnings.compare_starts(case, epochs=3, seeds=1)
+    found = weight_initialization.compare_starts(case, epochs=3, seeds=1)
     assert found.moved == 0
     assert found.answers[0] == pytest.approx(found.answers[1], abs=1e-12)
     assert found.losses["glorot"][-1] < found.losses["zeros"][-1]
 
 
 def test_gradients_vanish_explode_and_keep_their_length(case: Case) -> None:
-    found = {stack.words: beginnings.gradient_sizes(case, stack, 3) for stack in beginnings.STACKS}
+    found = {
+        stack.words: weight_initialization.gradient_sizes(case, stack, 3)
+        for stack in weight_initialization.STACKS
+    }
     ratio = {words: sizes[0] / sizes[-1] for words, sizes in found.items()}
     assert ratio["sigmoid, Glorot"] < 1e-8
     assert ratio["tanh, 3 × Glorot"] > 100
@@ -185,35 +170,35 @@ def test_gradients_vanish_explode_and_keep_their_length(case: Case) -> None:
 
 
 def test_the_chain_rule_agrees_with_the_backend() -> None:
-    nodes = backprop.chain()
+    nodes = backpropagation.chain()
     assert nodes[0].back == pytest.approx(math.prod(node.local for node in nodes), abs=1e-12)
-    assert nodes[0].back == pytest.approx(backprop.chain_by_backend(), abs=1e-12)
+    assert nodes[0].back == pytest.approx(backpropagation.chain_by_backend(), abs=1e-12)
 
 
 def test_backpropagated_gradients_agree_with_finite_differences(case: Case) -> None:
-    found = backprop.check_gradients(case)
+    found = backpropagation.check_gradients(case)
     assert found.exact.shape == (497,)
     assert found.errors[found.best] < 1e-8 < np.abs(found.exact).max()
     assert 0 < found.best < len(found.widths) - 1
 
 
 def test_the_network_on_xor_has_44_parameters() -> None:
-    network = fits.fit_xor("relu", starts=1, epochs=1).network(0)
+    network = overfitting.fit_xor("relu", starts=1, epochs=1).network(0)
     assert network.count_params() == 44
     assert [layer["params"] for layer in describe_layers(network)[1:]] == [15, 24, 5]
 
 
 @pytest.mark.slow
 def test_the_network_learns_xor_from_some_starts_and_never_without_a_hidden_layer() -> None:
-    ensemble = fits.fit_xor("relu", starts=8)
+    ensemble = overfitting.fit_xor("relu", starts=8)
     assert ensemble.members[0].config.epochs == 2_001
-    assert 2 <= fits.solved(ensemble).sum() < 8
-    line = fits.fit_xor("relu", hidden=(), starts=1)
-    np.testing.assert_allclose(line.predict(fits.POINTS)[0], 0.5, atol=1e-6)
+    assert 2 <= overfitting.solved(ensemble).sum() < 8
+    line = overfitting.fit_xor("relu", hidden=(), starts=1)
+    np.testing.assert_allclose(line.predict(overfitting.POINTS)[0], 0.5, atol=1e-6)
 
 
 def test_three_classes_are_predicted_out_of_fold_and_add_up_to_one(case: Case) -> None:
-    found, said = classes.three_classes(case)
+    found, said = multiclass.three_classes(case)
     assert np.bincount(found).tolist() == [164, 55, 84]
     np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-12)
     assert -np.log(said[np.arange(303), found]).mean() < 0.8
@@ -221,14 +206,14 @@ def test_three_classes_are_predicted_out_of_fold_and_add_up_to_one(case: Case) -
 
 def test_accuracy_and_error_rate_count_the_same_patients() -> None:
     labels, said = np.array([0, 0, 1, 1]), np.array([0.2, 0.4, 0.5, 0.4])
-    assert judging.accuracy_and_error_rate(labels, said) == (0.75, 0.25)
-    assert judging.accuracy_and_error_rate(labels, said, 0.45) == (0.75, 0.25)
-    assert judging.accuracy_and_error_rate(labels, said, 0.3) == (0.75, 0.25)
-    assert judging.accuracy_and_error_rate(labels, said, 0.6) == (0.5, 0.5)
+    assert metrics.accuracy_and_error_rate(labels, said) == (0.75, 0.25)
+    assert metrics.accuracy_and_error_rate(labels, said, 0.45) == (0.75, 0.25)
+    assert metrics.accuracy_and_error_rate(labels, said, 0.3) == (0.75, 0.25)
+    assert metrics.accuracy_and_error_rate(labels, said, 0.6) == (0.5, 0.5)
 
 
 def test_a_higher_cost_misses_fewer_and_is_no_probability(case: Case) -> None:
-    found = judging.compare_costs(case)
+    found = metrics.compare_costs(case)
     assert found.missed[0] == found.moved_missed[0] and found.alarms[0] == found.moved_alarms[0]
     assert (np.diff(found.missed) < 0).all() and (np.diff(found.alarms) > 0).all()
     assert abs(found.means[0] - case.labels.mean()) < 0.02 < found.means[-1] - 0.6
@@ -236,7 +221,7 @@ def test_a_higher_cost_misses_fewer_and_is_no_probability(case: Case) -> None:
 
 @pytest.mark.slow
 def test_early_stopping_is_better_on_patients_that_neither_saw(case: Case) -> None:
-    found = fits.overfit(case, epochs=400, patience=20, splits=20)
+    found = overfitting.overfit(case, epochs=400, patience=20, splits=20)
     assert found.training[-1] < 0.15 and found.watched[-1] > found.watched.min() + 0.1
     assert (found.tests[1] < found.tests[0]).mean() > 0.9
 
@@ -245,8 +230,8 @@ def test_early_stopping_is_better_on_patients_that_neither_saw(case: Case) -> No
 def test_without_relu_two_layers_give_the_line_of_least_squares() -> None:
     x = np.linspace(-np.pi, np.pi, 64)
     line = np.polyval(np.polyfit(x, np.sin(x), 1), x)
-    np.testing.assert_allclose(bending.follow_sine("linear", x).best, line, atol=1e-3)
-    assert bending.follow_sine("relu", x).errors.min() < 0.03
+    np.testing.assert_allclose(activations.follow_sine("linear", x).best, line, atol=1e-3)
+    assert activations.follow_sine("relu", x).errors.min() < 0.03
 
 
 @pytest.mark.slow
@@ -254,7 +239,7 @@ def test_the_command_writes_every_subject_with_a_figure_and_two_sentences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from course.foundations.build import SUBJECTS
-    from pipelines.__main__ import main
+    from pipelines.cli import main
 
     monkeypatch.chdir(ROOT)
     written = tmp_path / "page.html"

@@ -24,7 +24,7 @@ from model.inference import Graph, Scorer
 from model.logit import to_log_odds, to_probabilities
 from model.schema import Schema
 from model.training import RECIPES
-from pipelines.__main__ import main
+from pipelines.cli import main
 from pipelines.data import Table
 from pipelines.evaluation import REFERENCE, SEED, Networks, prepare_folds
 from pipelines.evaluation.baselines import BASELINES, fit_baselines
@@ -189,7 +189,7 @@ def test_a_loss_without_probabilities_needs_a_calibration(
 def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
     store: Store, schema: Schema, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines.training import retrain as retraining
+    from pipelines.training.retrain import _champion
 
     artifact = read_artifact(store.path("1"))
     stated = msgspec.structs.replace(artifact.manifest, cost_ratio=4.0, threshold=0.2)
@@ -197,11 +197,11 @@ def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
     request = Request(
         ROOT / "data/cleveland.csv", schema, RECIPES["default"], "default", "cpu:0", ""
     )
-    champion = retraining._champion(store, request)
+    champion = _champion(store, request)
     assert champion and champion.manifest.cost_ratio == 4
     assert "version 2 has a threshold from a cost ratio of 4" in caplog.text
     caplog.clear()
-    retraining._champion(store, dataclasses.replace(request, cost_ratio=1.0))
+    _champion(store, dataclasses.replace(request, cost_ratio=1.0))
     assert not caplog.text
 
 

@@ -20,7 +20,7 @@ from model.schema import Schema
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table, read_table
 from pipelines.fitted_pipeline import fit_pipeline
-from pipelines.training import Request, retrain
+from pipelines.training import Request, retrain_model
 from pipelines.training.artifact_files import check_parity
 from pipelines.training.promotion import Decision, decide
 from tests.conftest import ROOT, explainer_of
@@ -55,7 +55,7 @@ def turned_round(rows: list[list[str]]) -> list[list[str]]:
 
 
 def test_a_new_version_that_is_not_worse_becomes_current(store: Store, schema: Schema) -> None:
-    artifact, decision = retrain(request(schema, seed=1), store)
+    artifact, decision = retrain_model(request(schema, seed=1), store)
     assert artifact.manifest.version == "2" and store.versions() == ["1", "2"]
     assert decision.promote == (store.current().version == "2")
     assert "on the same ten folds its log loss minus that of version 1 is" in decision.why
@@ -80,7 +80,7 @@ def test_the_same_recipe_and_table_do_not_differ(
 
 
 def test_a_worse_recipe_is_kept_and_not_promoted(store: Store, schema: Schema) -> None:
-    artifact, decision = retrain(request(schema, epochs=4), store)
+    artifact, decision = retrain_model(request(schema, epochs=4), store)
     assert not decision.promote, decision.why
     assert store.current().version == "1"
     assert store.versions() == ["1", "2"]
@@ -91,7 +91,7 @@ def test_a_table_with_damaged_labels_is_not_promoted(
     store: Store, schema: Schema, tmp_path: Path
 ) -> None:
     file = changed(tmp_path, shuffled)
-    _, decision = retrain(request(schema, file, epochs=10), store)
+    _, decision = retrain_model(request(schema, file, epochs=10), store)
     assert not decision.promote
     assert store.current().version == "1"
 
@@ -148,9 +148,9 @@ def test_nothing_is_added_where_the_table_or_the_settings_will_not_do(
     few = tmp_path / "few.csv"
     few.write_text("".join(DATA.read_text().splitlines(keepends=True)[:12]))
     with pytest.raises(InvalidConfig, match="10 folds need 10 different"):
-        retrain(request(schema, few), store)
+        retrain_model(request(schema, few), store)
     with pytest.raises(InvalidTable):
-        retrain(request(schema, tmp_path / "none.csv"), store)
+        retrain_model(request(schema, tmp_path / "none.csv"), store)
     assert store.versions() == ["1"]
 
 
@@ -175,10 +175,10 @@ def test_the_same_command_gives_the_same_model(table: Table, artifact: Artifact)
         np.testing.assert_array_equal(ours, theirs)
     program = """
 from pathlib import Path
-from model.config import RECIPES
+from model.training import RECIPES
 from model.schema import load_schema
-from pipelines.fitting import fit_pipeline
-from pipelines.tables import read_table
+from pipelines.fitted_pipeline import fit_pipeline
+from pipelines.data import read_table
 schema = load_schema(Path("schemas/cleveland.toml"))
 table = read_table(Path("data/cleveland.csv"), schema)
 weights = fit_pipeline(table, RECIPES["default"]).fit.network.get_weights()
@@ -202,7 +202,7 @@ def test_the_release_schema_trains_too(tmp_path: Path) -> None:
     release = load_schema(ROOT / "schemas/cleveland-release.toml")
     assert read_table(file, release).labels.sum() == 84
     store = Store(tmp_path / "store")
-    artifact, decision = retrain(request(release, file, report=True, epochs=8), store)
+    artifact, decision = retrain_model(request(release, file, report=True, epochs=8), store)
     assert decision.promote
     assert artifact.manifest.name == "cleveland-release"
     assert artifact.manifest.ranges["cp"].codes == (0, 1, 2, 3, 4)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from model.errors import InvalidConfig
 from model.training import TrainingConfig
-from pipelines.__main__ import main
+from pipelines.cli import main
 from pipelines.data import Table
 from pipelines.tuning import configs_to_try, read_values
 from pipelines.tuning.nested_cv import N_INNER, N_OUTER, Sweep, _sides, run_sweep

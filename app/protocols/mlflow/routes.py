@@ -15,13 +15,12 @@ import numpy as np
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
 
-from app.api_keys import OPEN
 from app.models import LoadedModel
 from app.protocols.mlflow.csv_requests import values_of_csv
 from app.protocols.mlflow.json_requests import values_of_json, values_of_lines
 from app.service import Service
 from app.settings import Settings
-from app.web import Answer, Call, Refusal, Refused
+from app.web import OPEN, Answer, Call, Refusal, Refused
 from model.inference import Scores
 
 JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"

@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from app.api_keys import ANY_KEY, OPEN
 from app.models import LoadedModel
 from app.protocols.open_inference.repository import register_repository
 from app.protocols.open_inference.requests import (
@@ -30,7 +29,7 @@ from app.protocols.open_inference.requests import (
 )
 from app.protocols.open_inference.tensors import BYTES, Output, written
 from app.service import Service
-from app.web import Answer, Call, NotReady, Refusal, Refused, packed
+from app.web import ANY_KEY, OPEN, Answer, Call, NotReady, Refusal, Refused, packed
 from model.inference import Scores
 from model.schema import Column
 

@@ -15,13 +15,12 @@ import numpy as np
 from flask import request
 
 from app.api import require_few
-from app.api_keys import ANY_KEY
 from app.models import LoadedModel
 from app.protocols.tensorflow_serving.errors import in_its_words
 from app.protocols.tensorflow_serving.metadata import metadata, statuses
 from app.protocols.tensorflow_serving.requests import Inputs, read_examples, read_tensors
 from app.service import Handler, Service
-from app.web import CONTENT_TYPE, Answer, Call, NotReady, Refused
+from app.web import ANY_KEY, CONTENT_TYPE, Answer, Call, NotReady, Refused
 from model.errors import InvalidRecords, Problem
 from model.records import printable
 

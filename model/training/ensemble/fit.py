@@ -5,7 +5,7 @@ A thousand small networks cost little more than a handful, because what takes th
 the same config, rows and weights, from the same first weights, through the same batches; in float64
 they agree to 1e-6, on every backend. Only dropout draws other numbers here than there.
 
->>> from model.config import TrainingConfig
+>>> from model.training import TrainingConfig
 >>> features, labels = np.eye(4), np.array([0, 1, 0, 1])
 >>> members = [Member(TrainingConfig(hidden=(2,), epochs=2, seed=seed)) for seed in range(3)]
 >>> fit_ensemble(features, labels, members).predict(features).shape

@@ -1,5 +1,4 @@
 """One program of an ensemble: its members' way from their first weights to their last."""
-# MERGED-DOC """Early stopping of many networks at once, as Keras's callback does it for one."""
 
 from __future__ import annotations
 

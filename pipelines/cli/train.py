@@ -1,0 +1,69 @@
+"""The commands ``train`` and ``retrain``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model.calibration import Asked
+from model.errors import NoCurrentVersion
+from model.schema import load_schema
+from pipelines.cli.options import (
+    choose_config,
+    data_option,
+    device_option,
+    hand_in,
+    open_store,
+    probability_options,
+    schema_option,
+    store_option,
+    together,
+    training_options,
+)
+from pipelines.devices import Device, select_device
+
+
+@click.command("train")
+@together(
+    schema_option, store_option, data_option, device_option, probability_options, training_options
+)
+@click.option("--if-needed", is_flag=True, help="Say nothing where nothing is to be done.")
+def train_command(schema: Path, store: Path | None, if_needed: bool, **options: Any) -> None:
+    """Train a first version; does nothing where one is current already."""
+    try:
+        version = open_store(store, load_schema(schema)).current().version
+    except NoCurrentVersion:
+        _retrain(schema, store, **options)
+    else:
+        if not if_needed:
+            click.echo(f"version {version} is current already; make retrain trains another")
+
+
+@click.command("retrain")
+@together(
+    schema_option, store_option, data_option, device_option, probability_options, training_options
+)
+def retrain_command(schema: Path, store: Path | None, **options: Any) -> None:
+    """Train a new version beside the old, and make it current if it is not worse."""
+    _retrain(schema, store, **options)
+
+
+def _retrain(
+    schema: Path, store: Path | None, data: Path, device: Device, recipe: str | None,
+    config: Path | None, cost_ratio: float | None, calibration: Asked, **settings: Any,
+) -> None:  # fmt: skip
+    declared = load_schema(schema)
+    chosen, name = choose_config(recipe, config, settings)
+    named = select_device(device)
+    hand_in(settings)
+    from pipelines.training import Request, retrain_model
+
+    command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])
+    request = Request(
+        data, declared, chosen, name, named, command, cost_ratio=cost_ratio, calibration=calibration
+    )
+    retrain_model(request, open_store(store, declared))
