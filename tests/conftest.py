@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import msgspec
@@ -26,7 +28,7 @@ from model.artifacts.artifact import read_artifact
 from model.artifacts.manifest import encode_manifest, seal
 from model.inference import Explainer, open_incomplete
 from model.schema import Schema, load_schema
-from model.training import RECIPES
+from model.training.fit import RECIPES
 from pipelines.data import Table, read_table
 from pipelines.devices import select_device
 
@@ -88,6 +90,25 @@ def as_before(artifact: Artifact, *names: str) -> None:
     files = {n: f for n, f in artifact.manifest.files.items() if n not in names}
     manifest = seal(msgspec.structs.replace(artifact.manifest, files=files))
     (artifact.folder / MANIFEST).write_bytes(encode_manifest(manifest))
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError in the block once it has taken that long, also inside of a pattern of re.
+
+    For code that would otherwise take minutes; the limit is far above what the right code takes.
+    """
+
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"the block took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import render_template
-from werkzeug.datastructures import MIMEAccept
-from werkzeug.http import parse_accept_header
 from werkzeug.wsgi import get_host
 
 from app.openapi import Description
@@ -38,8 +36,7 @@ def register_page(service: Service, description: Description) -> None:
     def root(call: Call) -> Answer:
         """Whether the process answers at all; whoever prefers HTML is sent to the documentation."""
         vary = (("Vary", "Accept"),)
-        accepted = parse_accept_header(call.header("accept"), MIMEAccept)
-        if accepted.best_match(["application/json", "text/html"]) == "text/html":
+        if call.accepted.best_match(["application/json", "text/html"]) == "text/html":
             return Answer(b"", 302, HTML, (("Location", "/docs"), *vary))
         return Answer(b'{"status":"alive"}', headers=vary)
 

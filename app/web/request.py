@@ -10,12 +10,14 @@ from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import (
     BadRequest,
     HTTPException,
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
+from werkzeug.http import parse_accept_header
 from werkzeug.wsgi import get_input_stream
 
 KEY = "service.call"
@@ -89,6 +91,15 @@ class Call:
     def media_type(self) -> str:
         """The declared type of the body, in lower case and without parameters."""
         return self.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+
+    @property
+    def accepted(self) -> MIMEAccept:
+        """The media types of the header ``Accept``, the preferred one first.
+
+        Werkzeug's pattern for a media type takes quadratic time for a run of spaces, so each run
+        becomes a single space first.
+        """
+        return parse_accept_header(" ".join(self.header("accept").split()), MIMEAccept)
 
     def body(self) -> bytes:
         """The whole body, unpacked where it came compressed.

@@ -15,7 +15,10 @@ from app.protocols.table_payload import Table, values_of_table
 from model.errors import UnreadableBody
 from model.schema import Column
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?", re.ASCII)
+"""A number in a cell. Each repetition is possessive, so that a cell takes linear time."""
+MAX_NUMBER_LENGTH = 64
+"""Longer cells are read as text. A float64 never needs more than 24 characters."""
 
 
 def values_of_csv(body: bytes, model: LoadedModel, *, head: bool | None = None) -> np.ndarray:
@@ -90,6 +93,6 @@ class _CellReader:
         folded = text.casefold()
         if folded in ("", "nan"):
             return None
-        if folded not in self._words and _NUMBER.fullmatch(text):
-            return float(text)
-        return text
+        if folded in self._words or len(text) > MAX_NUMBER_LENGTH:
+            return text
+        return float(text) if NUMBER.fullmatch(text) else text

@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from werkzeug.datastructures import MIMEAccept
-from werkzeug.http import parse_accept_header, parse_options_header
+from werkzeug.http import parse_options_header
 
 from app.models import LoadedModel
 from app.protocols.mlflow.csv_requests import values_of_csv
@@ -149,7 +148,7 @@ def _wanted(call: Call, declared: Declared) -> str:
     does not know, are answered by lines.
     """
     usual = LINES if declared.media_type == LINES else JSON
-    for accepted, _ in parse_accept_header(call.header("Accept"), MIMEAccept):
+    for accepted, _ in call.accepted:
         name = accepted.partition(";")[0].strip().lower()
         if name in (JSON, CSV, LINES):
             return name

@@ -13,12 +13,12 @@ from __future__ import annotations
 import base64
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from app.protocols.tensorflow_serving.metadata import SIGNATURE
 from model.errors import InvalidRecords, Problem, UnreadableBody
-from model.records import parse, printable, repeated_keys
+from model.records import MAX_LISTED_PROBLEMS, parse, printable, repeated_keys
 
 _MULTIPLE = "multiple input tensors required as per tensorinfo_map"
 _READ_KEYS = ("signature_name", "instances", "inputs", "context", "examples")
@@ -38,7 +38,9 @@ class Inputs(NamedTuple):
     shared: Collection[str] = ()
 
 
-def read_tensors(body: bytes, columns: Sequence[str], signatures: Collection[str]) -> Inputs:
+def read_tensors(
+    body: bytes, columns: Sequence[str], signatures: Collection[str], max_records: int
+) -> Inputs:
     """The records of a predict request, in the row or the columnar format.
 
     Top-level keys that are not read here, and inputs that are no columns in the columnar format,
@@ -47,6 +49,8 @@ def read_tensors(body: bytes, columns: Sequence[str], signatures: Collection[str
     Args:
         columns: of the schema, which are the signature's inputs.
         signatures: names that the signature has beside ``serving_default``.
+        max_records: the most in one request. More are returned as they stand, and it is left to
+            the reader of the records to refuse them by their number.
 
     Raises:
         UnreadableBody: it is not JSON.
@@ -61,14 +65,19 @@ def read_tensors(body: bytes, columns: Sequence[str], signatures: Collection[str
     if "instances" in content:
         return Inputs(_rows(content["instances"], columns), "/instances")
     if "inputs" in content:
-        return Inputs(_transposed(content["inputs"], columns), "/inputs")
+        return Inputs(_transposed(content["inputs"], columns, max_records), "/inputs")
     raise _whole("not_records", "Missing 'inputs' or 'instances' key")
 
 
-def read_examples(body: bytes, columns: Sequence[str], signatures: Collection[str]) -> Inputs:
+def read_examples(
+    body: bytes, columns: Sequence[str], signatures: Collection[str], max_records: int
+) -> Inputs:
     """The records of a classify or regress request, each completed by what ``context`` shares.
 
     Features that are no columns are ignored, as TensorFlow Serving does when it parses examples.
+
+    Args:
+        columns, signatures, max_records: as :func:`read_tensors` takes them.
 
     Raises:
         UnreadableBody: it is not JSON.
@@ -85,6 +94,8 @@ def read_examples(body: bytes, columns: Sequence[str], signatures: Collection[st
     if not isinstance(context, dict):
         raise _whole("not_an_object", "Example must be JSON object: 'context' is none", "/context")
     _refuse_repeated(context, context, "/context")
+    if len(examples) > max_records:
+        return Inputs(examples, "/examples")
     _refuse_overlap(examples, context)
     shared = {name: _scalar(context[name]) for name in columns if name in context}
     for example in examples:
@@ -136,7 +147,7 @@ def _rows(instances: Any, columns: Sequence[str]) -> Sequence[Any]:
     return instances
 
 
-def _transposed(inputs: Any, columns: Sequence[str]) -> Sequence[Any]:
+def _transposed(inputs: Any, columns: Sequence[str], max_records: int) -> Sequence[Any]:
     """The records of the columnar format; they stand in it column by column."""
     if not _is_mapping(inputs):
         if len(columns) > 1:
@@ -166,6 +177,9 @@ def _transposed(inputs: Any, columns: Sequence[str]) -> Sequence[Any]:
         raise InvalidRecords(problems, n_records=0, path="/inputs")
     if not n_records:
         raise _whole("no_records", "No values in 'inputs' object", "/inputs")
+    if n_records > max_records:
+        first: list[Any] = inputs[columns[0]]
+        return first
     rows = zip(*(map(_scalar, inputs[name]) for name in columns), strict=True)
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -201,38 +215,51 @@ def _is_mapping(value: Any) -> bool:
 
 
 def _refuse_repeated(content: dict[str, Any], names: Collection[str], path: str) -> None:
-    repeated = [name for name in repeated_keys(content) if name in names]
-    if repeated:
-        raise InvalidRecords(
-            [
-                Problem(
-                    field=printable(name),
-                    code="duplicate_key",
-                    message=f"key: {printable(name)} is given more than once",
-                )
-                for name in repeated
-            ],
-            n_records=0,
-            path=path,
-        )
+    repeated = ((None, name) for name in repeated_keys(content) if name in names)
+    _refuse(repeated, "key: {name} is given more than once", n_records=0, path=path)
 
 
 def _refuse_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
-    problems = [
-        Problem(
-            row=row,
-            field=printable(name),
-            code="duplicate_key",
-            message="stands in 'context' too, and may stand in only one of the two",
-        )
+    shared = (
+        (row, name)
         for row, example in enumerate(examples)
         if isinstance(example, dict)
         for name in example
         if name in context
-    ]
+    )
+    message = "stands in 'context' too, and may stand in only one of the two"
+    _refuse(shared, message, n_records=len(examples), path="/examples")
+
+
+def _refuse(
+    keys: Iterable[tuple[int | None, str]], message: str, *, n_records: int, path: str
+) -> None:
+    """Refuse a body for the keys that stand where they must not; do nothing where there are none.
+
+    A body of 8 MiB can hold a million of them. The first are listed and the rest are counted.
+
+    Args:
+        keys: each with the row that it stands in, or None.
+        message: of each; ``{name}`` in it becomes the key.
+
+    Raises:
+        InvalidRecords: there are, at most ``MAX_LISTED_PROBLEMS`` of them listed.
+    """
+    problems: list[Problem] = []
+    rows: set[int] = set()
+    n_problems = 0
+    for row, key in keys:
+        n_problems += 1
+        if row is not None:
+            rows.add(row)
+        if n_problems <= MAX_LISTED_PROBLEMS:
+            name = printable(key)
+            told = message.replace("{name}", name)
+            problems.append(Problem(row=row, field=name, code="duplicate_key", message=told))
     if problems:
-        n_wrong = len({problem.row for problem in problems})
-        raise InvalidRecords(problems, n_records=len(examples), n_wrong=n_wrong, path="/examples")
+        raise InvalidRecords(
+            problems, n_records=n_records, n_wrong=len(rows), path=path, n_problems=n_problems
+        )
 
 
 def _whole(code: str, message: str, path: str = "", *, field: str | None = None) -> InvalidRecords:

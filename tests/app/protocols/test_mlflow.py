@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import logging
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +20,9 @@ from werkzeug.test import TestResponse
 
 from app import Settings, create_app
 from app.api_keys import new_entry
+from app.protocols.mlflow.csv_requests import NUMBER
 from model.artifacts import Store
+from tests.conftest import time_limit
 
 Records = list[dict[str, Any]]
 MARKED = "MARKED8151815"
@@ -361,6 +365,46 @@ def test_cells_that_are_no_values(client: FlaskClient, record: dict[str, Any]) -
         assert [entry[1:3] for entry in errors(response)] == [(name, code)], cell
     for name, cell in (("age", " 6.3e1 "), ("age", "+63"), ("age", "63."), ("thal", " FIXED ")):
         response = invoke(client, csv_of([{**record, name: cell}], head=True), "text/csv")
+        assert response.status_code == 200, response.text
+
+
+def test_the_pattern_of_a_number_takes_the_same_language_as_the_readable_one() -> None:
+    readable = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+    for length in range(8):
+        for characters in itertools.product("07.e-x", repeat=length):
+            text = "".join(characters)
+            assert bool(NUMBER.fullmatch(text)) == bool(readable.fullmatch(text)), text
+
+
+def test_a_long_cell_of_digits_takes_linear_time(
+    client: FlaskClient, record: dict[str, Any]
+) -> None:
+    """131,072 characters are the most that the csv module reads as one cell."""
+    long = "1" * 130_000
+    with time_limit(10):
+        for text in (long, f"{long}x", f"{long}.", f"{long}e", f"1.{long}e+"):
+            assert bool(NUMBER.fullmatch(text)) == (text in (long, f"{long}."))
+            response = invoke(client, csv_of([{**record, "age": text}], head=True), "text/csv")
+            assert errors(response) == [(0, "age", "wrong_type", "#cell=2,1")]
+
+
+def test_a_cell_over_the_length_of_a_number_is_text(
+    client: FlaskClient, record: dict[str, Any]
+) -> None:
+    for length, status in ((64, 200), (65, 400)):
+        age = "63.".ljust(length, "0")
+        response = invoke(client, csv_of([{**record, "age": age}], head=True), "text/csv")
+        assert response.status_code == status, response.text
+
+
+def test_a_run_of_spaces_in_accept_takes_linear_time(client: FlaskClient, records: Records) -> None:
+    """A worker joins headers of one name, so that the value may be longer than one header."""
+    accept = f"text/csv{' ' * 400_000}x"
+    with time_limit(10):
+        assert client.get("/", headers={"Accept": accept}).status_code == 200
+        response = client.post(
+            "/invocations", json={"instances": records}, headers={"Accept": accept}
+        )
         assert response.status_code == 200, response.text
 
 
