@@ -28,7 +28,7 @@ from model.artifacts.artifact import read_artifact
 from model.artifacts.manifest import encode_manifest, seal
 from model.inference import Explainer, open_incomplete
 from model.schema import Schema, load_schema
-from model.training.fit import RECIPES
+from model.training import RECIPES
 from pipelines.data import Table, read_table
 from pipelines.devices import select_device
 
