@@ -21,7 +21,7 @@ from model.artifact import Artifact
 from model.schema import Schema
 from model.store import Store
 from pipelines.tables import Table
-from tests.house.test_parity import as_records
+from tests.repository.test_parity import as_records
 
 INFER = "/v2/models/cleveland/infer"
 LENGTH = "Inference-Header-Content-Length"

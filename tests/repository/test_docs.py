@@ -15,7 +15,7 @@ from model.config import KINDS as KINDS_OF_CHOICE
 from model.config import TrainingConfig, allowed_words
 from model.schema import Schema
 from tests.conftest import ROOT
-from tests.house.test_watching import METRICS
+from tests.repository.test_watching import METRICS
 
 
 def table_rows(text: str) -> dict[str, list[str]]:
