@@ -6,8 +6,8 @@ import pytest
 
 from model.config import RECIPES
 from pipelines.evaluating import SEED
-from pipelines.hiding import costs_of_hiding, patterns_to_hide
 from pipelines.tables import Table
+from tests.studies.missing_value_cost import costs_of_hiding, patterns_to_hide
 
 TOGETHER = (("ca", "thal"), ("slope", "ca", "thal"))
 

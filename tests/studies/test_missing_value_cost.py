@@ -10,8 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from model.config import TrainingConfig
 from model.dense import DenseLayer, DenseNetwork
 from model.schema import Schema
-from pipelines.hiding import N_RANDOM, Job, costs_of_hiding, fit_together, patterns_to_hide
 from pipelines.tables import Table
+from tests.studies.missing_value_cost import (
+    N_RANDOM,
+    Job,
+    costs_of_hiding,
+    fit_together,
+    patterns_to_hide,
+)
 
 TOGETHER = ("slope", "ca", "thal")
 

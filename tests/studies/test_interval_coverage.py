@@ -7,12 +7,12 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from model.config import TrainingConfig
-from model.coverage import Coverage, simulate_coverage
 from model.ensemble import fit_ensemble
 from model.members import Member
 from pipelines.preprocessing import build_preprocessing
 from pipelines.tables import Table
 from tests.conftest import Told
+from tests.studies.interval_coverage import Coverage, simulate_coverage
 
 
 def simulate(
