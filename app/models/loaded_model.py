@@ -66,7 +66,7 @@ class LoadedModel:
         """Validate the records of a JSON body of our own kind.
 
         Raises:
-            UnreadableBody, InvalidRecords: as :meth:`model.records.validator.RecordReader.read_json`.
+            UnreadableBody, InvalidRecords: as :meth:`model.records.validator.validator.RecordReader.read_json`.
         """
         with self.counting:
             return self._reader.read_json(body, beside=beside)
@@ -91,7 +91,7 @@ class LoadedModel:
         """Validate records that a protocol has taken out of its body as columns.
 
         Args:
-            columns: by name, as :meth:`model.records.validator.RecordReader.read_columns` takes them.
+            columns: by name, as :meth:`model.records.validator.validator.RecordReader.read_columns` takes them.
             path: where they stood in the body, for the errors.
 
         Returns:

@@ -23,7 +23,7 @@ class DenseLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Attributes:
         kernel: n_inputs rows of n_units.
         bias: n_units.
-        activation: as :class:`model.training.config.TrainingConfig` names it.
+        activation: as :class:`model.training.fit.config.TrainingConfig` names it.
     """
 
     kernel: list[list[float]]

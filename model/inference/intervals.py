@@ -63,7 +63,7 @@ class MemberLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         shape: (m, inputs, units).
         kernel: float32, little-endian, of that shape; in JSON as base64.
         bias: float32 (m, units), the same way.
-        activation: as :class:`model.training.config.TrainingConfig` names it.
+        activation: as :class:`model.training.fit.config.TrainingConfig` names it.
     """
 
     shape: tuple[int, int, int]

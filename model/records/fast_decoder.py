@@ -1,6 +1,6 @@
 """The fast road for records without a fault: one compiled msgspec decoder, columns at a time.
 
-Whatever is off, however slightly, is left to the patient reader of :mod:`model.records.validator`.
+Whatever is off, however slightly, is left to the patient reader of :mod:`model.records.validator.validator`.
 """
 
 from __future__ import annotations

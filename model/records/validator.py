@@ -1,6 +1,6 @@
 """Records: JSON or Python objects → validated values, or every problem of every record at once.
 
-A body that is right is decoded by :mod:`model.records.fast_decoder`. A body that is not goes a second time
+A body that is right is decoded by :mod:`model.records.validator.fast_decoder`. A body that is not goes a second time
 through the patient reader below, which alone decides what is wrong; so there is one set of rules,
 and the fast road only has to notice that something is off.
 """

@@ -33,7 +33,7 @@ PROBABILITY = Head()
 
 
 class Drawn(keras.initializers.Initializer):
-    """First weights as :func:`model.training.initializers.draw_kernel` draws them."""
+    """First weights as :func:`model.training.fit.initializers.draw_kernel` draws them."""
 
     def __init__(self, config: TrainingConfig, layer: int) -> None:
         self.config, self.layer = config, layer

@@ -24,7 +24,7 @@ class Table:
     Attributes:
         file: its name, without folders.
         sha256: of the file's bytes.
-        values: float64 (n, n_columns), coded as in :class:`model.records.validator.Batch`.
+        values: float64 (n, n_columns), coded as in :class:`model.records.validator.validator.Batch`.
         outcome: float64 (n,), the outcome column as it stands in the file; None without one.
         lines: int (n,), the line (of a CSV) or row (of a Parquet file) each record came from.
         warnings: what a person should know about the data, one sentence each.

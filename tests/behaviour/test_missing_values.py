@@ -7,7 +7,7 @@ import pytest
 from model.training import RECIPES
 from pipelines.data import Table
 from pipelines.evaluation import SEED
-from pipelines.hiding import costs_of_hiding, patterns_to_hide
+from tests.studies.missing_value_cost import costs_of_hiding, patterns_to_hide
 
 TOGETHER = (("ca", "thal"), ("slope", "ca", "thal"))
 

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import InvalidRecords, UnreadableBody
-from model.records import MAX_LISTED_PROBLEMS, RecordReader
-from model.records.validator import parse
+from model.records import MAX_LISTED_PROBLEMS, RecordReader, parse
 from model.schema import Column, Schema, load_schema
 from tests.conftest import ROOT
 

@@ -17,7 +17,7 @@ from model.artifacts.artifact import FILES, read_artifact, write_artifact
 from model.errors import ArtifactDamaged, GoldenRowsDiffer
 from model.features import Encoding
 from model.features.gaussian_imputation import RIDGE
-from model.inference import Graph, Incomplete, Scorer
+from model.inference import Graph, Incomplete, Scorer, onnx_session
 from model.inference.missing_values import ROWS_AT_ONCE, Completion, shrinkage
 from pipelines.data import Table
 from tests.conftest import ROOT

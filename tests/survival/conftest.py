@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.house.test_proxy import proxy
+from tests.repository.test_proxy import proxy
 
 __all__ = ["proxy"]

@@ -15,7 +15,7 @@ import pytest
 
 from model.artifacts import Store
 from tests.conftest import Told
-from tests.house.test_proxy import port
+from tests.repository.test_proxy import port
 from tests.survival.crowd import CUT_OFF, KEPT_CLOSED, NEW_CLOSED, REFUSED, SILENT, Crowd
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ that a value may stand alone or as the only element of a list. A client that wri
 null: its NaN means missing, as null does.
 
 What is off is told in TensorFlow Serving's own words where it has some, without the value that it
-would quote; see :mod:`app.protocols.tensorflow_serving.errors` for what is told of single values.
+would quote; see :mod:`app.protocols.tensorflow_serving.routes.errors` for what is told of single values.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def bootstrap_members(
         groups: (n,), equal for copies of a record, which are drawn together.
         seed: of the samples.
         rows: that may be drawn; all if None.
-        table: as :class:`model.training.ensemble.members.Member` takes it.
+        table: as :class:`model.training.fit.ensemble.members.Member` takes it.
         n_epochs: after which the answering network's weights are what they are; the config's if
             None.
     """

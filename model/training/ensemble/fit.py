@@ -1,7 +1,7 @@
 """Many networks in one program: folds, seeds, bootstraps and choices side by side.
 
 A thousand small networks cost little more than a handful, because what takes the time of a lone
-:func:`model.training.fit.fit_network` is not arithmetic. A member takes the same steps as a lone fit of
+:func:`model.training.fit.fit.fit_network` is not arithmetic. A member takes the same steps as a lone fit of
 the same config, rows and weights, from the same first weights, through the same batches; in float64
 they agree to 1e-6, on every backend. Only dropout draws other numbers here than there.
 

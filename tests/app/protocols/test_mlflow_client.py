@@ -14,7 +14,7 @@ import pytest
 from model.artifacts import Store
 from pipelines.data import Table
 from tests.conftest import ROOT
-from tests.house.test_parity import as_records
+from tests.repository.test_parity import as_records
 
 PACKAGES = ("mlflow-skinny==3.17.2", "pandas==3.1.1", "numpy==2.4.6", "scipy==1.17.1")
 PROGRAM = """

@@ -20,7 +20,7 @@ from app.api_keys import new_entry
 from model.artifacts import Artifact, Store
 from model.schema import Schema
 from pipelines.data import Table
-from tests.house.test_parity import as_records
+from tests.repository.test_parity import as_records
 
 INFER = "/v2/models/cleveland/infer"
 LENGTH = "Inference-Header-Content-Length"

@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 
 from app import Service, Settings, create_app
 from app.api_keys import new_entry
-from app.models.registry import LoadedModel
+from app.models import LoadedModel
 from app.protocols.tensorflow_serving.requests import read_tensors
 from model.artifacts import Artifact, Store
 from model.errors import ExplanationUnavailable, InvalidRecords

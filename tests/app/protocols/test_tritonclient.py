@@ -13,7 +13,7 @@ from app.api_keys import new_entry
 from model.artifacts import Store
 from model.schema import Schema
 from pipelines.data import Table
-from tests.house.test_parity import as_records
+from tests.repository.test_parity import as_records
 
 triton = pytest.importorskip("tritonclient.http", reason="needs tritonclient[http]")
 InferenceServerException = pytest.importorskip("tritonclient.utils").InferenceServerException

@@ -68,9 +68,13 @@ def simulate_coverage(
         out = np.isin(groups, draw.choice(np.unique(groups), round(HELD_OUT * n), replace=False))
         held.append(out)
         members += bootstrap_members(
-            config, groups, seed=seed + number, rows=np.flatnonzero(~out), table=number,
+            config,
+            groups,
+            seed=seed + number,
+            rows=np.flatnonzero(~out),
+            table=number,
             n_members=n_members,
-        )  # fmt: skip
+        )
     tables = np.broadcast_to(features, (len(labels), *features.shape))
     targets = np.array(labels, np.float32)[:, :, None]
     log_odds = fit_ensemble(tables, targets, members, progress=progress).outputs(tables)[:, :, 0]

@@ -16,7 +16,7 @@ from model.training import TrainingConfig
 from model.training.activations import ACTIVATIONS
 from model.training.config import allowed_words
 from tests.conftest import ROOT
-from tests.house.test_watching import METRICS
+from tests.repository.test_watching import METRICS
 
 
 def table_rows(text: str) -> dict[str, list[str]]:

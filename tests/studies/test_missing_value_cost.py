@@ -11,7 +11,13 @@ from model.inference import DenseLayer, DenseNetwork
 from model.schema import Schema
 from model.training import TrainingConfig
 from pipelines.data import Table
-from pipelines.hiding import N_RANDOM, Job, costs_of_hiding, fit_together, patterns_to_hide
+from tests.studies.missing_value_cost import (
+    N_RANDOM,
+    Job,
+    costs_of_hiding,
+    fit_together,
+    patterns_to_hide,
+)
 
 TOGETHER = ("slope", "ca", "thal")
 

@@ -6,11 +6,11 @@ import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from model.coverage import Coverage, simulate_coverage
 from model.training import TrainingConfig
 from model.training.ensemble import Member, fit_ensemble
 from pipelines.data import Table, build_preprocessing
 from tests.conftest import Told
+from tests.studies.interval_coverage import Coverage, simulate_coverage
 
 
 def simulate(

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from model.schema import Schema
 from pipelines.data import Table
-from tests.house.test_parity import as_records
+from tests.repository.test_parity import as_records
 
 Records = list[dict[str, Any]]
 JSON = "application/json"
