@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.records import RecordReader
+from model.records import RecordValidator
 from model.schema import load_schema
 
 
@@ -18,4 +18,4 @@ def _examples(doctest_namespace: dict[str, Any]) -> None:
     doctest_namespace["np"] = np
     doctest_namespace["schema"] = schema
     doctest_namespace["column"] = {column.name: column for column in schema.columns}
-    doctest_namespace["reader"] = RecordReader(schema)
+    doctest_namespace["reader"] = RecordValidator(schema)

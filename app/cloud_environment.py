@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.artifacts import CURRENT, MANIFEST
+from model.artifacts import CURRENT_FILE, MANIFEST_FILE
 
 SAGEMAKER_MODEL = Path("/opt/ml/model")
 IMAGE = {"HOST": "0.0.0.0", "PORT": "8080", "MODEL_STORE": "/models"}
@@ -59,6 +59,6 @@ def _model_in(folder: Path) -> Path | None:
 
 def _is_model(folder: Path) -> bool:
     try:
-        return (folder / MANIFEST).is_file() or (folder / CURRENT).is_file()
+        return (folder / MANIFEST_FILE).is_file() or (folder / CURRENT_FILE).is_file()
     except OSError:
         return False

@@ -33,8 +33,8 @@ def _read(column: Column, cell: str) -> float | str | None:
         return None
     number = float(cell)
     for level in column.levels:
-        if level.code == number and level.spellings:
-            return level.spellings[0]
+        if level.code == number and level.aliases:
+            return level.aliases[0]
     return int(number) if number == int(number) else number
 
 
@@ -96,5 +96,5 @@ def _code(column: Column, value: float | str | None) -> float:
     if value is None:
         raise ValueError(f"{column.name}: this form is only made of complete records")
     if isinstance(value, str):
-        return next(level.code for level in column.levels if value in level.spellings)
+        return next(level.code for level in column.levels if value in level.aliases)
     return value

@@ -25,7 +25,7 @@ from bench.results import MANY, ONE, Results, Round, Start, markdown
 from bench.running import Cores, DidNotStart, Running, memory_of, running
 from model.artifacts import Artifact, Store
 from model.errors import ModelError
-from model.inference import Graph
+from model.inference import OnnxSession
 from pipelines.cli.options import DATA
 
 N_RECORDS = {ONE: 1, MANY: 10_000}
@@ -67,7 +67,7 @@ class Bench:
         with running(contestant, body, store=self.store, graph=graph, cores=self.cores) as server:
             if contestant.probability:
                 values = np.array([coded(schema, record)], dtype=np.float32)
-                right = float(Graph(graph.read_bytes()).probabilities(values)[0])
+                right = float(OnnxSession(graph.read_bytes()).probabilities(values)[0])
                 answered = contestant.probability(server.answer)
                 if not abs(answered - right) < TOLERANCE:
                     raise DidNotStart(f"it answers {answered}, and the graph {right}")

@@ -125,14 +125,14 @@ def measure(networks: int, epochs: int, rounds: int, fits: int) -> Figures:
 
     from model.schema import load_schema
     from model.training import build_network
-    from model.training.ensemble import Member, fit_ensemble
+    from model.training.ensemble import MemberSpec, fit_ensemble
     from pipelines.data import build_preprocessing, read_table
 
     table = read_table(DATA, load_schema(SCHEMA))
     features = build_preprocessing(table.schema).fit_transform(table.frame).astype(np.float32)
     labels = table.labels.astype(np.float32)
     configs = [TrainingConfig(seed=seed, epochs=epochs) for seed in range(max(networks, 2))]
-    members = [Member(config) for config in configs[:networks]]
+    members = [MemberSpec(config) for config in configs[:networks]]
 
     def fit(network: keras.Model) -> None:
         network.fit(features, labels[:, None], batch_size=32, epochs=epochs, verbose=0)
@@ -179,12 +179,12 @@ def rate() -> float:
     """FLOP a second of a large product of matrices in single precision, on the backend's device."""
     import keras
 
-    from model.training.ensemble import compiled
+    from model.training.ensemble import compile_function
 
     square = keras.ops.convert_to_tensor(
         np.random.default_rng(0).normal(size=(SIDE, SIDE)).astype(np.float32)
     )
-    product = compiled(keras.ops.matmul)
+    product = compile_function(keras.ops.matmul)
     times = [
         seconds(lambda: keras.ops.convert_to_numpy(product(square, square)[:1])) for _ in range(7)
     ]

@@ -87,7 +87,7 @@ class InvalidRecords(ModelError):
         problems: every problem of every record, in the order of the records.
         n_problems: how many there are; more than ``len(problems)`` if not all are listed.
         n_records: how many records were looked at.
-        n_wrong: how many of them have a problem.
+        n_invalid: how many of them have a problem.
         path: where the records stand in the body: ``""``, ``"/instances"``, or None for one record.
         locate: gives the place of a problem as the fragment of a URI, where a body is laid out in
             another way than as a list of records; None where ``path`` says it all.
@@ -98,14 +98,14 @@ class InvalidRecords(ModelError):
         problems: Sequence[Problem],
         *,
         n_records: int,
-        n_wrong: int = 0,
+        n_invalid: int = 0,
         path: str | None = "",
         n_problems: int | None = None,
     ) -> None:
         self.problems = problems
         self.n_problems = len(problems) if n_problems is None else n_problems
         self.n_records = n_records
-        self.n_wrong = n_wrong
+        self.n_invalid = n_invalid
         self.path = path
         self.locate: Callable[[Problem], str] | None = None
         first = problems[0]

@@ -10,15 +10,15 @@ from sklearn.compose import ColumnTransformer
 
 from model.calibration import Calibration
 from model.evaluation import holdout
-from model.features import ConditionalMeans, measure_inputs
-from model.inference import DenseNetwork, Incomplete, columns_that_may_be_missing
+from model.features import ConditionalGaussianImputer, fit_feature_moments
+from model.inference import DenseNetwork, MissingValueScorer, optional_columns
 from model.schema import Schema
 from model.training import (
-    Fit,
+    FitResult,
     TrainingConfig,
     append_layers,
     fit_network,
-    is_own,
+    is_import_path,
     predict,
     read_layers,
     scale_output,
@@ -35,7 +35,7 @@ class FittedPipeline:
     """
 
     preprocessing: ColumnTransformer
-    fit: Fit
+    fit: FitResult
     rows: np.ndarray
 
     def predict(self, table: Table, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
@@ -67,9 +67,9 @@ def fit_pipeline(
     """
     rows = np.arange(len(table)) if rows is None else rows
     labels, frame, held = table.labels, table.frame, None
-    if config.validation_share:
+    if config.validation_fraction:
         train, held = holdout(
-            labels[rows], table.groups[rows], share=config.validation_share, seed=config.seed
+            labels[rows], table.groups[rows], share=config.validation_fraction, seed=config.seed
         )
         rows, held = rows[train], rows[held]
     preprocessing = build_preprocessing(table.schema)
@@ -93,9 +93,9 @@ def answers_of(fitted: FittedPipeline, table: Table, config: TrainingConfig) -> 
     """
     schema: Schema = table.schema
     encoding = read_encoding(schema, fitted.preprocessing)
-    columns = columns_that_may_be_missing(schema)
-    if not columns or is_own(config.activation):
+    columns = optional_columns(schema)
+    if not columns or is_import_path(config.activation):
         return lambda values: predict(fitted.fit.network, encoding.encode(values))
-    inputs = measure_inputs(encoding.encode(table.values[fitted.rows]))
+    inputs = fit_feature_moments(encoding.encode(table.values[fitted.rows]))
     network = DenseNetwork(read_layers(fitted.fit.network), len(encoding.features), np.float64)
-    return Incomplete(ConditionalMeans(inputs, encoding, columns), network).probabilities
+    return MissingValueScorer(ConditionalGaussianImputer(inputs, encoding, columns), network).probabilities

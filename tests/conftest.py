@@ -23,10 +23,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from model.artifacts import MANIFEST, Artifact, Store
+from model.artifacts import MANIFEST_FILE, Artifact, Store
 from model.artifacts.artifact import read_artifact
-from model.artifacts.manifest import encode_manifest, seal
-from model.inference import Explainer, open_incomplete
+from model.artifacts.manifest import encode_manifest, with_checksum
+from model.inference import Explainer, load_missing_value_scorer
 from model.schema import Schema, load_schema
 from model.training import RECIPES
 from pipelines.data import Table, read_table
@@ -80,7 +80,7 @@ def artifact(store: Store) -> Artifact:
 
 def explainer_of(artifact: Artifact, **options: Any) -> Explainer:
     """What explains the answers of an artifact, as a worker opens it."""
-    return Explainer(artifact, open_incomplete(artifact.schema, artifact.files), **options)
+    return Explainer(artifact, load_missing_value_scorer(artifact.schema, artifact.files), **options)
 
 
 def as_before(artifact: Artifact, *names: str) -> None:
@@ -88,8 +88,8 @@ def as_before(artifact: Artifact, *names: str) -> None:
     for name in names:
         (artifact.folder / name).unlink()
     files = {n: f for n, f in artifact.manifest.files.items() if n not in names}
-    manifest = seal(msgspec.structs.replace(artifact.manifest, files=files))
-    (artifact.folder / MANIFEST).write_bytes(encode_manifest(manifest))
+    manifest = with_checksum(msgspec.structs.replace(artifact.manifest, files=files))
+    (artifact.folder / MANIFEST_FILE).write_bytes(encode_manifest(manifest))
 
 
 @contextmanager

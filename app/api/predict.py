@@ -13,13 +13,13 @@ def register_predictions(service: Service) -> None:
     """Add ``/predict`` and ``/explain``."""
     settings = service.settings
 
-    def predict(call: Call, beside: str | None = None) -> Answer:
+    def predict(call: Call, ignored_key: str | None = None) -> Answer:
         """Probabilities for one record, a list of records, or ``{"instances": [records]}``.
 
         Beside the instances ``"interval": true`` asks for an interval around each probability, and
         ``"explain": true`` for an explanation, which not every version can give.
         """
-        model, batch = read(call, beside)
+        model, batch = read(call, ignored_key)
         if batch.explain:
             require(service.keys, call, "explain")
         elif not batch.interval:
@@ -31,16 +31,16 @@ def register_predictions(service: Service) -> None:
 
         The model takes none, so that nothing in them counts.
         """
-        return predict(call, beside="parameters")
+        return predict(call, ignored_key="parameters")
 
     def explain(call: Call) -> Answer:
         """Probabilities, and what each column contributed to each."""
         return with_more(*read(call), explain=True)
 
-    def read(call: Call, beside: str | None = None) -> tuple[LoadedModel, Batch]:
+    def read(call: Call, ignored_key: str | None = None) -> tuple[LoadedModel, Batch]:
         require_json(call)
         model = call.answered_by(service.models.get())
-        return model, model.read_json(call.body(), beside=beside)
+        return model, model.validate_json(call.body(), ignored_key=ignored_key)
 
     def with_more(model: LoadedModel, batch: Batch, *, explain: bool) -> Answer:
         values, explanations, intervals = batch.values, None, None

@@ -25,7 +25,7 @@ def own_schemas(subject: Subject) -> Json:
     prediction["label"] |= {"enum": [outcome.negative, outcome.positive]}
     prediction["threshold"] |= {"const": subject.model.manifest.threshold}
     prediction["missing"]["items"] = {"enum": names}
-    found["Caution"]["properties"]["field"] |= {"enum": names}
+    found["InputWarning"]["properties"]["field"] |= {"enum": names}
     if subject.model.offers["interval"]:
         prediction["interval"] = ref("Interval")
     interval = found["Interval"]["properties"]

@@ -12,10 +12,10 @@ import numpy as np
 from app.models.response_writer import AnswerWriter
 from app.settings import Settings
 from app.web import Metrics, NotReady, Refused
-from model.artifacts import MANIFEST, Store
+from model.artifacts import MANIFEST_FILE, Store
 from model.errors import InvalidRecords, ModelError, UnknownVersion
 from model.inference import Explainer, Explanation, Interval, IntervalEstimator, Scorer, Scores
-from model.records import Batch, Given, RecordReader
+from model.records import Batch, ColumnValues, RecordValidator
 
 Signature = tuple[int, int]
 
@@ -41,9 +41,9 @@ class LoadedModel:
         self.name = artifact.manifest.name
         self.scorer = Scorer(artifact)
         self.writer = AnswerWriter(self.scorer)
-        self._explainer = Explainer(artifact, self.scorer.incomplete)
-        self._estimator = IntervalEstimator(artifact, self.scorer.incomplete)
-        self._reader = RecordReader(artifact.schema, max_records=settings.max_records)
+        self._explainer = Explainer(artifact, self.scorer.missing_value_scorer)
+        self._estimator = IntervalEstimator(artifact, self.scorer.missing_value_scorer)
+        self._reader = RecordValidator(artifact.schema, max_records=settings.max_records)
         self._metrics = metrics
         self.counting = _Counting(metrics, artifact.schema.column_names)
 
@@ -62,16 +62,16 @@ class LoadedModel:
         """By option of a request, whether this version can do what it asks for."""
         return {"explain": self._explainer.available, "interval": self._estimator.available}
 
-    def read_json(self, body: bytes, *, beside: str | None = None) -> Batch:
+    def validate_json(self, body: bytes, *, ignored_key: str | None = None) -> Batch:
         """Validate the records of a JSON body of our own kind.
 
         Raises:
-            UnreadableBody, InvalidRecords: as :meth:`model.records.validator.validator.RecordReader.read_json`.
+            UnreadableBody, InvalidRecords: as :meth:`model.records.validator.validator.RecordValidator.validate_json`.
         """
         with self.counting:
-            return self._reader.read_json(body, beside=beside)
+            return self._reader.validate_json(body, ignored_key=ignored_key)
 
-    def read_records(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
+    def validate_records(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
         """Validate records that a protocol has taken out of its body.
 
         Args:
@@ -85,23 +85,23 @@ class LoadedModel:
             InvalidRecords: every problem of every record; also none, or more than are allowed.
         """
         with self.counting:
-            return self._reader.read_records(records, path)
+            return self._reader.validate_records(records, path)
 
-    def read_columns(self, columns: Mapping[str, Given], path: str | None = "") -> np.ndarray:
+    def validate_columns(self, columns: Mapping[str, ColumnValues], path: str | None = "") -> np.ndarray:
         """Validate records that a protocol has taken out of its body as columns.
 
         Args:
-            columns: by name, as :meth:`model.records.validator.validator.RecordReader.read_columns` takes them.
+            columns: by name, as :meth:`model.records.validator.validator.RecordValidator.validate_columns` takes them.
             path: where they stood in the body, for the errors.
 
         Returns:
             float32 (n, n_columns), missing as NaN.
 
         Raises:
-            InvalidRecords: as :meth:`read_records`; also where columns are absent or unknown.
+            InvalidRecords: as :meth:`validate_records`; also where columns are absent or unknown.
         """
         with self.counting:
-            return self._reader.read_columns(columns, path)
+            return self._reader.validate_columns(columns, path)
 
     def score(self, values: np.ndarray) -> Scores:
         """Score validated values, float32 (n, n_columns), and count them as answered.
@@ -114,7 +114,7 @@ class LoadedModel:
 
     def count(self, values: np.ndarray, scores: Scores) -> None:
         """Count values as answered with what :attr:`scorer` gives for them."""
-        missing = count_missing(self.schema.column_names, values) if scores.remarks else {}
+        missing = count_missing(self.schema.column_names, values) if scores.notes else {}
         self._metrics.answered(self.version, scores.probabilities, missing)
 
     def explain(self, values: np.ndarray) -> list[Explanation]:
@@ -183,5 +183,5 @@ def signature_of(store: Store, version: str) -> Signature:
     Raises:
         UnknownVersion, OSError: it is not there.
     """
-    status = (store.path(version) / MANIFEST).stat()
+    status = (store.path(version) / MANIFEST_FILE).stat()
     return (status.st_mtime_ns, status.st_ino)

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model.inference import Explanation, Interval, Remarks, Scorer, Scores
+from model.inference import Explanation, InputNotes, Interval, Scorer, Scores
 
 _encode = msgspec.json.Encoder().encode
 _FIRST = b'{"probability":'
 _NEXT = b"," + _FIRST
 _END = b"}" + _NEXT
-_NOTHING = Remarks()
+_NOTHING = InputNotes()
 
 
 class AnswerWriter:
@@ -50,7 +50,7 @@ class AnswerWriter:
             explanations, intervals: one a record, where they were asked for.
         """
         plain = explanations is None and intervals is None
-        if len(scores.probabilities) == 1 and not scores.remarks and plain:
+        if len(scores.probabilities) == 1 and not scores.notes and plain:
             (probability,) = scores.probabilities.tolist()
             tail = self._tails[probability >= self._threshold]
             return b"".join((self._head, _FIRST, _encode(probability), tail, b"]}"))
@@ -58,7 +58,7 @@ class AnswerWriter:
         positive = (numbers >= self._threshold).tolist()
         tails = list(map(self._tails_and_next.__getitem__, positive))
         told: dict[tuple[int, bool], bytes] = {}
-        for row, remarks in scores.remarks.items():
+        for row, remarks in scores.notes.items():
             kind = (id(remarks), positive[row])  # many rows have the same, and it is one object
             if kind not in told:
                 told[kind] = self._tail(positive[row], remarks) + _NEXT
@@ -74,7 +74,7 @@ class AnswerWriter:
         parts[-1] = parts[-1].removesuffix(_NEXT) + b"]}"
         return b"".join(parts)
 
-    def _tail(self, positive: bool, remarks: Remarks) -> bytes:
+    def _tail(self, positive: bool, remarks: InputNotes) -> bytes:
         """What follows the probability in one record's part."""
         told: dict[str, Any] = {
             "label": self._labels[positive],

@@ -80,12 +80,12 @@ def _bodies(subject: Subject) -> Iterator[Example]:
         else:
             word = str(record[name])
             changed["a_level_is_not_allowed"] = {**record, name: f"{word}-x"}
-        if column.must_be_known:
+        if column.required:
             changed["a_value_must_be_known"] = {**record, name: None}
     bodies |= {name: json.dumps(body).encode() for name, body in changed.items()}
     for name, body in bodies.items():
         try:
-            subject.reader.read_json(body)
+            subject.reader.validate_json(body)
         except ModelError as error:
             yield Example(name, as_refusal(error), body, {"Content-Type": JSON})
 

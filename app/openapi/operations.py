@@ -16,7 +16,7 @@ from app.models import LoadedModel
 from app.openapi.record_schema import example_record
 from app.settings import Settings
 from model.errors import ExplanationUnavailable, IntervalUnavailable
-from model.records import RecordReader
+from model.records import RecordValidator
 
 Json = dict[str, Any]
 
@@ -80,10 +80,10 @@ class Subject:
             for column in model.schema.columns
         }
         self.gappy: Json = {
-            column.name: self.record[column.name] if column.must_be_known else None
+            column.name: self.record[column.name] if column.required else None
             for column in model.schema.columns
         }
-        self.reader = RecordReader(model.schema, max_records=settings.max_records)
+        self.reader = RecordValidator(model.schema, max_records=settings.max_records)
 
     def answer(self, *records: Json) -> Json:
         """What ``/predict`` answers to records."""

@@ -35,18 +35,18 @@ def example_record(schema: Schema) -> dict[str, float | str]:
 def _column_schema(column: Column) -> dict[str, Any]:
     described: dict[str, Any] = {"title": column.title, "description": column.help}
     if column.kind == "number":
-        described["type"] = "number" if column.must_be_known else ["number", "null"]
+        described["type"] = "number" if column.required else ["number", "null"]
         described |= {"minimum": column.minimum, "maximum": column.maximum}
         if column.unit:
             described["x-unit"] = column.unit
     else:
-        described["enum"] = [*column.allowed, *([] if column.must_be_known else [None])]
+        described["enum"] = [*column.allowed, *([] if column.required else [None])]
         described["x-levels"] = {str(level.code): level.label for level in column.levels}
     return described | {"examples": [_example(column)]}
 
 
 def _example(column: Column) -> float | str:
     for level in column.levels:
-        if level.code == column.example and level.spellings:
-            return level.spellings[0]
+        if level.code == column.example and level.aliases:
+            return level.aliases[0]
     return int(column.example) if column.example == int(column.example) else column.example

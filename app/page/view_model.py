@@ -22,7 +22,7 @@ class Row(msgspec.Struct, frozen=True):
     title: str
     help: str
     allowed: tuple[str, ...]
-    must_be_known: bool
+    required: bool
     example: Any
 
 
@@ -76,8 +76,8 @@ def _row(column: Column, example: Any) -> Row:
         )
     else:
         allowed = tuple(
-            " or ".join([str(level.code), *level.spellings])
-            + ("" if level.label.lower() in level.spellings else f": {level.label}")
+            " or ".join([str(level.code), *level.aliases])
+            + ("" if level.label.lower() in level.aliases else f": {level.label}")
             for level in column.levels
         )
     return Row(
@@ -85,7 +85,7 @@ def _row(column: Column, example: Any) -> Row:
         column.title,
         column.help,
         allowed,
-        column.must_be_known,
+        column.required,
         example,
     )
 

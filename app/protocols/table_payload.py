@@ -18,8 +18,8 @@ import numpy as np
 from app.models import LoadedModel
 from app.web import pointer_of
 from model.errors import InvalidRecords, Problem
-from model.records import MAX_LISTED_PROBLEMS, REPEATED, printable, repeated_keys
-from model.schema import ColumnReader, Schema, did_you_mean
+from model.records import DUPLICATE_KEY_MESSAGE, MAX_LISTED_PROBLEMS, duplicate_keys, printable
+from model.schema import Schema, ValueParser, did_you_mean
 
 Place = Callable[[int | None, int | None], str]
 """Row and column → fragment; without a row the head of the table, without a column all of it."""
@@ -54,12 +54,12 @@ def values_of_table(table: Table, model: LoadedModel) -> np.ndarray:
     columns, rows, place = table
     _require_columns(columns, model, place)
     records: Sequence[Any] = rows
-    if 0 < len(rows) <= model.max_records:  # otherwise read_records refuses them all
+    if 0 < len(rows) <= model.max_records:  # otherwise validate_records refuses them all
         _require_lengths(dict(enumerate(rows)), len(columns), len(rows), model, place)
         records = [dict(zip(columns, map(_known, row), strict=True)) for row in rows]
     numbers = {name: index for index, name in enumerate(columns)}
     with _locating(lambda found: place(found.row, numbers.get(found.field))):
-        return model.read_records(records)
+        return model.validate_records(records)
 
 
 def values_of_rows(rows: Sequence[Any], path: str, model: LoadedModel) -> np.ndarray:
@@ -86,7 +86,7 @@ def values_of_rows(rows: Sequence[Any], path: str, model: LoadedModel) -> np.nda
             unnamed[row], below[row] = given, ""
         elif not isinstance(given, Mapping):
             continue
-        elif list(given) == [FEATURES] and FEATURES not in names and not repeated_keys(given):
+        elif list(given) == [FEATURES] and FEATURES not in names and not duplicate_keys(given):
             unnamed[row], below[row] = given[FEATURES], f"/{FEATURES}"
         else:
             records[row] = _with_known(given)
@@ -104,7 +104,7 @@ def values_of_rows(rows: Sequence[Any], path: str, model: LoadedModel) -> np.nda
     for row, values in unnamed.items():
         records[row] = dict(zip(names, map(_known, values), strict=True))
     with _locating(locate):
-        return model.read_records(records, path)
+        return model.validate_records(records, path)
 
 
 def require_few_columns(columns: Sequence[Any], model: LoadedModel, path: str) -> None:
@@ -133,12 +133,12 @@ def refuse(
         InvalidRecords: there are.
     """
     if problems:
-        n_wrong = len({found.row for found in problems if found.row is not None})
+        n_invalid = len({found.row for found in problems if found.row is not None})
         with model.counting, _locating(locate):
             raise InvalidRecords(
                 problems[:MAX_LISTED_PROBLEMS],
                 n_records=n_records,
-                n_wrong=n_wrong,
+                n_invalid=n_invalid,
                 path=path,
                 n_problems=len(problems),
             )
@@ -167,11 +167,11 @@ def _require_columns(columns: Sequence[Any], model: LoadedModel, place: Place) -
     strings = [name for name in columns if isinstance(name, str)]
     for name, times in Counter(strings).items():
         if times > 1:
-            repeated = Problem(field=printable(name), code="duplicate_key", message=REPEATED)
+            repeated = Problem(field=printable(name), code="duplicate_key", message=DUPLICATE_KEY_MESSAGE)
             found.append((repeated, columns.index(name)))
     for column in model.schema.columns:
         if column.name not in strings:
-            found.append((ColumnReader(column).absent(), None))
+            found.append((ValueParser(column).missing_key_problem(), None))
     places = {id(problem): place(None, index) for problem, index in found}
     refuse(model, [problem for problem, _ in found], lambda problem: places[id(problem)])
 
@@ -208,6 +208,6 @@ def _known(value: Any) -> Any:
 
 def _with_known(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """A record without NaN and empty strings; the same object where it has none of them."""
-    if repeated_keys(record):
+    if duplicate_keys(record):
         return record
     return {name: _known(value) for name, value in record.items()}

@@ -141,8 +141,8 @@ def _refusal(
 
 def _invalid_records(error: InvalidRecords) -> Refusal:
     detail = f"{error.n_problems} problem{'s' if error.n_problems > 1 else ''}"
-    if error.n_wrong:
-        detail += f" in {error.n_wrong} of {error.n_records} records"
+    if error.n_invalid:
+        detail += f" in {error.n_invalid} of {error.n_records} records"
     if error.n_problems > len(error.problems):
         detail += f"; the first {len(error.problems)} are listed"
     locate = error.locate or (lambda found: pointer_of(found, error.path))

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from course.foundations.lesson import Case, Subject
 from model.training import Head, TrainingConfig, activations, build_network, dense_layers
-from model.training.ensemble import Member, fit_ensemble, gradients
+from model.training.ensemble import MemberSpec, fit_ensemble, gradients
 from pipelines.html import COLOURS, as_svg, house_style, label, panels
 
 NUMBER = Head(1, "linear")
@@ -35,7 +35,7 @@ def follow_sine(activation: str, x: np.ndarray, starts: int = 5) -> Fitted:
         hidden=(16, 16), activation=activation, initial_weights="he", loss="squared_error", l2=0.0,
         learning_rate=5e-3, batch_size="all", epochs=1_500,
     )  # fmt: skip
-    members = [Member(replace(config, seed=seed)) for seed in range(starts)]
+    members = [MemberSpec(replace(config, seed=seed)) for seed in range(starts)]
     said = fit_ensemble(x[:, None], np.sin(x), members, head=NUMBER).predict(x[:, None])
     errors = np.sqrt(np.mean((said - np.sin(x)) ** 2, axis=1))
     return Fitted(said[int(errors.argmin())], errors)
@@ -97,7 +97,7 @@ def value_and_slope(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.n
 
 def activation_curve(name: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) → the activation and its derivative, of softmax the first of two inputs (x, 0)."""
-    function = keras.activations.get(activations.find(name))
+    function = keras.activations.get(activations.resolve(name))
     if name != "softmax":
         return value_and_slope(function, x)
     return value_and_slope(lambda x: function(ops.stack([x, ops.zeros_like(x)], axis=-1))[:, 0], x)
@@ -112,7 +112,7 @@ def keras_default_activation() -> str:
 def activation(_: Case) -> Subject:
     """The activations and their derivatives."""
     x = np.linspace(-5, 5, 401)
-    curves = {name: activation_curve(name, x) for name in activations.ACTIVATIONS}
+    curves = {name: activation_curve(name, x) for name in activations.ACTIVATION_NAMES}
     middle = len(x) // 2
     steepest = {name: float(slopes.max()) for name, (_, slopes) in curves.items()}
     at_end = {name: float(slopes[-1]) for name, (_, slopes) in curves.items()}

@@ -9,7 +9,7 @@ from keras import ops
 
 from course.foundations.lesson import Case, Subject, in_words
 from model.training import TrainingConfig, draw_kernels
-from model.training.ensemble import Plan, forward, gradients, losses
+from model.training.ensemble import ProgramSpec, forward_pass, gradients, record_losses
 from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
 
 
@@ -129,7 +129,7 @@ def check_gradients(case: Case) -> Check:
 
     All moved copies of the network stand side by side as members of one program, 2 · 497 a width.
     """
-    plan = Plan("tanh", "sigmoid", "cross_entropy", "sgd", len(case.labels), False)
+    plan = ProgramSpec("tanh", "sigmoid", "cross_entropy", "sgd", len(case.labels), False)
     kernels = draw_kernels(TrainingConfig(initial_weights="glorot"), case.features.shape[1])
     shapes = [shape for k in kernels for shape in (k.shape, (k.shape[1],))]
     flat = np.concatenate([np.append(k.ravel(), np.zeros(k.shape[1])) for k in kernels])
@@ -138,7 +138,7 @@ def check_gradients(case: Case) -> Check:
 
     def loss(given: Any) -> tuple[Any, Any]:
         gamma = np.zeros((1, given[0].shape[-1]))
-        own = ops.mean(losses(plan, forward(plan, given, features), labels, gamma), axis=1)
+        own = ops.mean(record_losses(plan, forward_pass(plan, given, features), labels, gamma), axis=1)
         return ops.sum(own), own
 
     def unpacked(members: np.ndarray) -> list[Any]:

@@ -10,7 +10,7 @@ from keras import ops
 
 from course.foundations.lesson import Case, Subject
 from model.training import Optimizer
-from model.training.ensemble import STEPS, first_slots, gradients
+from model.training.ensemble import UPDATE_RULES, gradients, initial_slots
 from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
 
 Surface = Callable[[Any], Any]
@@ -40,7 +40,7 @@ def descend(
     start = np.asarray(start, float)
     one = ops.ones_like(ops.convert_to_tensor(start))
     w = ops.convert_to_tensor(start)
-    slots = tuple(ops.convert_to_tensor(slot) for slot in first_slots(optimizer, start))
+    slots = tuple(ops.convert_to_tensor(slot) for slot in initial_slots(optimizer, start))
     path = [start]
 
     def loss(weights: Any) -> tuple[Any, Any]:
@@ -51,7 +51,7 @@ def descend(
         _, (gradient,) = gradients(loss, [w])
         if noise is not None:
             gradient = gradient + ops.convert_to_tensor(noise[number - 1])
-        w, slots = STEPS[optimizer](w, gradient, slots, one * rate, one * momentum, one * number)
+        w, slots = UPDATE_RULES[optimizer](w, gradient, slots, one * rate, one * momentum, one * number)
         path.append(ops.convert_to_numpy(w))
     return np.array(path)
 

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from model.evaluation import Split, repeated_folds
-from model.training import PROBABILITY, Head, TrainingConfig
-from model.training.ensemble import Member, fit_ensemble
+from model.training import PROBABILITY_HEAD, Head, TrainingConfig
+from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.data import Table, build_preprocessing
 
 SEED = 20241
@@ -76,7 +76,7 @@ class Case:
         self,
         configs: Sequence[TrainingConfig],
         labels: np.ndarray | None = None,
-        head: Head = PROBABILITY,
+        head: Head = PROBABILITY_HEAD,
     ) -> np.ndarray:
         """What networks say of the rows of the folds that they were not trained on.
 
@@ -87,7 +87,7 @@ class Case:
             float64 (len(configs), n), or (len(configs), n, units) for a head of several units.
         """
         members = [
-            Member(config, rows=train, table=number)
+            MemberSpec(config, rows=train, table=number)
             for config in configs
             for number, (train, _) in enumerate(self.folds)
         ]

@@ -10,7 +10,7 @@ from keras import ops
 
 from course.foundations.activations import value_and_slope
 from course.foundations.lesson import Case, Subject
-from model.training.ensemble import Plan, losses
+from model.training.ensemble import ProgramSpec, record_losses
 from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
 
 EXAMPLE = (0.2, 0.3, 0.5)
@@ -23,9 +23,9 @@ def cross_entropies(probabilities: np.ndarray) -> np.ndarray:
     By the very function that trains: its outputs before softmax are the logarithms.
     """
     k = len(probabilities)
-    plan = Plan("relu", "softmax", "cross_entropy", "sgd", k, False)
+    plan = ProgramSpec("relu", "softmax", "cross_entropy", "sgd", k, False)
     outputs = np.tile(np.log(probabilities), (k, 1))[None, :, :, None]
-    each = losses(plan, ops.convert_to_tensor(outputs), np.eye(k)[None], np.zeros((1, 1)))
+    each = record_losses(plan, ops.convert_to_tensor(outputs), np.eye(k)[None], np.zeros((1, 1)))
     return ops.convert_to_numpy(each)[0, :, 0]
 
 

@@ -111,7 +111,7 @@ class Costs(NamedTuple):
 
 def compare_costs(case: Case) -> Costs:
     """Missed patients and false alarms, for costs in the loss and for a moved threshold."""
-    said = case.out_of_fold([replace(RECIPES["default"], missed_cost=float(c)) for c in COSTS])
+    said = case.out_of_fold([replace(RECIPES["default"], positive_class_weight=float(c)) for c in COSTS])
     ill = case.labels == 1
     trained = np.array([[(ill & (s < 0.5)).sum(), (~ill & (s >= 0.5)).sum()] for s in said])
     at = [1 / (1 + cost) for cost in COSTS]

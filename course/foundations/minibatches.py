@@ -10,7 +10,14 @@ from msgspec.structs import replace
 
 from course.foundations.lesson import Case, Subject
 from model.training import TrainingConfig, draw_kernels
-from model.training.ensemble import Member, Plan, fit_ensemble, forward, gradients, losses
+from model.training.ensemble import (
+    MemberSpec,
+    ProgramSpec,
+    fit_ensemble,
+    forward_pass,
+    gradients,
+    record_losses,
+)
 from pipelines.html import COLOURS, MARKERS, as_svg, house_style, label, panels
 
 SIZES = (1, 4, 16, 64, 256)
@@ -37,7 +44,7 @@ def batch_gradients(case: Case, rows: np.ndarray) -> np.ndarray:
 
     The batches stand side by side as the groups of one program.
     """
-    plan = Plan("relu", "sigmoid", "cross_entropy", "sgd", rows.shape[1], False)
+    plan = ProgramSpec("relu", "sigmoid", "cross_entropy", "sgd", rows.shape[1], False)
     kernels = draw_kernels(NETWORK, case.features.shape[1])
     weights = []
     for kernel in kernels:
@@ -49,8 +56,8 @@ def batch_gradients(case: Case, rows: np.ndarray) -> np.ndarray:
     labels = ops.convert_to_tensor(case.labels[rows].astype(float)[:, :, None])
 
     def loss(given: Any) -> tuple[Any, Any]:
-        outputs = forward(plan, given, features)
-        each = losses(plan, outputs, labels, np.zeros((len(rows), 1)))
+        outputs = forward_pass(plan, given, features)
+        each = record_losses(plan, outputs, labels, np.zeros((len(rows), 1)))
         own = ops.mean(each, axis=1)
         return ops.sum(own), own
 
@@ -126,7 +133,7 @@ def compare_sizes(case: Case, epochs: int, seeds: int = 5) -> dict[Size, np.ndar
     sizes: tuple[Size, ...] = ("all", 32, 1)
     config = replace(NETWORK, optimizer="sgd", learning_rate=0.02, epochs=epochs)
     members = [
-        Member(replace(config, batch_size=size, seed=seed))
+        MemberSpec(replace(config, batch_size=size, seed=seed))
         for size in sizes
         for seed in range(seeds)
     ]

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from course.foundations.lesson import Case, Subject
 from model.training import RECIPES, TrainingConfig, build_network, describe_layers, fit_network
-from model.training.ensemble import Member, fit_ensemble
+from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
 
 
@@ -190,7 +190,7 @@ def compare_with_logistic(features: np.ndarray, labels: np.ndarray) -> list[Logi
         hidden=(), initial_weights="zeros", optimizer="nesterov", momentum=0.95, learning_rate=1.0,
         batch_size="all", epochs=3_000,
     )  # fmt: skip
-    members = [Member(replace(config, l2=l2)) for l2 in penalties]
+    members = [MemberSpec(replace(config, l2=l2)) for l2 in penalties]
     ensemble = fit_ensemble(features, labels, members)
     found = []
     for number, l2 in enumerate(penalties):

@@ -11,7 +11,7 @@ from course.foundations.gradient_descent import descend
 from course.foundations.lesson import Case, Subject
 from course.foundations.minibatches import NETWORK
 from model.training import Optimizer
-from model.training.ensemble import STEPS, Member, fit_ensemble
+from model.training.ensemble import UPDATE_RULES, MemberSpec, fit_ensemble
 from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
 
 NAMES: dict[Optimizer, str] = {
@@ -48,7 +48,7 @@ def cross_valley() -> dict[Optimizer, Way]:
     rates = np.geomspace(1e-3, 10, 40)
     start = np.tile(np.array([[-4.0], [0.5]]), len(rates))
     found = {}
-    for optimizer in STEPS:
+    for optimizer in UPDATE_RULES:
         with np.errstate(over="ignore", invalid="ignore"):  # of rates that are too large
             path = descend(valley, start, optimizer=optimizer, rate=rates, steps=STEPS_ALLOWED)
             outside = ~(np.linalg.norm(path, axis=1) < 0.1)
@@ -64,10 +64,10 @@ def cross_valley() -> dict[Optimizer, Way]:
 def compare_optimizers(case: Case, epochs: int) -> dict[Optimizer, np.ndarray]:
     """By optimizer, (epochs, len(RATES)): training losses on the table, from the same start."""
     config = replace(NETWORK, epochs=epochs)
-    tried = [(optimizer, rate) for optimizer in STEPS for rate in RATES]
-    members = [Member(replace(config, optimizer=o, learning_rate=rate)) for o, rate in tried]
+    tried = [(optimizer, rate) for optimizer in UPDATE_RULES for rate in RATES]
+    members = [MemberSpec(replace(config, optimizer=o, learning_rate=rate)) for o, rate in tried]
     losses = fit_ensemble(case.features, case.labels, members).losses()
-    return dict(zip(STEPS, np.split(losses, len(STEPS), axis=1), strict=True))
+    return dict(zip(UPDATE_RULES, np.split(losses, len(UPDATE_RULES), axis=1), strict=True))
 
 
 def optimizers(case: Case) -> Subject:

@@ -11,7 +11,7 @@ from course.foundations.activations import NUMBER
 from course.foundations.lesson import SEED, Case, Subject
 from model.evaluation import holdout
 from model.training import RECIPES, TrainingConfig, build_network
-from model.training.ensemble import Ensemble, Member, fit_ensemble
+from model.training.ensemble import Ensemble, MemberSpec, fit_ensemble
 from pipelines.html import COLOURS, FILLS, SURFACE, as_svg, house_style, label, panels
 
 
@@ -34,7 +34,7 @@ def overfit(case: Case, epochs: int, patience: int, splits: int = 40) -> Overfit
     """The textbook network on three fifths of the patients, watched on a fifth, tested on a fifth."""
     labels, groups = case.labels, case.table.groups
     config = replace(RECIPES["textbook"], epochs=epochs)
-    early = replace(config, patience=patience, validation_share=0.25)
+    early = replace(config, patience=patience, validation_fraction=0.25)
     parts = []
     for number in range(splits):
         rest, test = holdout(labels, groups, share=0.2, seed=SEED + number)
@@ -42,7 +42,7 @@ def overfit(case: Case, epochs: int, patience: int, splits: int = 40) -> Overfit
         parts.append((rest[train], rest[held], test))
     features = case.features_of([train for train, _, _ in parts])
     members = [
-        Member(one, rows=train, held=held, table=number)
+        MemberSpec(one, rows=train, validation_rows=held, table=number)
         for one in (config, early)
         for number, (train, held, _) in enumerate(parts)
     ]
@@ -52,8 +52,8 @@ def overfit(case: Case, epochs: int, patience: int, splits: int = 40) -> Overfit
     tests = np.array([[each[n, parts[n][2]].mean() for n in range(splits)] for each in losses])
     return Overfit(
         ensemble.losses()[:, :splits].mean(axis=1),
-        ensemble.held_losses()[:, :splits].mean(axis=1),
-        ensemble.best()[splits:],
+        ensemble.validation_losses()[:, :splits].mean(axis=1),
+        ensemble.best_epochs()[splits:],
         tests,
     )
 
@@ -119,7 +119,7 @@ def fit_xor(
         hidden=hidden, activation=activation, initial_weights="glorot", loss="squared_error", l2=0.0,
         learning_rate=0.01, batch_size="all", epochs=epochs,
     )  # fmt: skip
-    members = [Member(replace(config, seed=seed)) for seed in range(starts)]
+    members = [MemberSpec(replace(config, seed=seed)) for seed in range(starts)]
     return fit_ensemble(POINTS, XOR, members, head=NUMBER)
 
 

@@ -11,7 +11,14 @@ from msgspec.structs import replace
 
 from course.foundations.lesson import Case, Subject
 from model.training import InitialWeights, TrainingConfig, build_network, dense_layers, draw_kernel
-from model.training.ensemble import Member, Plan, fit_ensemble, forward, gradients, losses
+from model.training.ensemble import (
+    MemberSpec,
+    ProgramSpec,
+    fit_ensemble,
+    forward_pass,
+    gradients,
+    record_losses,
+)
 from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, house_style, label, panels
 
 STARTS: tuple[InitialWeights, ...] = ("zeros", "normal", "glorot", "he")
@@ -38,7 +45,7 @@ def compare_starts(case: Case, epochs: int, seeds: int = 5) -> Started:
     """The textbook network, two hidden layers of 16 ReLU units, from each kind of start."""
     config = TrainingConfig(hidden=(16, 16), l2=0.0, epochs=epochs)
     members = [
-        Member(replace(config, initial_weights=kind, seed=seed))
+        MemberSpec(replace(config, initial_weights=kind, seed=seed))
         for kind in STARTS
         for seed in range(seeds)
     ]
@@ -147,7 +154,7 @@ STACKS = (
 def gradient_sizes(case: Case, stack: Stack, seeds: int = 9) -> np.ndarray:
     """(DEPTH,): by hidden layer, the length of the gradient of its kernel, median over seeds."""
     shapes = [(case.features.shape[1], WIDTH), *[(WIDTH, WIDTH)] * (DEPTH - 1), (WIDTH, 1)]
-    plan = Plan(stack.activation, "sigmoid", "cross_entropy", "sgd", len(case.labels), False)
+    plan = ProgramSpec(stack.activation, "sigmoid", "cross_entropy", "sgd", len(case.labels), False)
     weights = []
     for layer, shape in enumerate(shapes):
         drawn = [draw_kernel(stack.kind, shape, seed=seed, layer=layer) for seed in range(seeds)]
@@ -157,8 +164,8 @@ def gradient_sizes(case: Case, stack: Stack, seeds: int = 9) -> np.ndarray:
     labels = ops.convert_to_tensor(case.labels.astype(float)[None, :, None])
 
     def loss(given: Any) -> tuple[Any, Any]:
-        outputs = forward(plan, given, features)
-        own = ops.mean(losses(plan, outputs, labels, np.zeros((1, seeds))), axis=1)
+        outputs = forward_pass(plan, given, features)
+        own = ops.mean(record_losses(plan, outputs, labels, np.zeros((1, seeds))), axis=1)
         return ops.sum(own), own
 
     _, found = gradients(loss, [ops.convert_to_tensor(weight) for weight in weights])

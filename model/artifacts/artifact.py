@@ -22,11 +22,8 @@ verified, and reading one imports no code that it names.
 """
 
 from __future__ import annotations
-from model.artifacts.atomic_files import _write_synced
-from model.artifacts.atomic_files import replace_file
-from model.artifacts.atomic_files import sync_folder
+
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -34,15 +31,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
 import msgspec
+
+from model.artifacts.atomic_files import _write_synced, replace_file, sync_folder
+from model.artifacts.manifest import (
+    FileRecord,
+    Manifest,
+    decode_manifest,
+    encode_manifest,
+    with_checksum,
+)
 from model.errors import ArtifactDamaged, ArtifactIncomplete, InvalidSchema, SchemaMismatch
-from model.artifacts.manifest import FileRecord, Manifest, decode_manifest, encode_manifest, seal
 from model.schema import Schema
 
-MANIFEST = "manifest.json"
+MANIFEST_FILE = "manifest.json"
 
 
-WRITING = ".writing-"
+TEMPORARY_PREFIX = ".writing-"
 
 
 FILES = (
@@ -60,16 +66,16 @@ FILES = (
 )
 
 
-LATER = frozenset({"explanation.json", "inputs.json", "members.json", "calibration.json"})
+ADDED_LATER = frozenset({"explanation.json", "inputs.json", "members.json", "calibration.json"})
 """Files that the first artifacts did not have."""
 
 
-SOMETIMES = frozenset({"explanation.json", "members.json"})
+OPTIONAL = frozenset({"explanation.json", "members.json"})
 """Files that not every artifact has: a network whose activation is code of one's own has no layers
 that could be written down as numbers."""
 
 
-FOR_PEOPLE = ("report.html",)
+ATTACHMENTS = ("report.html",)
 """Files that no program reads: verified where they lie, and never held in memory."""
 
 
@@ -79,7 +85,7 @@ class Artifact:
 
     Attributes:
         files: the bytes of each of :data:`FILES`, the very ones that were verified; without those
-            of :data:`LATER` that it was not written with.
+            of :data:`ADDED_LATER` that it was not written with.
     """
 
     folder: Path
@@ -94,18 +100,18 @@ def write_artifact(folder: Path, manifest: Manifest, files: Mapping[str, bytes])
     Raises:
         FileExistsError: the folder is taken.
     """
-    if not set(FILES) - SOMETIMES <= set(files) <= set(FILES):
+    if not set(FILES) - OPTIONAL <= set(files) <= set(FILES):
         raise ValueError(f"expected the files {', '.join(FILES)}; received {', '.join(files)}")
     records = {
         name: FileRecord(hashlib.sha256(data).hexdigest(), len(data))
         for name, data in files.items()
     }
-    manifest = seal(msgspec.structs.replace(manifest, files=records))
-    beside = Path(tempfile.mkdtemp(prefix=WRITING, dir=folder.parent))
+    manifest = with_checksum(msgspec.structs.replace(manifest, files=records))
+    beside = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder.parent))
     try:
         for name, data in files.items():
             _write_synced(beside / name, data)
-        _write_synced(beside / MANIFEST, encode_manifest(manifest))
+        _write_synced(beside / MANIFEST_FILE, encode_manifest(manifest))
         beside.chmod(0o755)
         if folder.exists():
             raise FileExistsError(folder)
@@ -128,20 +134,20 @@ def read_artifact(folder: Path, *, fingerprint: str | None = None) -> Artifact:
             and the file that it is about.
     """
     where = f"version {folder.name}"
-    manifest = decode_manifest(_read(folder / MANIFEST, where), where)
+    manifest = decode_manifest(_read_file(folder / MANIFEST_FILE, where), where)
     files = {}
     for name in FILES:
-        if name in LATER and name not in manifest.files and not (folder / name).exists():
+        if name in ADDED_LATER and name not in manifest.files and not (folder / name).exists():
             continue
-        record, data = manifest.files.get(name), _read(folder / name, where)
+        record, data = manifest.files.get(name), _read_file(folder / name, where)
         if record is None:
             raise ArtifactDamaged(f"{where}: the manifest knows no {name}")
         if len(data) != record.bytes or hashlib.sha256(data).hexdigest() != record.sha256:
             raise ArtifactDamaged(f"{where}: {name} is not the file that was written")
         files[name] = data
-    for name in FOR_PEOPLE:
+    for name in ATTACHMENTS:
         if name in manifest.files:
-            _verify(folder / name, manifest.files[name], where)
+            _verify_file(folder / name, manifest.files[name], where)
     try:
         schema = Schema.from_json(files["schema.json"])
     except InvalidSchema as error:
@@ -156,46 +162,46 @@ def read_artifact(folder: Path, *, fingerprint: str | None = None) -> Artifact:
 def add_metrics(artifact: Artifact, metrics: Mapping[str, Any]) -> Artifact:
     """Add results of an evaluation to the manifest, replacing those of the same name."""
     merged = {**artifact.manifest.metrics, **metrics}
-    manifest = seal(msgspec.structs.replace(artifact.manifest, metrics=merged))
-    replace_file(artifact.folder / MANIFEST, encode_manifest(manifest))
+    manifest = with_checksum(msgspec.structs.replace(artifact.manifest, metrics=merged))
+    replace_file(artifact.folder / MANIFEST_FILE, encode_manifest(manifest))
     return read_artifact(artifact.folder)
 
 
-def add_for_people(artifact: Artifact, name: str, data: bytes) -> Artifact:
-    """Add one of :data:`FOR_PEOPLE` to an artifact that has none of that name yet.
+def add_attachment(artifact: Artifact, name: str, data: bytes) -> Artifact:
+    """Add one of :data:`ATTACHMENTS` to an artifact that has none of that name yet.
 
     The manifest comes last: until it names the file, nobody looks at it.
 
     Raises:
         FileExistsError: it has one.
     """
-    if name not in FOR_PEOPLE:
-        raise ValueError(f"expected one of {', '.join(FOR_PEOPLE)}; received {name}")
+    if name not in ATTACHMENTS:
+        raise ValueError(f"expected one of {', '.join(ATTACHMENTS)}; received {name}")
     if name in artifact.manifest.files:
         raise FileExistsError(artifact.folder / name)
     replace_file(artifact.folder / name, data)
     record = FileRecord(hashlib.sha256(data).hexdigest(), len(data))
     files = {**artifact.manifest.files, name: record}
-    manifest = seal(msgspec.structs.replace(artifact.manifest, files=files))
-    replace_file(artifact.folder / MANIFEST, encode_manifest(manifest))
+    manifest = with_checksum(msgspec.structs.replace(artifact.manifest, files=files))
+    replace_file(artifact.folder / MANIFEST_FILE, encode_manifest(manifest))
     return read_artifact(artifact.folder)
 
 
-def _verify(path: Path, record: FileRecord, where: str) -> None:
+def _verify_file(path: Path, record: FileRecord, where: str) -> None:
     """Compare a file with its record, piece by piece."""
-    with _reading(path, where), path.open("rb") as file:
+    with _translate_os_errors(path, where), path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != record.sha256:
         raise ArtifactDamaged(f"{where}: {path.name} is not the file that was written")
 
 
-def _read(path: Path, where: str) -> bytes:
-    with _reading(path, where):
+def _read_file(path: Path, where: str) -> bytes:
+    with _translate_os_errors(path, where):
         return path.read_bytes()
 
 
 @contextmanager
-def _reading(path: Path, where: str) -> Iterator[None]:
+def _translate_os_errors(path: Path, where: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:

@@ -1,25 +1,17 @@
-"""Golden rows: records made from the schema alone, with which an artifact proves itself on load."""
+"""GoldenRows rows: records made from the schema alone, with which an artifact proves itself on load."""
 
 from __future__ import annotations
-import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-import msgspec
-from model.errors import ArtifactDamaged, ArtifactIncomplete, InvalidSchema, SchemaMismatch
-from model.artifacts.manifest import FileRecord, Manifest, decode_manifest, encode_manifest, seal
-from model.schema import Schema
+
 import math
 from collections.abc import Sequence
+
+import msgspec
 import numpy as np
+
 from model.schema import Column, Schema
 
-class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+class GoldenRows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rows made from the schema, never copied from patients, and the graph's answers.
 
     Attributes:
@@ -31,7 +23,7 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     probabilities: list[float]
 
 
-N_MIXED = 24
+N_RANDOM_ROWS = 24
 
 
 def golden_values(schema: Schema) -> np.ndarray:
@@ -46,15 +38,17 @@ def golden_values(schema: Schema) -> np.ndarray:
     example = [column.example for column in schema.columns]
     rows = [example]
     for index, column in enumerate(schema.columns):
-        rows += ([*example[:index], corner, *example[index + 1 :]] for corner in _corners(column))
+        rows += (
+            [*example[:index], corner, *example[index + 1 :]] for corner in _extreme_values(column)
+        )
     draw = np.random.default_rng(0)
-    for _ in range(N_MIXED):
-        rows.append([float(draw.choice(_corners(column))) for column in schema.columns])
+    for _ in range(N_RANDOM_ROWS):
+        rows.append([float(draw.choice(_extreme_values(column))) for column in schema.columns])
     return np.array(rows, dtype=np.float32)
 
 
-def _corners(column: Column) -> Sequence[float]:
+def _extreme_values(column: Column) -> Sequence[float]:
     corners: list[float] = [float(code) for code in column.codes]
     if column.minimum is not None and column.maximum is not None:
         corners = [column.minimum, (column.minimum + column.maximum) / 2, column.maximum]
-    return corners if column.must_be_known else [*corners, math.nan]
+    return corners if column.required else [*corners, math.nan]

@@ -81,7 +81,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
 
 
-def seal(manifest: Manifest) -> Manifest:
+def with_checksum(manifest: Manifest) -> Manifest:
     """The manifest with its own checksum."""
     unsealed = msgspec.structs.replace(manifest, checksum="")
     digest = hashlib.sha256(encode_manifest(unsealed)).hexdigest()
@@ -109,6 +109,6 @@ def decode_manifest(data: bytes, where: str) -> Manifest:
         manifest = msgspec.convert(content, Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ArtifactDamaged(f"{where}: manifest.json is not a manifest") from None
-    if seal(manifest).checksum != manifest.checksum:
+    if with_checksum(manifest).checksum != manifest.checksum:
         raise ArtifactDamaged(f"{where}: manifest.json is not the file that was written")
     return manifest

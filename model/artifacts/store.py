@@ -20,15 +20,16 @@ from typing import Any
 import msgspec
 
 from model.artifacts.artifact import (
-    MANIFEST,
-    WRITING,
+    MANIFEST_FILE,
+    TEMPORARY_PREFIX,
     Artifact,
-    add_for_people,
+    add_attachment,
     add_metrics,
     read_artifact,
     write_artifact,
 )
 from model.artifacts.atomic_files import replace_file
+from model.artifacts.manifest import Manifest
 from model.errors import (
     ArtifactDamaged,
     DamagedPointer,
@@ -37,24 +38,23 @@ from model.errors import (
     StoreError,
     UnknownVersion,
 )
-from model.artifacts.manifest import Manifest
 
-CURRENT = "current.json"
+CURRENT_FILE = "current.json"
 
 
-class Current(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CurrentVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which version serves.
 
     Attributes:
         version: the current one.
-        before: those that were current before it, oldest first.
+        previous: those that were current before it, oldest first.
     """
 
     version: str
-    before: tuple[str, ...] = ()
+    previous: tuple[str, ...] = ()
 
 
-class _Named(msgspec.Struct):
+class _ManifestVersion(msgspec.Struct):
     """As much of a manifest as says which version it is."""
 
     version: str
@@ -65,7 +65,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.is_single = (folder / MANIFEST).is_file()
+        self.is_single = (folder / MANIFEST_FILE).is_file()
 
     def versions(self) -> list[str]:
         """All versions, oldest first."""
@@ -101,7 +101,7 @@ class Store:
             raise ArtifactDamaged(f"version {version}: its manifest is that of version {written}")
         return artifact
 
-    def current(self) -> Current:
+    def current(self) -> CurrentVersion:
         """The version that serves.
 
         Raises:
@@ -110,20 +110,24 @@ class Store:
             StoreError: it cannot be read.
         """
         if self.is_single:
-            return Current(self._single_version)
+            return CurrentVersion(self._single_version)
         try:
-            return msgspec.json.decode((self.folder / CURRENT).read_bytes(), type=Current)
+            return msgspec.json.decode(
+                (self.folder / CURRENT_FILE).read_bytes(), type=CurrentVersion
+            )
         except FileNotFoundError:
             raise NoCurrentVersion("no version is current yet; make train makes one") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise DamagedPointer(f"{CURRENT} is damaged; promote a version to mend it") from None
+            raise DamagedPointer(
+                f"{CURRENT_FILE} is damaged; promote a version to mend it"
+            ) from None
         except OSError as error:
-            raise StoreError(f"{CURRENT} cannot be read: {error.strerror}") from None
+            raise StoreError(f"{CURRENT_FILE} cannot be read: {error.strerror}") from None
 
     def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> Artifact:
         """Write a new version, numbered after the greatest one; what serves stays what it is."""
         with self.locked():
-            for leftover in self.folder.glob(f"{WRITING}*"):  # of a writer that was killed
+            for leftover in self.folder.glob(f"{TEMPORARY_PREFIX}*"):  # of a writer that was killed
                 shutil.rmtree(leftover, ignore_errors=True)
             version = str(int(self.versions()[-1]) + 1 if self.versions() else 1)
             manifest = msgspec.structs.replace(manifest, version=version)
@@ -134,16 +138,16 @@ class Store:
         with self.locked():
             return add_metrics(self.read(version), metrics)
 
-    def add_for_people(self, version: str, name: str, data: bytes) -> Artifact:
+    def add_attachment(self, version: str, name: str, data: bytes) -> Artifact:
         """Add a file that a person reads, such as ``report.html``, to a version that has none yet.
 
         Raises:
             FileExistsError: it has one.
         """
         with self.locked():
-            return add_for_people(self.read(version), name, data)
+            return add_attachment(self.read(version), name, data)
 
-    def promote(self, version: str) -> Current:
+    def promote(self, version: str) -> CurrentVersion:
         """Make a version the current one.
 
         Raises:
@@ -154,12 +158,12 @@ class Store:
             try:
                 now = self.current()
             except (NoCurrentVersion, DamagedPointer):
-                return self._write(Current(version))
+                return self._write_current(CurrentVersion(version))
             if now.version == version:
                 return now
-            return self._write(Current(version, (*now.before, now.version)))
+            return self._write_current(CurrentVersion(version, (*now.previous, now.version)))
 
-    def rollback(self) -> Current:
+    def rollback(self) -> CurrentVersion:
         """Make the version current again that was so before the current one.
 
         Raises:
@@ -167,10 +171,10 @@ class Store:
         """
         with self.locked():
             now = self.current()
-            kept = [version for version in now.before if version in self.versions()]
+            kept = [version for version in now.previous if version in self.versions()]
             if not kept:
                 raise NothingToRollBack(f"version {now.version} has no predecessor in the store")
-            return self._write(Current(kept[-1], tuple(kept[:-1])))
+            return self._write_current(CurrentVersion(kept[-1], tuple(kept[:-1])))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -186,10 +190,12 @@ class Store:
     def _single_version(self) -> str:
         """The version in a single folder, whatever that is called: a host may have named it."""
         try:
-            return msgspec.json.decode((self.folder / MANIFEST).read_bytes(), type=_Named).version
+            return msgspec.json.decode(
+                (self.folder / MANIFEST_FILE).read_bytes(), type=_ManifestVersion
+            ).version
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return self.folder.name  # reading the artifact will say what is wrong with it
 
-    def _write(self, current: Current) -> Current:
-        replace_file(self.folder / CURRENT, msgspec.json.encode(current))
+    def _write_current(self, current: CurrentVersion) -> CurrentVersion:
+        replace_file(self.folder / CURRENT_FILE, msgspec.json.encode(current))
         return current

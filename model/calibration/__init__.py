@@ -4,17 +4,22 @@ methods    Platt scaling, temperature scaling, smoothed isotonic regression
 selection  cross-fitted comparison of the methods
 """
 
-from model.calibration.methods import METHODS, NAMES, Asked, Calibration, Method
-from model.calibration.selection import Choice, check_asked, choose_calibration, cross_fit
+from model.calibration.methods import METHODS, NAMES, Calibration, Method, RequestedMethod
+from model.calibration.selection import (
+    CalibrationSelection,
+    check_requested_method,
+    cross_fit,
+    select_calibration,
+)
 
 __all__ = [
     "METHODS",
     "NAMES",
-    "Asked",
     "Calibration",
-    "Choice",
+    "CalibrationSelection",
     "Method",
-    "check_asked",
-    "choose_calibration",
+    "RequestedMethod",
+    "check_requested_method",
     "cross_fit",
+    "select_calibration",
 ]

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from model.evaluation import fit_line
+from model.evaluation import fit_logistic_line
 from model.inference import DenseLayer
 from model.logit import to_log_odds
 
@@ -24,15 +24,15 @@ METHODS: tuple[Method, ...] = ("none", "temperature", "platt", "isotonic")
 """From the simplest to the most flexible."""
 
 
-Asked = Literal["auto"] | Method
+RequestedMethod = Literal["auto"] | Method
 
 
-STEEPEST = 3.0
+MAX_SLOPE_RATIO = 3.0
 """Steps of the isotonic map are joined until none rises so many times as fast as Platt's line. A
 steeper one is the chance of a few patients rather than a fact, and multiplies rounding."""
 
 
-ROUNDING = 1e-12
+SUM_TOLERANCE = 1e-12
 """Two sums of the same outcomes may differ by as much, which is no rise."""
 
 
@@ -125,7 +125,7 @@ def _fit_rising_line(x: np.ndarray, y: np.ndarray, *, through_zero: bool) -> tup
     ICML 2017: the temperature is 1 / slope); a line that would fall is laid flat.
     """
     ones = np.ones((1, len(x)))
-    slopes, intercepts = fit_line(x, y, ones, intercept=0.0 if through_zero else None)
+    slopes, intercepts = fit_logistic_line(x, y, ones, intercept=0.0 if through_zero else None)
     if slopes[0] > 0:
         return float(slopes[0]), float(intercepts[0])
     return 0.0, 0.0 if through_zero else float(to_log_odds(y.mean()))
@@ -150,8 +150,8 @@ def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> Calibration:
         np.add.reduceat(weights, starts),
     )
     slopes = np.diff(to_log_odds(values)) / np.diff(knots)
-    while len(slopes) and slopes.max() > STEEPEST * line:
-        knots, values, weights = _merge(int(slopes.argmax()), knots, values, weights)
+    while len(slopes) and slopes.max() > MAX_SLOPE_RATIO * line:
+        knots, values, weights = _merge_steps(int(slopes.argmax()), knots, values, weights)
         slopes = np.diff(to_log_odds(values)) / np.diff(knots)
     return Calibration(
         method="isotonic",
@@ -179,7 +179,7 @@ def pool_adjacent_violators(means: np.ndarray, weights: np.ndarray) -> np.ndarra
     steps: list[tuple[float, float, int]] = []
     for index, given in enumerate(zip(means.tolist(), weights.tolist(), strict=True)):
         (mean, weight), start = given, index
-        while steps and steps[-1][0] >= mean - ROUNDING:
+        while steps and steps[-1][0] >= mean - SUM_TOLERANCE:
             before, heavy, start = steps.pop()
             mean = (before * heavy + mean * weight) / (heavy + weight)
             weight += heavy
@@ -187,7 +187,7 @@ def pool_adjacent_violators(means: np.ndarray, weights: np.ndarray) -> np.ndarra
     return np.array([start for _, _, start in steps])
 
 
-def _merge(place: int, *columns: np.ndarray) -> Sequence[np.ndarray]:
+def _merge_steps(place: int, *columns: np.ndarray) -> Sequence[np.ndarray]:
     """The step at a place and the next one as one; the last column holds the weights."""
     *others, weights = columns
     pair = weights[place : place + 2]

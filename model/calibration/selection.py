@@ -11,74 +11,74 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from model.calibration.methods import METHODS, Asked, Calibration, Method, fit_calibration
+from model.calibration.methods import METHODS, Calibration, Method, RequestedMethod, fit_calibration
 from model.errors import InvalidConfig
 from model.evaluation import (
-    CalibrationFigures,
-    Figure,
-    bootstrapped,
-    calibration_figures,
-    figure,
+    CalibrationEstimates,
+    Estimate,
+    bootstrap_statistic,
+    estimate,
+    estimate_calibration,
     log_loss,
     repeated_folds,
 )
 from model.logit import to_probabilities
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A calibration, on patients that it was not fitted to.
 
     Attributes:
         log_loss: of the calibrated probabilities.
-        against: the method that it had to beat; None for the first.
+        compared_with: the method that it had to beat; None for the first.
         difference: its log loss minus that of the method that it had to beat, paired by patient.
     """
 
-    log_loss: Figure
-    against: Method | None = None
-    difference: Figure | None = None
+    log_loss: Estimate
+    compared_with: Method | None = None
+    difference: Estimate | None = None
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class CalibrationSelection(msgspec.Struct, frozen=True, kw_only=True):
     """The calibration that was taken, and why.
 
     Attributes:
-        asked: for a method, or ``auto`` for the rule of :func:`choose_calibration`.
-        trials: by method, from the simplest to the most flexible.
+        requested: for a method, or ``auto`` for the rule of :func:`select_calibration`.
+        candidates: by method, from the simplest to the most flexible.
         before, after: slope and intercept without a calibration, and after the one that was taken.
     """
 
-    asked: Asked
+    requested: RequestedMethod
     calibration: Calibration
-    trials: dict[Method, Trial]
-    before: CalibrationFigures
-    after: CalibrationFigures
+    candidates: dict[Method, Candidate]
+    before: CalibrationEstimates
+    after: CalibrationEstimates
 
 
-def check_asked(asked: Asked, *, gives_probabilities: bool) -> None:
+def check_requested_method(requested: RequestedMethod, *, gives_probabilities: bool) -> None:
     """Refuse a calibration that would leave scores in the place of probabilities.
 
     Raises:
         InvalidConfig: the loss is not plain cross-entropy, so that its output is a score, off by
             more than a factor; and less than a line was asked for.
     """
-    if not gives_probabilities and asked in ("none", "temperature"):
+    if not gives_probabilities and requested in ("none", "temperature"):
         raise InvalidConfig(
-            f"calibration: expected auto, platt or isotonic with this loss, received {asked!r}: what "
+            f"calibration: expected auto, platt or isotonic with this loss, received {requested!r}: what "
             "it is least for is no probability"
         )
 
 
-def choose_calibration(
+def select_calibration(
     labels: np.ndarray,
     groups: np.ndarray,
     log_odds: np.ndarray,
     *,
-    asked: Asked = "auto",
+    requested: RequestedMethod = "auto",
     gives_probabilities: bool = True,
     seed: int,
     n_splits: int = 10,
-) -> tuple[Choice, np.ndarray]:
+) -> tuple[CalibrationSelection, np.ndarray]:
     """Take a calibration, and say what it is worth.
 
     ``auto`` begins with none, or with Platt's line where the loss gives no probabilities, and goes
@@ -98,24 +98,24 @@ def choose_calibration(
         that was taken, fitted on other patients. What is reported of it should be computed of these.
 
     Raises:
-        InvalidConfig: see :func:`check_asked`; or too few patients with an outcome for the folds.
+        InvalidConfig: see :func:`check_requested_method`; or too few patients with an outcome for the folds.
     """
-    check_asked(asked, gives_probabilities=gives_probabilities)
+    check_requested_method(requested, gives_probabilities=gives_probabilities)
     first: Method = "none" if gives_probabilities else "platt"
     calibrated = {
         method: cross_fit(method, labels, groups, log_odds, seed=seed, n_splits=n_splits)
         for method in METHODS[METHODS.index(first) :]
     }
-    taken, trials = _try_out(labels, groups, calibrated, seed=seed)
-    taken = taken if asked == "auto" else asked
-    before = calibration_figures(labels, groups, log_odds, seed=seed)
+    taken, candidates = _compare_candidates(labels, groups, calibrated, seed=seed)
+    taken = taken if requested == "auto" else requested
+    before = estimate_calibration(labels, groups, log_odds, seed=seed)
     after = before
     if taken != "none":
-        after = calibration_figures(labels, groups, calibrated[taken], seed=seed)
-    choice = Choice(
-        asked=asked,
+        after = estimate_calibration(labels, groups, calibrated[taken], seed=seed)
+    choice = CalibrationSelection(
+        requested=requested,
         calibration=fit_calibration(taken, labels, log_odds),
-        trials=trials,
+        candidates=candidates,
         before=before,
         after=after,
     )
@@ -151,9 +151,9 @@ def cross_fit(
     return found
 
 
-def _try_out(
+def _compare_candidates(
     labels: np.ndarray, groups: np.ndarray, calibrated: dict[Method, np.ndarray], *, seed: int
-) -> tuple[Method, dict[Method, Trial]]:
+) -> tuple[Method, dict[Method, Candidate]]:
     """The method that the rule takes, and what it was taken from."""
     everyone = np.ones((1, len(labels)))
     probabilities = {method: to_probabilities(x) for method, x in calibrated.items()}
@@ -162,15 +162,15 @@ def _try_out(
         for method, p in probabilities.items()
     }
     draws = {
-        method: bootstrapped(partial(log_loss, labels, p), groups, seed=seed)
+        method: bootstrap_statistic(partial(log_loss, labels, p), groups, seed=seed)
         for method, p in probabilities.items()
     }
     taken, *others = calibrated
-    trials = {taken: Trial(log_loss=figure(draws[taken], repeats[taken]))}
+    candidates = {taken: Candidate(log_loss=estimate(draws[taken], repeats[taken]))}
     for method in others:
-        difference = figure(draws[method] - draws[taken], repeats[method] - repeats[taken])
-        trials[method] = Trial(
-            log_loss=figure(draws[method], repeats[method]), against=taken, difference=difference
+        difference = estimate(draws[method] - draws[taken], repeats[method] - repeats[taken])
+        candidates[method] = Candidate(
+            log_loss=estimate(draws[method], repeats[method]), compared_with=taken, difference=difference
         )
         taken = method if difference.high < 0 else taken
-    return taken, trials
+    return taken, candidates

@@ -1,4 +1,4 @@
-"""Evaluation: metrics with bootstrap intervals, splits, calibration and decision curves.
+"""ModelComparison: metrics with bootstrap intervals, splits, calibration and decision curves.
 
 metrics              log loss, Brier score, AUC, accuracy, calibration error
 bootstrap            bootstrap samples of patients, estimates with intervals
@@ -11,52 +11,56 @@ decision_curve       net benefit and performance at a threshold
 
 from model.evaluation.bootstrap import (
     N_BOOTSTRAP,
-    Figure,
-    bootstrapped,
-    figure,
-    figure_if_any,
-    interval,
-    mean_of_known,
+    Estimate,
+    bootstrap_statistic,
+    estimate,
+    estimate_or_none,
+    nan_mean,
+    percentile_interval,
 )
-from model.evaluation.calibration_metrics import CalibrationFigures, calibration_figures, fit_line
-from model.evaluation.comparison import Evaluation, compare, standard_errors_worse
+from model.evaluation.calibration_metrics import (
+    CalibrationEstimates,
+    estimate_calibration,
+    fit_logistic_line,
+)
+from model.evaluation.comparison import ModelComparison, compare, log_loss_rise_in_standard_errors
 from model.evaluation.decision_curve import (
     DecisionCurve,
-    Performance,
-    decision_curve,
-    performance,
+    ThresholdPerformance,
+    compute_decision_curve,
     threshold_for,
+    threshold_performance,
 )
 from model.evaluation.metrics import METRICS, auc, brier, log_loss
-from model.evaluation.reliability_curve import ReliabilityCurve, reliability_curve
+from model.evaluation.reliability_curve import ReliabilityCurve, compute_reliability_curve
 from model.evaluation.splits import Split, holdout, repeated_folds
 
 __all__ = [
     "METRICS",
     "N_BOOTSTRAP",
-    "CalibrationFigures",
+    "CalibrationEstimates",
     "DecisionCurve",
-    "Evaluation",
-    "Figure",
-    "Performance",
+    "Estimate",
+    "ModelComparison",
     "ReliabilityCurve",
     "Split",
+    "ThresholdPerformance",
     "auc",
-    "bootstrapped",
+    "bootstrap_statistic",
     "brier",
-    "calibration_figures",
     "compare",
-    "decision_curve",
-    "figure",
-    "figure_if_any",
-    "fit_line",
+    "compute_decision_curve",
+    "compute_reliability_curve",
+    "estimate",
+    "estimate_calibration",
+    "estimate_or_none",
+    "fit_logistic_line",
     "holdout",
-    "interval",
     "log_loss",
-    "mean_of_known",
-    "performance",
-    "reliability_curve",
+    "log_loss_rise_in_standard_errors",
+    "nan_mean",
+    "percentile_interval",
     "repeated_folds",
-    "standard_errors_worse",
     "threshold_for",
+    "threshold_performance",
 ]

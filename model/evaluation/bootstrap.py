@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 
 N_BOOTSTRAP = 2_000
-LEVEL = 0.95
-CELLS_AT_ONCE = 2_000_000
+CONFIDENCE_LEVEL = 0.95
+BOOTSTRAP_CELLS_PER_BLOCK = 2_000_000
 
 
-class Figure(msgspec.Struct, frozen=True):
+class Estimate(msgspec.Struct, frozen=True):
     """A figure over all patients, its 95 % bootstrap interval, and its spread over the repeats."""
 
     value: float
@@ -20,7 +20,7 @@ class Figure(msgspec.Struct, frozen=True):
     high: float
     sd_repeats: float = 0.0
 
-    def told(self, sign: str = "", *, digits: int = 4) -> str:
+    def format(self, sign: str = "", *, digits: int = 4) -> str:
         """The figure and its interval: ``0.3891 (0.3234 to 0.4598)``; with ``"+"``, both signs."""
         value, low, high = (f"{x:{sign}.{digits}f}" for x in (self.value, self.low, self.high))
         return f"{value} ({low} to {high})"
@@ -39,13 +39,13 @@ def bootstrap_weights(
     n_patients = int(patient.max()) + 1
     draw = np.random.default_rng(seed)
     shares = np.full(n_patients, 1 / n_patients)
-    part = max(1, CELLS_AT_ONCE // len(groups))
+    part = max(1, BOOTSTRAP_CELLS_PER_BLOCK // len(groups))
     for start in range(0, n_samples, part):
         counts = draw.multinomial(n_patients, shares, size=min(part, n_samples - start))
         yield counts[:, patient].astype(np.float64)
 
 
-def bootstrapped(
+def bootstrap_statistic(
     compute: Callable[[np.ndarray], np.ndarray],
     groups: np.ndarray,
     *,
@@ -63,7 +63,7 @@ def bootstrapped(
     return np.concatenate([compute(weights) for weights in parts])
 
 
-def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The middle 95 % over bootstrap samples.
 
     Args:
@@ -72,31 +72,31 @@ def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         The lower and the upper end, each (...).
     """
-    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    low, high = np.nanquantile(draws, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2], axis=0)
     return low, high
 
 
-def figure(draws: np.ndarray, repeats: np.ndarray, *, value: float | None = None) -> Figure:
+def estimate(draws: np.ndarray, repeats: np.ndarray, *, value: float | None = None) -> Estimate:
     """A figure over the repeats of the folds.
 
     Args:
-        draws: (b,), as of :func:`interval`.
+        draws: (b,), as of :func:`percentile_interval`.
         repeats: (n_repeats,), of all patients.
         value: of all patients; the mean of the repeats if None.
     """
-    low, high = interval(draws)
+    low, high = percentile_interval(draws)
     spread = float(repeats.std(ddof=1)) if len(repeats) > 1 else 0.0
     mean = repeats.mean() if value is None else value
-    return Figure(float(mean), float(low), float(high), spread)
+    return Estimate(float(mean), float(low), float(high), spread)
 
 
-def figure_if_any(draws: np.ndarray, repeats: np.ndarray) -> Figure | None:
+def estimate_or_none(draws: np.ndarray, repeats: np.ndarray) -> Estimate | None:
     """The same of the repeats that have such a figure, which is NaN in the others; None for none."""
     known = repeats[~np.isnan(repeats)]
-    return figure(draws, known) if len(known) else None
+    return estimate(draws, known) if len(known) else None
 
 
-def mean_of_known(draws: np.ndarray) -> np.ndarray:
+def nan_mean(draws: np.ndarray) -> np.ndarray:
     """(..., n_repeats) → (...): the mean over the repeats that have the figure; NaN for none."""
     known = ~np.isnan(draws)
     with np.errstate(invalid="ignore"):

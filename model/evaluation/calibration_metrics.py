@@ -14,26 +14,26 @@ import numpy as np
 
 from model.evaluation.bootstrap import (
     N_BOOTSTRAP,
-    Figure,
-    bootstrapped,
-    figure_if_any,
-    mean_of_known,
+    Estimate,
+    bootstrap_statistic,
+    estimate_or_none,
+    nan_mean,
 )
 from model.logit import to_probabilities
 
-N_STEPS = 25
+MAX_NEWTON_STEPS = 25
 
 
-LARGEST_STEP = 2.0
+MAX_NEWTON_STEP = 2.0
 
 
-TOLERANCE = 1e-9
+NEWTON_TOLERANCE = 1e-9
 
 
-CELLS_AT_ONCE = 2**16  # half a MiB, so that the steps of a block stay in a core's cache
+NEWTON_CELLS_PER_BLOCK = 2**16  # half a MiB, so that the steps of a block stay in a core's cache
 
 
-class CalibrationFigures(msgspec.Struct, frozen=True):
+class CalibrationEstimates(msgspec.Struct, frozen=True):
     """Calibration of log-odds, each figure with its 95 % interval over patients.
 
     None where no line has the greatest likelihood: the log-odds separate the outcomes.
@@ -43,19 +43,19 @@ class CalibrationFigures(msgspec.Struct, frozen=True):
         in_the_large: the intercept with the slope held at 1.
     """
 
-    slope: Figure | None
-    intercept: Figure | None
-    in_the_large: Figure | None
+    slope: Estimate | None
+    intercept: Estimate | None
+    in_the_large: Estimate | None
 
 
-def calibration_figures(
+def estimate_calibration(
     labels: np.ndarray,
     groups: np.ndarray,
     log_odds: np.ndarray,
     *,
     seed: int,
     n_samples: int = N_BOOTSTRAP,
-) -> CalibrationFigures:
+) -> CalibrationEstimates:
     """Slope, intercept and calibration in the large, each the mean over the repeats.
 
     A bootstrap sample that the log-odds separate without an error has no finite slope, and is
@@ -69,24 +69,24 @@ def calibration_figures(
     """
     everyone = np.ones((1, len(labels)))
     repeats = _coefficients(labels, log_odds, everyone)[:, 0]
-    draws = bootstrapped(
-        lambda weights: mean_of_known(_coefficients(labels, log_odds, weights)).T,
+    draws = bootstrap_statistic(
+        lambda weights: nan_mean(_coefficients(labels, log_odds, weights)).T,
         groups,
         seed=seed,
         n_samples=n_samples,
     )
-    slope, intercept, in_the_large = map(figure_if_any, draws.T, repeats)
-    return CalibrationFigures(slope, intercept, in_the_large)
+    slope, intercept, in_the_large = map(estimate_or_none, draws.T, repeats)
+    return CalibrationEstimates(slope, intercept, in_the_large)
 
 
 def _coefficients(labels: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(3, b, n_repeats): slope, intercept and calibration in the large."""
-    lines = [fit_line(repeat, labels, weights) for repeat in log_odds]
-    shifts = [fit_line(repeat, labels, weights, slope=1.0)[1] for repeat in log_odds]
+    lines = [fit_logistic_line(repeat, labels, weights) for repeat in log_odds]
+    shifts = [fit_logistic_line(repeat, labels, weights, slope=1.0)[1] for repeat in log_odds]
     return np.stack([*np.swapaxes(lines, 0, 1), np.array(shifts)]).swapaxes(1, 2)
 
 
-def fit_line(
+def fit_logistic_line(
     log_odds: np.ndarray,
     targets: np.ndarray,
     weights: np.ndarray,
@@ -109,7 +109,7 @@ def fit_line(
         outcomes are the same or a threshold separates them.
 
     >>> x = np.array([-1.0, 1.0])
-    >>> s, i = fit_line(x, np.array([0.25, 0.75]), np.ones((1, 2)))
+    >>> s, i = fit_logistic_line(x, np.array([0.25, 0.75]), np.ones((1, 2)))
     >>> round(float(s[0]), 4), float(i[0])  # the log-odds of 0.75 are log(3)
     (1.0986, 0.0)
     """
@@ -121,7 +121,7 @@ def fit_line(
     if np.isfinite(whole).all():
         start = whole
     found = np.empty((len(weights), 2))
-    block = max(1, CELLS_AT_ONCE // len(x))
+    block = max(1, NEWTON_CELLS_PER_BLOCK // len(x))
     for first in range(0, len(weights), block):
         part = weights[first : first + block]
         found[first : first + block] = _maximise(x, targets, part, start, free)
@@ -138,7 +138,7 @@ def _maximise(
         np.stack([x * x, x, x * 0 + 1], 1),
     )
     settled = np.zeros(len(weights), bool)
-    for _ in range(N_STEPS):
+    for _ in range(MAX_NEWTON_STEPS):
         p = to_probabilities(line[:, :1] * x + line[:, 1:])
         slopes, intercepts = ((weights * (targets - p)) @ first_order).T
         p *= 1 - p
@@ -151,8 +151,8 @@ def _maximise(
             else:
                 step = np.stack([slopes / xx, intercepts / one], 1) * free
         # A full step from far away may overshoot.
-        line += np.clip(step, -LARGEST_STEP, LARGEST_STEP)
-        settled = np.abs(step).max(axis=1) < TOLERANCE
+        line += np.clip(step, -MAX_NEWTON_STEP, MAX_NEWTON_STEP)
+        settled = np.abs(step).max(axis=1) < NEWTON_TOLERANCE
         if settled.all():
             break
     return np.where(settled[:, None], line, np.nan)

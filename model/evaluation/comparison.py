@@ -15,11 +15,11 @@ from itertools import product
 import msgspec
 import numpy as np
 
-from model.evaluation.bootstrap import Figure, bootstrapped, figure
+from model.evaluation.bootstrap import Estimate, bootstrap_statistic, estimate
 from model.evaluation.metrics import METRICS, Metric
 
 
-class Evaluation(msgspec.Struct, frozen=True, omit_defaults=True):
+class ModelComparison(msgspec.Struct, frozen=True, omit_defaults=True):
     """Models on the same folds, each beside one baseline.
 
     A manifest keeps it. Releases that knew one model and the baseline read the same fields: what
@@ -30,10 +30,10 @@ class Evaluation(msgspec.Struct, frozen=True, omit_defaults=True):
         n_patients: different patients; copies of one count as one draw.
         model: the one that the evaluation is about.
         baseline: the one that all others are compared with.
-        figures: by name of the model, then of the metric.
+        estimates: by name of the model, then of the metric.
         differences: of the model, by metric: its figure minus the baseline's, paired.
-        others: by name of every further model, then by metric: its figure minus the baseline's.
-        left_out: models that were not evaluated, and why.
+        other_differences: by name of every further model, then by metric: its figure minus the baseline's.
+        skipped_models: models that were not evaluated, and why.
     """
 
     seed: int
@@ -42,14 +42,14 @@ class Evaluation(msgspec.Struct, frozen=True, omit_defaults=True):
     n_patients: int
     model: str
     baseline: str
-    figures: dict[str, dict[str, Figure]]
-    differences: dict[str, Figure]
-    others: dict[str, dict[str, Figure]] = {}
-    left_out: dict[str, str] = {}
+    estimates: dict[str, dict[str, Estimate]]
+    differences: dict[str, Estimate]
+    other_differences: dict[str, dict[str, Estimate]] = {}
+    skipped_models: dict[str, str] = {}
 
-    def beside_baseline(self) -> dict[str, dict[str, Figure]]:
+    def differences_to_baseline(self) -> dict[str, dict[str, Estimate]]:
         """By name of every model but the baseline, then by metric: the paired differences."""
-        return {self.model: self.differences} | self.others
+        return {self.model: self.differences} | self.other_differences
 
 
 def compare(
@@ -60,8 +60,8 @@ def compare(
     seed: int,
     n_splits: int,
     baseline: str | None = None,
-    left_out: Mapping[str, str] | None = None,
-) -> Evaluation:
+    skipped_models: Mapping[str, str] | None = None,
+) -> ModelComparison:
     """Figures of several models, and their differences to one of them, which is the baseline.
 
     All from the same bootstrap samples of patients, so that differences are paired (Efron and
@@ -76,12 +76,12 @@ def compare(
             means over its networks.
         seed, n_splits: of the folds, for the record; the seed also draws the bootstrap.
         baseline: name of the one to compare with; the last unless given.
-        left_out: for the record, as in :class:`Evaluation`.
+        skipped_models: for the record, as in :class:`ModelComparison`.
     """
     names = list(predictions)
     model, baseline = names[0], baseline or names[-1]
-    rows = {name: _rows(predictions[name]) for name in names}
-    of_each = bootstrapped(
+    rows = {name: _flatten_repeats(predictions[name]) for name in names}
+    of_each = bootstrap_statistic(
         lambda weights: np.stack(
             [compute(labels, rows[n], weights) for compute in METRICS.values() for n in names],
             axis=1,
@@ -90,30 +90,30 @@ def compare(
         seed=seed,
     )
     draws = dict(zip(product(METRICS, names), of_each.T, strict=True))
-    figures: dict[str, dict[str, Figure]] = {name: {} for name in names}
-    differences: dict[str, dict[str, Figure]] = {n: {} for n in names if n != baseline}
+    estimates: dict[str, dict[str, Estimate]] = {name: {} for name in names}
+    differences: dict[str, dict[str, Estimate]] = {n: {} for n in names if n != baseline}
     for metric, compute in METRICS.items():
-        found = {n: _Found.of(compute, labels, predictions[n], draws[metric, n]) for n in names}
+        found = {n: _MetricSamples.of(compute, labels, predictions[n], draws[metric, n]) for n in names}
         for name in names:
-            figures[name][metric] = found[name].figure()
+            estimates[name][metric] = found[name].estimate()
         for name, paired in differences.items():
-            paired[metric] = found[name].minus(found[baseline]).figure()
-    return Evaluation(
+            paired[metric] = found[name].minus(found[baseline]).estimate()
+    return ModelComparison(
         seed=seed,
         n_splits=n_splits,
         n_repeats=predictions[model].shape[-2],
         n_patients=len(np.unique(groups)),
         model=model,
         baseline=baseline,
-        figures=figures,
+        estimates=estimates,
         differences=differences.pop(model),
-        others=differences,
-        left_out=dict(left_out or {}),
+        other_differences=differences,
+        skipped_models=dict(skipped_models or {}),
     )
 
 
 @dataclass(frozen=True)
-class _Found:
+class _MetricSamples:
     """One metric of one model: over all patients, in every bootstrap sample, in every repeat."""
 
     value: float
@@ -123,32 +123,32 @@ class _Found:
     @classmethod
     def of(
         cls, compute: Metric, labels: np.ndarray, predictions: np.ndarray, drawn: np.ndarray
-    ) -> _Found:
+    ) -> _MetricSamples:
         everyone = np.ones((1, len(labels)))
         repeats = [predictions[..., [r], :] for r in range(predictions.shape[-2])]
         return cls(
-            value=compute(labels, _rows(predictions), everyone)[0],
+            value=compute(labels, _flatten_repeats(predictions), everyone)[0],
             drawn=drawn,
-            repeats=np.array([compute(labels, _rows(one), everyone)[0] for one in repeats]),
+            repeats=np.array([compute(labels, _flatten_repeats(one), everyone)[0] for one in repeats]),
         )
 
-    def minus(self, other: _Found) -> _Found:
-        return _Found(
+    def minus(self, other: _MetricSamples) -> _MetricSamples:
+        return _MetricSamples(
             self.value - other.value, self.drawn - other.drawn, self.repeats - other.repeats
         )
 
-    def figure(self) -> Figure:
-        return figure(self.drawn, self.repeats, value=self.value)
+    def estimate(self) -> Estimate:
+        return estimate(self.drawn, self.repeats, value=self.value)
 
 
-def standard_errors_worse(before: Evaluation, after: Evaluation) -> float:
+def log_loss_rise_in_standard_errors(before: ModelComparison, after: ModelComparison) -> float:
     """By how many standard errors the log loss rose from one table to another."""
-    old, new = (e.figures[e.model]["log_loss"] for e in (before, after))
+    old, new = (e.estimates[e.model]["log_loss"] for e in (before, after))
     # The intervals are about 2 * 1.96 standard errors wide.
     standard_error = math.hypot(old.high - old.low, new.high - new.low) / (2 * 1.96)
     return (new.value - old.value) / standard_error if standard_error else 0.0
 
 
-def _rows(predictions: np.ndarray) -> np.ndarray:
+def _flatten_repeats(predictions: np.ndarray) -> np.ndarray:
     """(…, n) → (k, n), over whose rows every metric takes the mean."""
     return predictions.reshape(-1, predictions.shape[-1])

@@ -20,16 +20,16 @@ import numpy as np
 from model.errors import InvalidConfig
 from model.evaluation.bootstrap import (
     N_BOOTSTRAP,
-    Figure,
-    bootstrapped,
-    figure_if_any,
-    interval,
-    mean_of_known,
+    Estimate,
+    bootstrap_statistic,
+    estimate_or_none,
+    nan_mean,
+    percentile_interval,
 )
 
-DIGITS = 4
+CURVE_DIGITS = 4
 DEFAULT_THRESHOLD = 0.5
-LEAST_RATIO, GREATEST_RATIO = 0.01, 100.0
+MIN_COST_RATIO, MAX_COST_RATIO = 0.01, 100.0
 
 
 class DecisionCurve(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ class DecisionCurve(msgspec.Struct, frozen=True):
     over_all_high: list[float]
 
 
-class Performance(msgspec.Struct, frozen=True, kw_only=True):
+class ThresholdPerformance(msgspec.Struct, frozen=True, kw_only=True):
     """What a threshold does to the patients; each figure is the mean over the repeats.
 
     Attributes:
@@ -75,18 +75,18 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     cost_ratio: float
     stated: bool
-    true_positives: Figure
-    false_negatives: Figure
-    false_positives: Figure
-    true_negatives: Figure
-    sensitivity: Figure
-    specificity: Figure
-    ppv: Figure | None
-    npv: Figure | None
-    cost: Figure
-    cost_of_treating_all: Figure
-    cost_of_treating_none: Figure
-    net_benefit: Figure
+    true_positives: Estimate
+    false_negatives: Estimate
+    false_positives: Estimate
+    true_negatives: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    ppv: Estimate | None
+    npv: Estimate | None
+    cost: Estimate
+    cost_of_treating_all: Estimate
+    cost_of_treating_none: Estimate
+    net_benefit: Estimate
 
 
 def threshold_for(cost_ratio: float | None) -> float:
@@ -103,14 +103,14 @@ def threshold_for(cost_ratio: float | None) -> float:
     """
     if cost_ratio is None:
         return DEFAULT_THRESHOLD
-    if not LEAST_RATIO <= cost_ratio <= GREATEST_RATIO:
+    if not MIN_COST_RATIO <= cost_ratio <= MAX_COST_RATIO:
         raise InvalidConfig(
-            f"cost_ratio: expected {LEAST_RATIO} to {GREATEST_RATIO:g}, received {cost_ratio!r}"
+            f"cost_ratio: expected {MIN_COST_RATIO} to {MAX_COST_RATIO:g}, received {cost_ratio!r}"
         )
     return 1 / (1 + cost_ratio)
 
 
-def decision_curve(
+def compute_decision_curve(
     labels: np.ndarray,
     groups: np.ndarray,
     probabilities: np.ndarray,
@@ -131,19 +131,19 @@ def decision_curve(
     # What treating a patient adds to the sum, at each threshold.
     gain = np.where(labels[:, None] == 1, 1.0, -thresholds / (1 - thresholds))
     gains = np.concatenate([treated * gain, gain, (treated - 1) * gain], axis=1)
-    draws = bootstrapped(
+    draws = bootstrap_statistic(
         lambda weights: weights @ gains / weights.sum(axis=1, keepdims=True),
         groups,
         seed=seed,
         n_samples=n_samples,
     )
-    low, high = interval(draws)
+    low, high = percentile_interval(draws)
     curves = [c.reshape(3, -1) for c in (gains.mean(axis=0), low, high)]
     model, treat_all, over_all = zip(*curves, strict=True)
-    return DecisionCurve(*map(_listed, (thresholds, *model, *treat_all, *over_all)))
+    return DecisionCurve(*map(_rounded, (thresholds, *model, *treat_all, *over_all)))
 
 
-def performance(
+def threshold_performance(
     labels: np.ndarray,
     groups: np.ndarray,
     probabilities: np.ndarray,
@@ -151,11 +151,11 @@ def performance(
     cost_ratio: float | None = None,
     seed: int,
     n_samples: int = N_BOOTSTRAP,
-) -> Performance:
+) -> ThresholdPerformance:
     """What the threshold of a cost ratio does, with intervals from a bootstrap of patients.
 
     Args:
-        labels, groups, probabilities, seed: as of :func:`decision_curve`.
+        labels, groups, probabilities, seed: as of :func:`compute_decision_curve`.
         cost_ratio: as of :func:`threshold_for`.
     """
     threshold = threshold_for(cost_ratio)
@@ -164,25 +164,25 @@ def performance(
     ill = labels == 1
     # (n, 4 * n_repeats), so that one product counts for every repeat.
     cells = np.concatenate([reached & ill, ~reached & ill, reached & ~ill, ~reached & ~ill]).T
-    repeats = _figures(np.ones((1, len(labels))) @ cells, ratio)
-    draws = bootstrapped(
+    repeats = _threshold_rates(np.ones((1, len(labels))) @ cells, ratio)
+    draws = bootstrap_statistic(
         lambda weights: np.stack(
-            [mean_of_known(values) for values in _figures(weights @ cells, ratio).values()], axis=1
+            [nan_mean(values) for values in _threshold_rates(weights @ cells, ratio).values()], axis=1
         ),
         groups,
         seed=seed,
         n_samples=n_samples,
     )
     figures: Any = {
-        name: figure_if_any(drawn, values[0])
+        name: estimate_or_none(drawn, values[0])
         for drawn, (name, values) in zip(draws.T, repeats.items(), strict=True)
     }
-    return Performance(
+    return ThresholdPerformance(
         threshold=threshold, cost_ratio=ratio, stated=cost_ratio is not None, **figures
     )
 
 
-def _figures(counts: np.ndarray, cost_ratio: float) -> dict[str, np.ndarray]:
+def _threshold_rates(counts: np.ndarray, cost_ratio: float) -> dict[str, np.ndarray]:
     """(b, 4 * n_repeats) numbers of patients → by figure (b, n_repeats), NaN for a share of nobody."""
     tp, fn, fp, tn = np.split(counts, 4, axis=1)
     n = tp + fn + fp + tn
@@ -203,5 +203,5 @@ def _figures(counts: np.ndarray, cost_ratio: float) -> dict[str, np.ndarray]:
         }
 
 
-def _listed(numbers: np.ndarray) -> list[float]:
-    return [round(number, DIGITS) for number in numbers.tolist()]
+def _rounded(numbers: np.ndarray) -> list[float]:
+    return [round(number, CURVE_DIGITS) for number in numbers.tolist()]

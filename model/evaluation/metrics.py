@@ -13,8 +13,8 @@ import numpy as np
 
 from model.logit import SMALLEST_PROBABILITY
 
-N_BINS = 10
-PAIRS_AT_MOST = 4_000_000  # 32 MB
+N_CALIBRATION_BINS = 10
+MAX_PAIRS = 4_000_000  # 32 MB
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -56,13 +56,13 @@ def auc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> n
     whose pairs would fill the memory, every repeat is sorted.
     """
     ill, healthy = labels == 1, labels == 0
-    few = ill.sum() * healthy.sum() <= PAIRS_AT_MOST
-    right = (_right_pairs if few else _right_by_rank)(ill, healthy, probabilities, weights)
+    few = ill.sum() * healthy.sum() <= MAX_PAIRS
+    right = (_concordant_pairs if few else _concordant_pairs_by_rank)(ill, healthy, probabilities, weights)
     with np.errstate(invalid="ignore"):
         return right / (weights[:, ill].sum(axis=1) * weights[:, healthy].sum(axis=1))
 
 
-def _right_pairs(
+def _concordant_pairs(
     ill: np.ndarray, healthy: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """(b,), the weight of the pairs in the right order: w_ill' S w_healthy."""
@@ -73,7 +73,7 @@ def _right_pairs(
     return ((weights[:, ill] @ share) * weights[:, healthy]).sum(axis=1)
 
 
-def _right_by_rank(
+def _concordant_pairs_by_rank(
     ill: np.ndarray, healthy: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """The same by sorting, with memory for one repeat of the rows."""
@@ -99,8 +99,8 @@ def calibration_error(
     """
     total = np.zeros(len(weights))
     for repeat in probabilities:
-        bins = np.minimum((repeat * N_BINS).astype(int), N_BINS - 1)
-        gaps = np.zeros((len(repeat), N_BINS))
+        bins = np.minimum((repeat * N_CALIBRATION_BINS).astype(int), N_CALIBRATION_BINS - 1)
+        gaps = np.zeros((len(repeat), N_CALIBRATION_BINS))
         gaps[np.arange(len(repeat)), bins] = labels - repeat
         total += np.abs(weights @ gaps).sum(axis=1)
     return total / len(probabilities) / weights.sum(axis=1)

@@ -14,17 +14,17 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from model.evaluation.bootstrap import N_BOOTSTRAP, bootstrapped, interval
+from model.evaluation.bootstrap import N_BOOTSTRAP, bootstrap_statistic, percentile_interval
 
 SPAN = 0.5
 """Share of the patients, the nearest ones, that a point of the curve is fitted to. With the customary
 three quarters the curve is as far from the truth, and more of that is bias, which no band shows."""
-STEP = 0.01
-N_BINS = 10
-Z = 1.959964
+GRID_STEP = 0.01
+N_RELIABILITY_BINS = 10
+NORMAL_QUANTILE_975 = 1.959964
 """Of the 95 % interval of a share."""
-DIGITS = 4
-FLAT = 1e-9
+CURVE_DIGITS = 4
+RELATIVE_TOLERANCE = 1e-9
 
 
 class ReliabilityBin(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class ReliabilityCurve(msgspec.Struct, frozen=True):
     bins: list[ReliabilityBin]
 
 
-def reliability_curve(
+def compute_reliability_curve(
     labels: np.ndarray,
     groups: np.ndarray,
     probabilities: np.ndarray,
@@ -81,20 +81,20 @@ def reliability_curve(
         seed: of the bootstrap; equal seeds draw the same patients for every figure.
     """
     p = probabilities.mean(axis=0)
-    n_points = max(2, math.ceil((p.max() - p.min()) / STEP) + 1)
+    n_points = max(2, math.ceil((p.max() - p.min()) / GRID_STEP) + 1)
     grid = np.linspace(p.min(), p.max(), n_points)
     kernel = _tricube(p, grid)
     shares = _smooth(labels, p, grid, kernel, np.ones((1, len(p))))[0]
-    draws = bootstrapped(
+    draws = bootstrap_statistic(
         partial(_smooth, labels, p, grid, kernel), groups, seed=seed, n_samples=n_samples
     )
-    low, high = interval(draws)
+    low, high = percentile_interval(draws)
     return ReliabilityCurve(
         span=SPAN,
-        probabilities=_listed(grid),
-        shares=_listed(shares),
-        low=_listed(low),
-        high=_listed(high),
+        probabilities=_rounded(grid),
+        shares=_rounded(shares),
+        low=_rounded(low),
+        high=_rounded(high),
         bins=_bins(labels, p),
     )
 
@@ -105,7 +105,7 @@ def _tricube(p: np.ndarray, grid: np.ndarray) -> np.ndarray:
     n_near = math.ceil(SPAN * len(p))
     reach = np.partition(distances, n_near - 1, axis=0)[n_near - 1]
     # The farthest of the near ones would count nothing, and where all are equally near, everyone.
-    return np.clip(1 - (distances / np.maximum(reach * (1 + FLAT), FLAT)) ** 3, 0, None) ** 3
+    return np.clip(1 - (distances / np.maximum(reach * (1 + RELATIVE_TOLERANCE), RELATIVE_TOLERANCE)) ** 3, 0, None) ** 3
 
 
 def _smooth(
@@ -122,29 +122,29 @@ def _smooth(
     with np.errstate(divide="ignore", invalid="ignore"):
         line = (xx * y - x * xy) / (n * xx - x * x)
         mean = y / n  # a sample whose near patients all have one probability has no line
-    straight = n * xx - x * x > FLAT * n * n
+    straight = n * xx - x * x > RELATIVE_TOLERANCE * n * n
     return np.clip(np.where(straight, line, mean), 0, 1)
 
 
 def _bins(labels: np.ndarray, p: np.ndarray) -> list[ReliabilityBin]:
     """Tenths of the patients, in the order of their probabilities; ties stay together."""
-    edges = np.unique(np.quantile(p, np.linspace(0, 1, N_BINS + 1)))
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, N_RELIABILITY_BINS + 1)))
     places = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, max(len(edges) - 2, 0))
     bins = []
     for place in np.unique(places):
         here = places == place
         n, n_positive = int(here.sum()), int(labels[here].sum())
         share = n_positive / n
-        centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-        half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+        centre = (share + NORMAL_QUANTILE_975**2 / (2 * n)) / (1 + NORMAL_QUANTILE_975**2 / n)
+        half = NORMAL_QUANTILE_975 / (1 + NORMAL_QUANTILE_975**2 / n) * math.sqrt(share * (1 - share) / n + NORMAL_QUANTILE_975**2 / (4 * n**2))
         bins.append(
             ReliabilityBin(
-                n, n_positive, *(round(float(v), DIGITS) for v in (p[here].mean(), share)),
-                *(round(min(max(v, 0.0), 1.0), DIGITS) for v in (centre - half, centre + half)),
+                n, n_positive, *(round(float(v), CURVE_DIGITS) for v in (p[here].mean(), share)),
+                *(round(min(max(v, 0.0), 1.0), CURVE_DIGITS) for v in (centre - half, centre + half)),
             )
         )  # fmt: skip
     return bins
 
 
-def _listed(numbers: np.ndarray) -> list[float]:
-    return [round(number, DIGITS) for number in numbers.tolist()]
+def _rounded(numbers: np.ndarray) -> list[float]:
+    return [round(number, CURVE_DIGITS) for number in numbers.tolist()]

@@ -62,6 +62,6 @@ def holdout(labels: np.ndarray, groups: np.ndarray, *, share: float, seed: int) 
             firsts, test_size=share, stratify=labels[firsts], random_state=seed
         )
     except ValueError as error:
-        raise InvalidConfig(f"validation_share: {error}") from None
+        raise InvalidConfig(f"validation_fraction: {error}") from None
     in_train = np.isin(groups, groups[train])
     return np.flatnonzero(in_train), np.flatnonzero(~in_train)

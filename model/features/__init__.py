@@ -6,16 +6,16 @@ gaussian_imputation  conditional Gaussian means of missing features
 
 from model.features.encoding import Encoding
 from model.features.gaussian_imputation import (
-    ConditionalMeans,
-    Inputs,
-    measure_inputs,
+    ConditionalGaussianImputer,
+    FeatureMoments,
+    fit_feature_moments,
     order_by_pattern,
 )
 
 __all__ = [
-    "ConditionalMeans",
+    "ConditionalGaussianImputer",
     "Encoding",
-    "Inputs",
-    "measure_inputs",
+    "FeatureMoments",
+    "fit_feature_moments",
     "order_by_pattern",
 ]

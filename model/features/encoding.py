@@ -56,8 +56,8 @@ class Encoder:
 
     def __init__(self, encoding: Encoding) -> None:
         self._columns = np.array(encoding.columns)
-        self._means, self._scales = _upright(encoding.means), _upright(encoding.scales)
-        self._codes, self._fills = _upright(encoding.codes), _upright(encoding.fills)
+        self._means, self._scales = _column_vector(encoding.means), _column_vector(encoding.scales)
+        self._codes, self._fills = _column_vector(encoding.codes), _column_vector(encoding.fills)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """As :meth:`Encoding.encode`, but the other way round.
@@ -74,5 +74,5 @@ class Encoder:
         return features
 
 
-def _upright(numbers: tuple[float, ...]) -> np.ndarray:
+def _column_vector(numbers: tuple[float, ...]) -> np.ndarray:
     return np.array(numbers, dtype=np.float64)[:, None]

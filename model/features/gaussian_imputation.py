@@ -32,7 +32,7 @@ CACHE_BYTES = 2**22
 FILL_TOLERANCE = 1e-6
 
 
-class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FeatureMoments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Mean and covariance of the encoded training rows.
 
     Attributes:
@@ -46,22 +46,22 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     covariance: list[list[float]]
 
 
-def measure_inputs(features: np.ndarray) -> Inputs:
+def fit_feature_moments(features: np.ndarray) -> FeatureMoments:
     """The mean and covariance of training inputs, float64 (n, n_features)."""
     covariance = np.cov(features, rowvar=False, bias=True)
     covariance = (covariance + covariance.T) / 2
-    return Inputs(
+    return FeatureMoments(
         n=len(features), means=features.mean(axis=0).tolist(), covariance=covariance.tolist()
     )
 
 
-_Run = tuple[int, int, np.ndarray | None]
+_PatternRun = tuple[int, int, np.ndarray | None]
 """Where records of one pattern begin and end, and the covariance of the open features there."""
-_Order = np.ndarray | slice
+_RowOrder = np.ndarray | slice
 """An order of records as indices, or as the slice of all where they stay as they are."""
 
 
-class Filled:
+class ImputedFeatures:
     """Records whose missing features are filled, and how uncertain these are.
 
     Attributes:
@@ -71,12 +71,12 @@ class Filled:
     def __init__(
         self,
         features: np.ndarray,
-        open_features: np.ndarray,
-        order: _Order,
-        runs: Sequence[_Run],
+        imputable: np.ndarray,
+        order: _RowOrder,
+        runs: Sequence[_PatternRun],
     ) -> None:
         self.features = features
-        self._open = open_features
+        self._imputable = imputable
         self._order = order
         self._runs = runs
 
@@ -90,9 +90,9 @@ class Filled:
             float64 (..., n); 0 for a record in which nothing is missing.
         """
         by_run = np.moveaxis(gradients, -2, 0)[self._order]
-        vectors = by_run.reshape(-1, by_run.shape[-1]).T[self._open]
+        vectors = by_run.reshape(-1, by_run.shape[-1]).T[self._imputable]
         n_each = vectors.shape[1] // max(1, len(by_run))
-        spread = _times_covariance(self._runs, vectors, n_each)
+        spread = _apply_covariance(self._runs, vectors, n_each)
         found = np.empty(by_run.shape[:-1])
         found[self._order] = np.einsum("fn,fn->n", vectors, spread).reshape(found.shape)
         return np.moveaxis(found, 0, -1)
@@ -104,11 +104,11 @@ class Filled:
         found = np.zeros((self.features.shape[1],) * 2)
         for start, end, covariance in self._runs:
             if start <= place < end and covariance is not None:
-                found[np.ix_(self._open, self._open)] = covariance
+                found[np.ix_(self._imputable, self._imputable)] = covariance
         return found
 
 
-class ConditionalMeans:
+class ConditionalGaussianImputer:
     """Fills the missing features of records with their means given the known ones.
 
     Args:
@@ -123,7 +123,7 @@ class ConditionalMeans:
 
     def __init__(
         self,
-        inputs: Inputs,
+        inputs: FeatureMoments,
         encoding: Encoding,
         columns: Sequence[int],
         *,
@@ -144,7 +144,7 @@ class ConditionalMeans:
             np.isfinite(covariance).all() and (covariance == covariance.T).all()
         ):
             raise ValueError("the covariance is not one of training rows")
-        self._open = np.array([f for f, column in enumerate(encoding.columns) if column in order])
+        self._imputable = np.array([f for f, column in enumerate(encoding.columns) if column in order])
         place = np.array([order.index(c) for c in encoding.columns if c in order])
         # What is missing is encoded as the mean, and so counts for nothing in x - mean.
         if not (np.abs(self._means - encoding.fills) <= FILL_TOLERANCE).all():
@@ -155,17 +155,17 @@ class ConditionalMeans:
         except np.linalg.LinAlgError:
             raise ValueError("the covariance has a negative eigenvalue") from None
         precision = np.linalg.inv(spread)
-        self._open_rows = precision[self._open]
+        self._precision_rows = precision[self._imputable]
         # Neither the cache nor what it calls knows this object: no cycle keeps it alive.
         self._covariance: Callable[[bytes], np.ndarray | None] = functools.lru_cache(
-            maxsize=cache_bytes // max(1, 8 * len(self._open) ** 2)
-        )(functools.partial(_covariance, self._open_rows[:, self._open], place))
+            maxsize=cache_bytes // max(1, 8 * len(self._imputable) ** 2)
+        )(functools.partial(_pattern_covariance, self._precision_rows[:, self._imputable], place))
 
-    def missing(self, values: np.ndarray) -> np.ndarray:
+    def missing_mask(self, values: np.ndarray) -> np.ndarray:
         """(n, n_columns) → bool (n, n_columns that may be missing)."""
         return np.isnan(values[:, self._columns])
 
-    def fill(self, values: np.ndarray) -> Filled:
+    def impute(self, values: np.ndarray) -> ImputedFeatures:
         """Fill records; row i of the result is row i of the values.
 
         Takes the memory of a few copies of the result: whoever has many records parts them, best
@@ -174,16 +174,16 @@ class ConditionalMeans:
         Args:
             values: (n, n_columns), validated, missing as NaN.
         """
-        patterns = np.packbits(self.missing(values), axis=1)
-        order, backwards = _by_pattern(patterns)
+        patterns = np.packbits(self.missing_mask(values), axis=1)
+        order, backwards = _pattern_order(patterns)
         runs = [
             (start, end, self._covariance(pattern))
-            for start, end, pattern in _runs(patterns[order])
+            for start, end, pattern in _pattern_runs(patterns[order])
         ]
         features = self._encoder.encode(values)
-        away = (self._open_rows @ (features - self._means[:, None]))[:, order]
-        features[self._open] -= _times_covariance(runs, away)[:, backwards]
-        return Filled(features.T, self._open, order, runs)
+        away = (self._precision_rows @ (features - self._means[:, None]))[:, order]
+        features[self._imputable] -= _apply_covariance(runs, away)[:, backwards]
+        return ImputedFeatures(features.T, self._imputable, order, runs)
 
 
 def order_by_pattern(missing: np.ndarray) -> np.ndarray:
@@ -191,7 +191,7 @@ def order_by_pattern(missing: np.ndarray) -> np.ndarray:
     return np.lexsort(np.packbits(missing, axis=1).T)
 
 
-def _by_pattern(patterns: np.ndarray) -> tuple[_Order, _Order]:
+def _pattern_order(patterns: np.ndarray) -> tuple[_RowOrder, _RowOrder]:
     """An order in which equal uint8 (n, n_bytes) rows stand together, and the way back from it."""
     order = np.lexsort(patterns.T)
     if (order[1:] > order[:-1]).all():
@@ -201,7 +201,7 @@ def _by_pattern(patterns: np.ndarray) -> tuple[_Order, _Order]:
     return order, backwards
 
 
-def _runs(patterns: np.ndarray) -> Iterator[tuple[int, int, bytes]]:
+def _pattern_runs(patterns: np.ndarray) -> Iterator[tuple[int, int, bytes]]:
     """Where runs of equal uint8 (n, n_bytes) rows begin and end, and what each consists of."""
     differs = (patterns[1:] != patterns[:-1]).any(axis=1)
     ends = [0, *(np.flatnonzero(differs) + 1).tolist(), len(patterns)]
@@ -210,7 +210,7 @@ def _runs(patterns: np.ndarray) -> Iterator[tuple[int, int, bytes]]:
             yield start, end, patterns[start].tobytes()
 
 
-def _covariance(precision: np.ndarray, column: np.ndarray, pattern: bytes) -> np.ndarray | None:
+def _pattern_covariance(precision: np.ndarray, column: np.ndarray, pattern: bytes) -> np.ndarray | None:
     """float64 (n_open, n_open): C of a pattern, 0 where a feature is known; None for no missing.
 
     Args:
@@ -227,7 +227,7 @@ def _covariance(precision: np.ndarray, column: np.ndarray, pattern: bytes) -> np
     return found
 
 
-def _times_covariance(runs: Sequence[_Run], vectors: np.ndarray, n_each: int = 1) -> np.ndarray:
+def _apply_covariance(runs: Sequence[_PatternRun], vectors: np.ndarray, n_each: int = 1) -> np.ndarray:
     """C times each column of float64 (n_open, n * n_each), where n records are sorted by run."""
     found = np.empty(vectors.shape)
     for start, end, covariance in runs:

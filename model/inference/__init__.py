@@ -11,53 +11,53 @@ shapley            Shapley values, exact and sampled
 coalition_network  the network evaluated on coalitions of columns
 """
 
-from model.inference.coalition_network import Background, Basis, fold
+from model.inference.coalition_network import Background, ExplanationData, load_coalition_network
 from model.inference.dense_network import DenseLayer, DenseNetwork
 from model.inference.explainer import Explainer, Explanation
-from model.inference.input_warnings import Remarks
+from model.inference.input_warnings import InputNotes
 from model.inference.intervals import (
-    LEVEL,
-    SPREAD,
-    Band,
+    INTERVAL_LEVEL,
+    SPREAD_FACTOR,
+    BootstrapFile,
+    EnsembleScorer,
     Interval,
     IntervalEstimator,
     MemberLayer,
-    Members,
-    bounds,
+    interval_bounds,
 )
 from model.inference.missing_values import (
-    Incomplete,
-    columns_that_may_be_missing,
-    complete,
-    open_incomplete,
+    MissingValueScorer,
+    build_missing_value_file,
+    load_missing_value_scorer,
+    optional_columns,
 )
-from model.inference.onnx_session import Graph, set_up_runtime
+from model.inference.onnx_session import OnnxSession, set_up_runtime
 from model.inference.scorer import Prediction, Scorer, Scores
 
 __all__ = [
-    "LEVEL",
-    "SPREAD",
+    "INTERVAL_LEVEL",
+    "SPREAD_FACTOR",
     "Background",
-    "Band",
-    "Basis",
+    "BootstrapFile",
     "DenseLayer",
     "DenseNetwork",
+    "EnsembleScorer",
     "Explainer",
     "Explanation",
-    "Graph",
-    "Incomplete",
+    "ExplanationData",
+    "InputNotes",
     "Interval",
     "IntervalEstimator",
     "MemberLayer",
-    "Members",
+    "MissingValueScorer",
+    "OnnxSession",
     "Prediction",
-    "Remarks",
     "Scorer",
     "Scores",
-    "bounds",
-    "columns_that_may_be_missing",
-    "complete",
-    "fold",
-    "open_incomplete",
+    "build_missing_value_file",
+    "interval_bounds",
+    "load_coalition_network",
+    "load_missing_value_scorer",
+    "optional_columns",
     "set_up_runtime",
 ]

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-LEAK = 0.2
+LEAKY_RELU_SLOPE = 0.2
 """What Keras's leaky_relu lets through below zero."""
 
 
@@ -36,7 +36,7 @@ def _relu(x: np.ndarray) -> None:
 
 
 def _leaky_relu(x: np.ndarray) -> None:
-    np.maximum(x, LEAK * x, out=x)
+    np.maximum(x, LEAKY_RELU_SLOPE * x, out=x)
 
 
 def _tanh(x: np.ndarray) -> None:
@@ -61,40 +61,40 @@ def _linear(_: np.ndarray) -> None:
     pass
 
 
-ACTIVATIONS: Mapping[str, Callable[[np.ndarray], None]] = {
+ACTIVATION_FUNCTIONS: Mapping[str, Callable[[np.ndarray], None]] = {
     "relu": _relu, "leaky_relu": _leaky_relu, "tanh": _tanh, "sigmoid": _sigmoid,
     "softmax": _softmax, "linear": _linear,
 }  # fmt: skip
 """Each works in place."""
 
 
-def _relu_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def _relu_gradient(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return gradient * (output > 0)
 
 
-def _leaky_relu_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    return gradient * np.where(output > 0, 1, LEAK).astype(output.dtype)
+def _leaky_relu_gradient(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return gradient * np.where(output > 0, 1, LEAKY_RELU_SLOPE).astype(output.dtype)
 
 
-def _tanh_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def _tanh_gradient(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return gradient * (1 - output * output)
 
 
-def _sigmoid_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def _sigmoid_gradient(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return gradient * (output * (1 - output))
 
 
-def _softmax_back(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def _softmax_gradient(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return output * (gradient - (gradient * output).sum(axis=-1, keepdims=True))
 
 
-def _linear_back(_: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def _linear_gradient(_: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return gradient
 
 
-BACKWARD: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "relu": _relu_back, "leaky_relu": _leaky_relu_back, "tanh": _tanh_back,
-    "sigmoid": _sigmoid_back, "softmax": _softmax_back, "linear": _linear_back,
+ACTIVATION_GRADIENTS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "relu": _relu_gradient, "leaky_relu": _leaky_relu_gradient, "tanh": _tanh_gradient,
+    "sigmoid": _sigmoid_gradient, "softmax": _softmax_gradient, "linear": _linear_gradient,
 }  # fmt: skip
 """By activation: what it gave, and the gradient there → the gradient of its argument."""
 
@@ -117,8 +117,8 @@ class DenseNetwork:
         with np.errstate(over="ignore"):  # what single precision cannot hold is refused below
             self.kernels: list[np.ndarray] = [np.array(layer.kernel, dtype) for layer in layers]
             self.biases: list[np.ndarray] = [np.array(layer.bias, dtype) for layer in layers]
-        self._activations = [ACTIVATIONS[layer.activation] for layer in layers]
-        self._backward = [BACKWARD[layer.activation] for layer in layers]
+        self._activations = [ACTIVATION_FUNCTIONS[layer.activation] for layer in layers]
+        self._activation_gradients = [ACTIVATION_GRADIENTS[layer.activation] for layer in layers]
         n_inputs = n_features
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             if kernel.shape != (n_inputs, *bias.shape):
@@ -126,14 +126,14 @@ class DenseNetwork:
             if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
                 raise ValueError("a kernel or a bias is not finite")
             n_inputs = len(bias)
-        self.widest = max(len(bias) for bias in self.biases)
+        self.max_units = max(len(bias) for bias in self.biases)
 
-    def first(self, features: np.ndarray) -> np.ndarray:
+    def first_layer_sums(self, features: np.ndarray) -> np.ndarray:
         """(n, n_features) → (n, n_units): the first layer's sums, before its activation."""
         return features @ self.kernels[0] + self.biases[0]
 
     def log_odds(self, first: np.ndarray) -> np.ndarray:
-        """(n, n_units) as of :meth:`first`, which is overwritten → (n,)."""
+        """(n, n_units) as of :meth:`first_layer_sums`, which is overwritten → (n,)."""
         x = first
         for number, (activate, _) in enumerate(itertools.pairwise(self._activations), start=1):
             activate(x)
@@ -148,7 +148,7 @@ class DenseNetwork:
 
         **Shape**: (n, n_features) → (n,), (n, n_features).
         """
-        x, outputs = self.first(features), []
+        x, outputs = self.first_layer_sums(features), []
         for number, activate in enumerate(self._activations[:-1], start=1):
             activate(x)
             outputs.append(x)
@@ -156,5 +156,5 @@ class DenseNetwork:
         gradients = np.ones_like(x)
         for number in range(len(outputs), 0, -1):
             gradients = gradients @ self.kernels[number].T
-            gradients = self._backward[number - 1](outputs[number - 1], gradients)
+            gradients = self._activation_gradients[number - 1](outputs[number - 1], gradients)
         return x[:, 0], gradients @ self.kernels[0].T

@@ -35,14 +35,14 @@ import numpy as np
 
 from model.artifacts import Artifact
 from model.errors import ArtifactDamaged, ExplanationUnavailable
-from model.inference.coalition_network import FoldedNetwork, fold
-from model.inference.missing_values import Incomplete, shrinkage
-from model.inference.shapley import exact, sampled
+from model.inference.coalition_network import CoalitionNetwork, load_coalition_network
+from model.inference.missing_values import MissingValueScorer, shrinkage
+from model.inference.shapley import exact_shapley_values, sampled_shapley_values
 
-EXACT_COLUMNS = 15
+MAX_EXACT_COLUMNS = 15
 """Beyond these permutations are sampled: every column more doubles the work of exact values."""
-N_PAIRS = 64
-SEED = 0
+N_PERMUTATION_PAIRS = 64
+SHAPLEY_SEED = 0
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,38 +61,38 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     standard_errors: dict[str, float] | None = None
 
 
-class _Record(NamedTuple):
+class _EncodedRecord(NamedTuple):
     """One record, ready to be explained.
 
     Attributes:
         features: float64 (n_features,), filled where a value is missing.
         log_odds: the network's for these.
-        spread: float64 (n_columns, n_columns), the covariance of what the missing columns add to
+        column_covariance: float64 (n_columns, n_columns), the covariance of what the missing columns add to
             the log-odds, as far as the network is linear; 0 where a column is known.
     """
 
     features: np.ndarray
     log_odds: float
-    spread: np.ndarray
+    column_covariance: np.ndarray
 
     @property
-    def taken_away(self) -> float:
+    def uncertainty_penalty(self) -> float:
         """What the log-odds lose because of all that is missing."""
-        return float(self.log_odds * (shrinkage(self.spread.sum()) - 1))
+        return float(self.log_odds * (shrinkage(self.column_covariance.sum()) - 1))
 
 
-def _taken_away(log_odds: float, spread: np.ndarray, coalitions: np.ndarray) -> np.ndarray:
+def _uncertainty_penalty(log_odds: float, column_covariance: np.ndarray, coalitions: np.ndarray) -> np.ndarray:
     """What the log-odds lose if the columns of a coalition are uncertain, and no others.
 
     Args:
-        spread: as of :class:`_Record`, of the columns that play.
+        column_covariance: as of :class:`_EncodedRecord`, of the columns that play.
         coalitions: as :data:`model.inference.shapley.Game` describes them.
 
     Returns:
         float64 (n_coalitions,).
     """
     members = coalitions[:, 1:].astype(np.float64)
-    variances = np.einsum("cp,cp->c", members @ spread, members)
+    variances = np.einsum("cp,cp->c", members @ column_covariance, members)
     return log_odds * (shrinkage(variances) - 1)
 
 
@@ -100,8 +100,8 @@ class Explainer:
     """Explains the answers of one version of a model.
 
     Args:
-        incomplete: the scorer's, which fills what is missing.
-        exact_columns: a record of more columns is explained by sampling.
+        missing_value_scorer: the scorer's, which fills what is missing.
+        max_exact_columns: a record of more columns is explained by sampling.
 
     Attributes:
         available: False for an artifact that was written before there were explanations.
@@ -114,23 +114,23 @@ class Explainer:
     def __init__(
         self,
         artifact: Artifact,
-        incomplete: Incomplete | None,
+        missing_value_scorer: MissingValueScorer | None,
         *,
-        exact_columns: int = EXACT_COLUMNS,
+        max_exact_columns: int = MAX_EXACT_COLUMNS,
     ) -> None:
         self._where = f"version {artifact.folder.name}"
         self._names = artifact.schema.column_names
-        self._is_exact = len(self._names) <= exact_columns
-        self._folded: FoldedNetwork | None = None
-        self._incomplete = incomplete
+        self._is_exact = len(self._names) <= max_exact_columns
+        self._coalition_network: CoalitionNetwork | None = None
+        self._missing_value_scorer = missing_value_scorer
         self.available = "explanation.json" in artifact.files
         if self.available:
             try:
-                self._folded = fold(artifact.files)
+                self._coalition_network = load_coalition_network(artifact.files)
             except ValueError as error:
                 message = f"{self._where}: its answers cannot be explained: {error}"
                 raise ArtifactDamaged(message) from error
-            if self._folded.encoding.n_columns != len(self._names):
+            if self._coalition_network.encoding.n_columns != len(self._names):
                 raise ArtifactDamaged(f"{self._where}: its encoding is not that of its columns")
 
     def explain(self, values: np.ndarray) -> list[Explanation]:
@@ -144,27 +144,27 @@ class Explainer:
         Raises:
             ExplanationUnavailable: the artifact was written before there were explanations.
         """
-        if self._folded is None:
+        if self._coalition_network is None:
             raise ExplanationUnavailable(
                 f"{self._where} was trained before answers could be explained: "
                 "make retrain trains one that can explain"
             )
-        explain_one = self._exactly if self._is_exact else self._by_sampling
-        return [explain_one(self._folded, record) for record in self._records(self._folded, values)]
+        explain_one = self._explain_exactly if self._is_exact else self._explain_by_sampling
+        return [explain_one(self._coalition_network, record) for record in self._records(self._coalition_network, values)]
 
-    def _records(self, folded: FoldedNetwork, values: np.ndarray) -> Iterator[_Record]:
+    def _records(self, network: CoalitionNetwork, values: np.ndarray) -> Iterator[_EncodedRecord]:
         """Encode and fill n records, and find how uncertain their missing columns leave them."""
-        filled = None if self._incomplete is None else self._incomplete.conditional.fill(values)
-        features = folded.encoding.encode(values) if filled is None else filled.features
-        log_odds, gradients = folded.log_odds_and_gradients(features)
+        filled = None if self._missing_value_scorer is None else self._missing_value_scorer.imputer.impute(values)
+        features = network.encoding.encode(values) if filled is None else filled.features
+        log_odds, gradients = network.log_odds_and_gradients(features)
         for row, is_missing in enumerate(np.isnan(values).any(axis=1).tolist()):
-            spread = np.zeros((len(self._names), len(self._names)))
+            column_covariance = np.zeros((len(self._names), len(self._names)))
             if is_missing and filled is not None:
                 of_features = filled.covariance(row) * np.outer(gradients[row], gradients[row])
-                spread = folded.by_column(of_features)
-            yield _Record(features[row], float(log_odds[row]), spread)
+                column_covariance = network.by_column(of_features)
+            yield _EncodedRecord(features[row], float(log_odds[row]), column_covariance)
 
-    def _exactly(self, folded: FoldedNetwork, record: _Record) -> Explanation:
+    def _explain_exactly(self, network: CoalitionNetwork, record: _EncodedRecord) -> Explanation:
         """The mean of the Shapley values against each single background row.
 
         A column in which record and background row agree contributes nothing against that row,
@@ -172,44 +172,44 @@ class Explainer:
         columns about four agree.
         """
         contributions = np.zeros(len(self._names))
-        mixtures = folded.mixtures(record.features)
+        mixtures = network.mixtures(record.features)
         differs = np.asarray(mixtures[:, 1:].any(axis=2))
         for mixture, there, differing in zip(
-            mixtures, folded.log_odds_there.tolist(), differs, strict=True
+            mixtures, network.background_log_odds.tolist(), differs, strict=True
         ):
             players = np.flatnonzero(differing)
-            game = partial(folded.log_odds_of_mixtures, mixture[[0, *(1 + players)]])
-            contributions[players] += exact(game, len(players), (there, record.log_odds))
+            game = partial(network.log_odds_of_mixtures, mixture[[0, *(1 + players)]])
+            contributions[players] += exact_shapley_values(game, len(players), (there, record.log_odds))
         contributions /= len(mixtures)
-        players = np.flatnonzero(record.spread.diagonal())
-        game = partial(_taken_away, record.log_odds, record.spread[np.ix_(players, players)])
-        contributions[players] += exact(game, len(players), (0.0, record.taken_away))
-        return self._explanation(folded, record, contributions)
+        players = np.flatnonzero(record.column_covariance.diagonal())
+        game = partial(_uncertainty_penalty, record.log_odds, record.column_covariance[np.ix_(players, players)])
+        contributions[players] += exact_shapley_values(game, len(players), (0.0, record.uncertainty_penalty))
+        return self._build_explanation(network, record, contributions)
 
-    def _by_sampling(self, folded: FoldedNetwork, record: _Record) -> Explanation:
+    def _explain_by_sampling(self, network: CoalitionNetwork, record: _EncodedRecord) -> Explanation:
         """The same, estimated; the same orders of the columns for every record."""
-        mixtures = folded.mixtures(record.features)
+        mixtures = network.mixtures(record.features)
 
         def worth(coalitions: np.ndarray) -> np.ndarray:
             mean = np.zeros(len(coalitions))
             for mixture in mixtures:
-                mean += folded.log_odds_of_mixtures(mixture, coalitions)
-            return mean / len(mixtures) + _taken_away(record.log_odds, record.spread, coalitions)
+                mean += network.log_odds_of_mixtures(mixture, coalitions)
+            return mean / len(mixtures) + _uncertainty_penalty(record.log_odds, record.column_covariance, coalitions)
 
-        ends = (folded.base, record.log_odds + record.taken_away)
-        found = sampled(worth, len(self._names), ends, n_pairs=N_PAIRS, seed=SEED)
-        return self._explanation(folded, record, *found)
+        ends = (network.base, record.log_odds + record.uncertainty_penalty)
+        found = sampled_shapley_values(worth, len(self._names), ends, n_pairs=N_PERMUTATION_PAIRS, seed=SHAPLEY_SEED)
+        return self._build_explanation(network, record, *found)
 
-    def _explanation(
+    def _build_explanation(
         self,
-        folded: FoldedNetwork,
-        record: _Record,
+        network: CoalitionNetwork,
+        record: _EncodedRecord,
         contributions: np.ndarray,
         errors: np.ndarray | None = None,
     ) -> Explanation:
         return Explanation(
-            base=folded.base,
-            log_odds=record.log_odds + record.taken_away,
+            base=network.base,
+            log_odds=record.log_odds + record.uncertainty_penalty,
             contributions=self._by_column(contributions),
             standard_errors=None if errors is None else self._by_column(errors),
         )

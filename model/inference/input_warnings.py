@@ -13,11 +13,11 @@ import numpy as np
 from model.artifacts import TrainingRange
 from model.schema import Column, Schema
 
-MAX_KINDS = 2_048
+NOTES_CACHE_SIZE = 2_048
 """Of rows with the same remarks, that are remembered in words."""
 
 
-class Caution(msgspec.Struct, frozen=True):
+class InputWarning(msgspec.Struct, frozen=True):
     """Why an answer deserves less trust: a value of the record that training did not see."""
 
     field: str
@@ -25,7 +25,7 @@ class Caution(msgspec.Struct, frozen=True):
     message: str
 
 
-class Remarks(NamedTuple):
+class InputNotes(NamedTuple):
     """What there is to say about one record.
 
     Attributes:
@@ -34,10 +34,10 @@ class Remarks(NamedTuple):
     """
 
     missing: tuple[str, ...] = ()
-    warnings: tuple[Caution, ...] = ()
+    warnings: tuple[InputWarning, ...] = ()
 
 
-class Familiar:
+class TrainingRangeChecker:
     """What training saw of each column.
 
     Args:
@@ -45,51 +45,51 @@ class Familiar:
     """
 
     def __init__(self, schema: Schema, ranges: Mapping[str, TrainingRange]) -> None:
-        self._columns = [_SeenColumn(column, ranges[column.name]) for column in schema.columns]
+        self._columns = [_ColumnRange(column, ranges[column.name]) for column in schema.columns]
         self._low = np.array([column.low for column in self._columns], dtype=np.float32)
         self._high = np.array([column.high for column in self._columns], dtype=np.float32)
-        self._ends = list(zip(self._low.tolist(), self._high.tolist(), strict=True))
+        self._limits = list(zip(self._low.tolist(), self._high.tolist(), strict=True))
         self._has_gap = np.array([column.has_gap for column in self._columns])
         self._no_gaps = not self._has_gap.any()
         # Many rows have the same to be said about them. Neither the cache nor what it calls knows
         # this object: no cycle keeps it alive.
-        self._put_into_words: Callable[[bytes], Remarks] = functools.lru_cache(MAX_KINDS)(
-            functools.partial(_put_into_words, self._columns)
+        self._notes_of_pattern: Callable[[bytes], InputNotes] = functools.lru_cache(NOTES_CACHE_SIZE)(
+            functools.partial(_notes_of_pattern, self._columns)
         )
 
-    def remarks(self, values: np.ndarray) -> dict[int, Remarks]:
-        """Remarks by row, for the rows about which there are any; usually none.
+    def check(self, values: np.ndarray) -> dict[int, InputNotes]:
+        """InputNotes by row, for the rows about which there are any; usually none.
 
         Args:
             values: float32 (n, n_columns), missing as NaN.
         """
         columns = np.ascontiguousarray(values.T)  # far faster to look through, column by column
-        odd = self._odd_columns(columns)
+        odd = self._suspicious_columns(columns)
         if not odd:
             return {}
         if len(values) == 1:
-            return self._of_one(columns[:, 0], odd)
-        strange = np.array([~self._columns[index].familiar(columns[index]) for index in odd])
+            return self._check_single(columns[:, 0], odd)
+        strange = np.array([~self._columns[index].in_training_range(columns[index]) for index in odd])
         rows = np.flatnonzero(strange.any(axis=0))
         said = np.zeros((2, len(columns), len(rows)), dtype=bool)
         said[0, odd] = np.isnan(columns[odd][:, rows])
         said[1, odd] = strange[:, rows]
         kinds = np.packbits(said.reshape(-1, len(rows)), axis=0)
         each = np.ascontiguousarray(kinds.T).view(f"V{len(kinds)}")[:, 0].tolist()
-        return dict(zip(rows.tolist(), map(self._put_into_words, each), strict=True))
+        return dict(zip(rows.tolist(), map(self._notes_of_pattern, each), strict=True))
 
-    def _of_one(self, values: np.ndarray, odd: Sequence[int]) -> dict[int, Remarks]:
+    def _check_single(self, values: np.ndarray, odd: Sequence[int]) -> dict[int, InputNotes]:
         """The usual request has one row, for which looking for equal ones is a detour."""
         seen = [(self._columns[index], values[index]) for index in odd]
         missing = [column.name for column, value in seen if math.isnan(value)]
         warnings = [
-            column.caution
+            column.warning
             for column, value in seen
-            if not (math.isnan(value) or column.familiar(value))
+            if not (math.isnan(value) or column.in_training_range(value))
         ]
-        return {0: Remarks(tuple(missing), tuple(warnings))} if missing or warnings else {}
+        return {0: InputNotes(tuple(missing), tuple(warnings))} if missing or warnings else {}
 
-    def _odd_columns(self, columns: np.ndarray) -> list[int]:
+    def _suspicious_columns(self, columns: np.ndarray) -> list[int]:
         """Columns with a value about which there may be something to say.
 
         Args:
@@ -103,26 +103,26 @@ class Familiar:
         return [
             index
             for index, (value, (low, high)) in enumerate(
-                zip(columns[:, 0].tolist(), self._ends, strict=True)
+                zip(columns[:, 0].tolist(), self._limits, strict=True)
             )
             if not low <= value <= high or not self._no_gaps
         ]
 
 
-def _put_into_words(columns: Sequence[_SeenColumn], kind: bytes) -> Remarks:
+def _notes_of_pattern(columns: Sequence[_ColumnRange], kind: bytes) -> InputNotes:
     """The remarks about every row of one kind: a bit a column where it is missing, then where odd."""
     bits = np.unpackbits(np.frombuffer(kind, np.uint8)).tolist()
     of_column = zip(columns, bits, bits[len(columns) :], strict=False)
     told = [
         (column, is_missing) for column, is_missing, is_odd in of_column if is_missing or is_odd
     ]
-    return Remarks(
+    return InputNotes(
         tuple(column.name for column, is_missing in told if is_missing),
-        tuple(column.caution for column, is_missing in told if not is_missing),
+        tuple(column.warning for column, is_missing in told if not is_missing),
     )
 
 
-class _SeenColumn:
+class _ColumnRange:
     """What training saw of one column: a range, or levels."""
 
     def __init__(self, column: Column, seen: TrainingRange) -> None:
@@ -147,9 +147,9 @@ class _SeenColumn:
         elif seen.minimum is not None and seen.maximum is not None:
             message = f"the training table holds {seen.minimum:g} to {seen.maximum:g}"
             message += f" {column.unit}" if column.unit else ""
-        self.caution = Caution(column.name, code, message)
+        self.warning = InputWarning(column.name, code, message)
 
-    def familiar(self, values: np.ndarray) -> np.ndarray:
+    def in_training_range(self, values: np.ndarray) -> np.ndarray:
         """float32 (n,) → bool (n,); missing is not familiar."""
         if self.has_gap:
             return np.isin(values, self._levels)

@@ -4,7 +4,7 @@ A hundred networks were trained beside the one that answers, each on a bootstrap
 patients. Where they put the log-odds of a record shows what the sample leaves open. Raw percentiles
 are too narrow, because a network that was stopped early is drawn towards the mean and its copies
 are drawn there together; so the members train longer than it did, and the distance of a percentile
-from their median is stretched by :data:`SPREAD`. docs/decisions/0014-intervals.md has the simulations
+from their median is stretched by :data:`SPREAD_FACTOR`. docs/decisions/0014-intervals.md has the simulations
 that chose these numbers, and how often such an interval holds a truth that is known.
 
 Where values of a record are missing, the interval also holds what the unknown values could change:
@@ -22,24 +22,29 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from model.artifacts import Artifact, Golden
+from model.artifacts import Artifact, GoldenRows
 from model.errors import ArtifactDamaged, IntervalUnavailable
 from model.features import Encoding
-from model.inference.dense_network import ACTIVATIONS, BACKWARD, DenseLayer, DenseNetwork
-from model.inference.missing_values import Incomplete, shrinkage
+from model.inference.dense_network import (
+    ACTIVATION_FUNCTIONS,
+    ACTIVATION_GRADIENTS,
+    DenseLayer,
+    DenseNetwork,
+)
+from model.inference.missing_values import MissingValueScorer, shrinkage
 from model.logit import to_probabilities
 
-LEVEL = 0.9
+INTERVAL_LEVEL = 0.9
 
 
-SPREAD = 1.25
+SPREAD_FACTOR = 1.25
 
 
-ROWS_AT_ONCE = 16
+INTERVAL_ROWS_PER_BLOCK = 16
 """Their members fit into a core's cache, and what is left over stays small in every worker."""
 
 
-GOLDEN_TOLERANCE = 1e-5
+INTERVAL_TOLERANCE = 1e-5
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -72,7 +77,7 @@ class MemberLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     activation: str
 
 
-class Members(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BootstrapFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Networks that were trained on bootstrap samples: ``members.json`` of an artifact.
 
     Attributes:
@@ -95,7 +100,7 @@ class IntervalEstimator:
     """Gives the intervals of one version of a model.
 
     Args:
-        incomplete: the scorer's, which fills what is missing.
+        missing_value_scorer: the scorer's, which fills what is missing.
 
     Attributes:
         available: False for a version that was trained before there were intervals, or whose
@@ -106,22 +111,22 @@ class IntervalEstimator:
             were saved with.
     """
 
-    def __init__(self, artifact: Artifact, incomplete: Incomplete | None) -> None:
+    def __init__(self, artifact: Artifact, missing_value_scorer: MissingValueScorer | None) -> None:
         self._where = f"version {artifact.folder.name}"
-        self._band: Band | None = None
+        self._ensemble_scorer: EnsembleScorer | None = None
         self.available = "members.json" in artifact.files
         if not self.available:
             return
         try:
-            members = msgspec.json.decode(artifact.files["members.json"], type=Members)
-            golden = msgspec.json.decode(artifact.files["golden.json"], type=Golden)
-            self._band = Band(artifact.files, members, incomplete)
+            members = msgspec.json.decode(artifact.files["members.json"], type=BootstrapFile)
+            golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
+            self._ensemble_scorer = EnsembleScorer(artifact.files, members, missing_value_scorer)
             rows = np.array(golden.values, np.float32)
-            found = self._band.bounds(rows, np.array(golden.probabilities))
+            found = self._ensemble_scorer.bounds(rows, np.array(golden.probabilities))
             difference = float(np.abs(found - np.array([members.lows, members.highs])).max())
         except (msgspec.DecodeError, ValueError) as error:
             raise ArtifactDamaged(f"{self._where}: no intervals can be given: {error}") from error
-        if not difference <= GOLDEN_TOLERANCE:
+        if not difference <= INTERVAL_TOLERANCE:
             raise ArtifactDamaged(
                 f"{self._where}: intervals differ by {difference:.1e} from those it was saved with"
             )
@@ -136,17 +141,17 @@ class IntervalEstimator:
         Raises:
             IntervalUnavailable: the version holds nothing to give intervals with.
         """
-        if self._band is None:
+        if self._ensemble_scorer is None:
             raise IntervalUnavailable(
                 f"{self._where} was trained without what intervals need: "
                 "make retrain trains one that can give them"
             )
-        lows, highs = self._band.bounds(values, probabilities).tolist()
-        level = self._band.level
+        lows, highs = self._ensemble_scorer.bounds(values, probabilities).tolist()
+        level = self._ensemble_scorer.level
         return [Interval(low, high, level) for low, high in zip(lows, highs, strict=True)]
 
 
-class Band:
+class EnsembleScorer:
     """The members of an artifact, ready to give bounds.
 
     Raises:
@@ -154,15 +159,15 @@ class Band:
     """
 
     def __init__(
-        self, files: Mapping[str, bytes], members: Members, incomplete: Incomplete | None
+        self, files: Mapping[str, bytes], members: BootstrapFile, missing_value_scorer: MissingValueScorer | None
     ) -> None:
         self.level = members.level
         self._spread = members.spread
         self._encoding = msgspec.json.decode(files["encoding.json"], type=Encoding)
-        self._incomplete = incomplete
-        kernels, self._biases = _arrays(members.layers, len(self._encoding.features))
+        self._missing_value_scorer = missing_value_scorer
+        kernels, self._biases = _decode_layers(members.layers, len(self._encoding.features))
         # All first layers as one product of matrices.
-        self._first = kernels[0].transpose(1, 0, 2).reshape(kernels[0].shape[1], -1)
+        self._first_kernels = kernels[0].transpose(1, 0, 2).reshape(kernels[0].shape[1], -1)
         self._kernels = kernels[1:]
         self._activations = [layer.activation for layer in members.layers]
         self._calibration = (
@@ -177,37 +182,37 @@ class Band:
             probabilities: (n,), what was answered; the bounds hold it.
         """
         found = np.empty((2, len(values)))
-        for start in range(0, len(values), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
+        for start in range(0, len(values), INTERVAL_ROWS_PER_BLOCK):
+            part = slice(start, start + INTERVAL_ROWS_PER_BLOCK)
             found[:, part] = self._bounds(values[part], probabilities[part])
         return found
 
     def _bounds(self, values: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        if self._incomplete is None or not np.isnan(values).any():
+        if self._missing_value_scorer is None or not np.isnan(values).any():
             log_odds, _ = self.log_odds(self._encoding.encode(values))
             variances = np.zeros((len(values), 1))
         else:
-            filled = self._incomplete.conditional.fill(values)
+            filled = self._missing_value_scorer.imputer.impute(values)
             log_odds, outputs = self.log_odds(filled.features)
             variances = filled.variances(self.gradients(len(values), outputs)).T
         if self._calibration is not None:
             through, slopes = self._calibration.log_odds_and_gradients(log_odds.reshape(-1, 1))
             variances = variances * slopes.reshape(log_odds.shape) ** 2
             log_odds = through.reshape(log_odds.shape)
-        _, lows, highs = bounds(log_odds, self.level, self._spread, variances)
+        _, lows, highs = interval_bounds(log_odds, self.level, self._spread, variances)
         return np.array([np.minimum(lows, probabilities), np.maximum(highs, probabilities)])
 
     def log_odds(self, features: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         """(n, n_features) → (n, m) before calibration, and (n, m, units) of each hidden layer."""
-        x = features.astype(np.float32) @ self._first
+        x = features.astype(np.float32) @ self._first_kernels
         x = x.reshape(len(x), *self._biases[0].shape) + self._biases[0]
         outputs = []
         for activation, kernel, bias in zip(
             self._activations[:-1], self._kernels, self._biases[1:], strict=True
         ):
-            ACTIVATIONS[activation](x)
+            ACTIVATION_FUNCTIONS[activation](x)
             outputs.append(x)
-            x = _product(x, kernel) + bias
+            x = _batched_matmul(x, kernel) + bias
         return x[:, :, 0], outputs
 
     def gradients(self, n: int, outputs: list[np.ndarray]) -> np.ndarray:
@@ -220,19 +225,19 @@ class Band:
         gradients = np.ones((n, m, 1), np.float32)
         for number in range(len(outputs) - 1, -1, -1):
             gradients = np.einsum("nmv,muv->nmu", gradients, self._kernels[number])
-            gradients = BACKWARD[self._activations[number]](outputs[number], gradients)
-        first = self._first.reshape(-1, m, units).transpose(1, 2, 0)
+            gradients = ACTIVATION_GRADIENTS[self._activations[number]](outputs[number], gradients)
+        first = self._first_kernels.reshape(-1, m, units).transpose(1, 2, 0)
         return gradients.transpose(1, 0, 2) @ first
 
 
-def _product(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+def _batched_matmul(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """(n, m, u), (m, u, v) → (n, m, v), member by member."""
     if kernel.shape[2] == 1:
         return np.einsum("nmu,mu->nm", x, kernel[:, :, 0])[:, :, None]
     return np.einsum("nmu,muv->nmv", x, kernel)
 
 
-def _arrays(
+def _decode_layers(
     layers: Sequence[MemberLayer], n_features: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Kernels (m, inputs, units) and biases (m, units).
@@ -245,7 +250,7 @@ def _arrays(
     kernels, biases, n_inputs = [], [], n_features
     for layer in layers:
         m, inputs, units = layer.shape
-        if m != layers[0].shape[0] or inputs != n_inputs or layer.activation not in ACTIVATIONS:
+        if m != layers[0].shape[0] or inputs != n_inputs or layer.activation not in ACTIVATION_FUNCTIONS:
             raise ValueError("a layer does not fit the one before it")
         kernels.append(np.frombuffer(layer.kernel, "<f4").reshape(layer.shape))
         biases.append(np.frombuffer(layer.bias, "<f4").reshape(m, units))
@@ -255,11 +260,11 @@ def _arrays(
     return kernels, biases
 
 
-Z = 1.6448536269514722
+NORMAL_QUANTILE_95 = 1.6448536269514722
 """The normal distribution's .95 quantile, which goes with a level of .9."""
 
 
-def bounds(
+def interval_bounds(
     log_odds: np.ndarray, level: float, spread: float, variances: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The middle of what members say, and the bounds around it; each float64 (n,), probabilities.
@@ -271,15 +276,15 @@ def bounds(
     """
     shrunk = shrinkage(variances)
     drawn = np.sort(log_odds.astype(np.float64) * shrunk, axis=1)
-    middle = _quantile(drawn, 0.5)
-    unknown = Z * np.sqrt((variances * shrunk**2).mean(axis=1))
-    below = np.hypot(spread * (middle - _quantile(drawn, (1 - level) / 2)), unknown)
-    above = np.hypot(spread * (_quantile(drawn, (1 + level) / 2) - middle), unknown)
+    middle = _row_quantile(drawn, 0.5)
+    unknown = NORMAL_QUANTILE_95 * np.sqrt((variances * shrunk**2).mean(axis=1))
+    below = np.hypot(spread * (middle - _row_quantile(drawn, (1 - level) / 2)), unknown)
+    above = np.hypot(spread * (_row_quantile(drawn, (1 + level) / 2) - middle), unknown)
     middles, lows, highs = to_probabilities(np.array([middle, middle - below, middle + above]))
     return middles, lows, highs
 
 
-def _quantile(ordered: np.ndarray, share: float) -> np.ndarray:
+def _row_quantile(ordered: np.ndarray, share: float) -> np.ndarray:
     """Of each sorted row of (n, m), with straight lines between neighbours, as NumPy's own."""
     place = share * (ordered.shape[1] - 1)
     below = int(place)

@@ -22,62 +22,68 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from model.features import ConditionalMeans, Encoding, Inputs, measure_inputs, order_by_pattern
+from model.features import (
+    ConditionalGaussianImputer,
+    Encoding,
+    FeatureMoments,
+    fit_feature_moments,
+    order_by_pattern,
+)
 from model.inference.dense_network import DenseLayer, DenseNetwork
 from model.logit import to_probabilities
 from model.schema import Schema
 
-ROWS_AT_ONCE = 1_024
+IMPUTATION_ROWS_PER_BLOCK = 1_024
 """So that memory stays flat, and what is worked on stays in a core's cache."""
 
 
-class Completion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MissingValueFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What it takes to answer incomplete records: ``inputs.json`` of an artifact.
 
     Attributes:
-        answers: the scorer's to the golden rows, which show on load that it gives them still. Where
+        golden_probabilities: the scorer's to the golden rows, which show on load that it gives them still. Where
             a golden row is complete it is the graph's.
     """
 
-    inputs: Inputs
-    answers: list[float]
+    moments: FeatureMoments
+    golden_probabilities: list[float]
 
 
 _Kind = TypeVar("_Kind")
 
 
-class _Layers(msgspec.Struct):
+class _LayersOnly(msgspec.Struct):
     """As much of ``explanation.json`` as says what the network is."""
 
     layers: list[DenseLayer] | None = None
 
 
-class Incomplete:
+class MissingValueScorer:
     """Answers records by a network whose missing inputs are filled with their conditional means.
 
     Attributes:
-        conditional: fills records; what it gives also tells the variance of the answers of other
+        imputer: fills records; what it gives also tells the variance of the answers of other
             networks, such as those of an interval.
         network: with the graph's weights.
     """
 
-    def __init__(self, conditional: ConditionalMeans, network: DenseNetwork) -> None:
-        self.conditional = conditional
+    def __init__(self, imputer: ConditionalGaussianImputer, network: DenseNetwork) -> None:
+        self.imputer = imputer
         self.network = network
 
-    def answer(self, values: np.ndarray, probabilities: np.ndarray) -> None:
+    def rescore(self, values: np.ndarray, probabilities: np.ndarray) -> None:
         """Put right, in place, the probabilities of the records in which something is missing.
 
         Args:
             values: (n, n_columns), validated, missing as NaN.
             probabilities: (n,), the graph's; those of complete records are left as they are.
         """
-        missing = self.conditional.missing(values)
+        missing = self.imputer.missing_mask(values)
         rows = np.flatnonzero(missing.any(axis=1))
         if len(rows) > 1:
             rows = rows[order_by_pattern(missing[rows])]
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            part = rows[start : start + ROWS_AT_ONCE]
+        for start in range(0, len(rows), IMPUTATION_ROWS_PER_BLOCK):
+            part = rows[start : start + IMPUTATION_ROWS_PER_BLOCK]
             probabilities[part] = self.probabilities(values[part])
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
@@ -86,7 +92,7 @@ class Incomplete:
 
     def log_odds(self, values: np.ndarray) -> np.ndarray:
         """(n, n_columns), validated, missing as NaN → float64 (n,)."""
-        filled = self.conditional.fill(values)
+        filled = self.imputer.impute(values)
         log_odds, gradients = self.network.log_odds_and_gradients(filled.features)
         return log_odds * shrinkage(filled.variances(gradients))
 
@@ -96,7 +102,7 @@ def shrinkage(variances: np.ndarray) -> np.ndarray:
     return 1 / np.sqrt(1 + np.pi / 8 * variances)
 
 
-def open_incomplete(schema: Schema, files: Mapping[str, bytes]) -> Incomplete | None:
+def load_missing_value_scorer(schema: Schema, files: Mapping[str, bytes]) -> MissingValueScorer | None:
     """What answers the incomplete records of an artifact; None where its graph has to.
 
     Args:
@@ -105,21 +111,21 @@ def open_incomplete(schema: Schema, files: Mapping[str, bytes]) -> Incomplete | 
     Raises:
         ValueError: they cannot be read, or do not fit each other.
     """
-    columns = columns_that_may_be_missing(schema)
+    columns = optional_columns(schema)
     if not columns or not {"inputs.json", "explanation.json"} <= files.keys():
         return None
     encoding = _decode(files, "encoding.json", Encoding)
-    inputs = _decode(files, "inputs.json", Completion).inputs
+    inputs = _decode(files, "inputs.json", MissingValueFile).moments
     if encoding.n_columns != len(schema.columns):
         raise ValueError("the encoding is not that of the columns")
-    conditional = ConditionalMeans(inputs, encoding, columns)
-    layers = _decode(files, "explanation.json", _Layers).layers
+    imputer = ConditionalGaussianImputer(inputs, encoding, columns)
+    layers = _decode(files, "explanation.json", _LayersOnly).layers
     if not layers:
         return None
-    return Incomplete(conditional, DenseNetwork(layers, len(encoding.features), np.float64))
+    return MissingValueScorer(imputer, DenseNetwork(layers, len(encoding.features), np.float64))
 
 
-def complete(
+def build_missing_value_file(
     schema: Schema,
     files: Mapping[str, bytes],
     features: np.ndarray,
@@ -136,27 +142,27 @@ def complete(
     Raises:
         ValueError: the files do not fit each other.
     """
-    inputs = measure_inputs(features)
-    without = msgspec.json.encode(Completion(inputs=inputs, answers=[]))
-    incomplete = open_incomplete(schema, {**files, "inputs.json": without})
+    inputs = fit_feature_moments(features)
+    without = msgspec.json.encode(MissingValueFile(moments=inputs, golden_probabilities=[]))
+    incomplete = load_missing_value_scorer(schema, {**files, "inputs.json": without})
     answers = np.array(probabilities)
     if incomplete is not None:
-        incomplete.answer(golden, answers)
-    return msgspec.json.encode(Completion(inputs=inputs, answers=answers.tolist()))
+        incomplete.rescore(golden, answers)
+    return msgspec.json.encode(MissingValueFile(moments=inputs, golden_probabilities=answers.tolist()))
 
 
-def saved_answers(files: Mapping[str, bytes]) -> Sequence[float] | None:
+def load_golden_probabilities(files: Mapping[str, bytes]) -> Sequence[float] | None:
     """The answers to the golden rows that an artifact was saved with; None without inputs.json.
 
     Raises:
         ValueError: it cannot be read.
     """
-    return _decode(files, "inputs.json", Completion).answers if "inputs.json" in files else None
+    return _decode(files, "inputs.json", MissingValueFile).golden_probabilities if "inputs.json" in files else None
 
 
-def columns_that_may_be_missing(schema: Schema) -> Sequence[int]:
+def optional_columns(schema: Schema) -> Sequence[int]:
     """The indices of the columns that a record need not know."""
-    return [i for i, column in enumerate(schema.columns) if not column.must_be_known]
+    return [i for i, column in enumerate(schema.columns) if not column.required]
 
 
 def _decode(files: Mapping[str, bytes], name: str, kind: type[_Kind]) -> _Kind:

@@ -6,11 +6,11 @@ import threading
 
 import numpy as np
 
-ROWS_AT_ONCE = 2_048
+GRAPH_ROWS_PER_BLOCK = 2_048
 """So that what is worked on stays in a core's cache: a third quicker than 10,000 at once."""
 
 
-_LEAST = (
+_IDENTITY_MODEL = (
     b'\x08\x08:7\n\x10\n\x01a\x12\x01b"\x08Identity\x12\x01gZ\x0f\n\x01a\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
     b"b\x0f\n\x01b\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
 )
@@ -23,10 +23,10 @@ def set_up_runtime() -> None:
     It registers its operators then. Processes that are forked from one which has done so share what
     it wrote and do not load the code that wrote it: each is 4 MB smaller and ready sooner.
     """
-    Graph(_LEAST)
+    OnnxSession(_IDENTITY_MODEL)
 
 
-class Graph:
+class OnnxSession:
     """An ONNX graph, opened with one thread."""
 
     def __init__(self, data: bytes) -> None:
@@ -42,28 +42,28 @@ class Graph:
             data, options, providers=["CPUExecutionProvider"]
         )
         self._output = self._session.get_outputs()[0].name
-        self._of_thread = threading.local()
+        self._thread_local = threading.local()
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
         """float32 (n, n_columns), missing as NaN → float32 (n,) of the positive outcome."""
         if len(values) == 1:
-            return self._of_one(values)
+            return self._score_single(values)
         parts = [
-            self._session.run([self._output], {"values": values[start : start + ROWS_AT_ONCE]})[0]
-            for start in range(0, len(values) or 1, ROWS_AT_ONCE)
+            self._session.run([self._output], {"values": values[start : start + GRAPH_ROWS_PER_BLOCK]})[0]
+            for start in range(0, len(values) or 1, GRAPH_ROWS_PER_BLOCK)
         ]
         return np.concatenate(parts)[:, 0]
 
-    def _of_one(self, values: np.ndarray) -> np.ndarray:
+    def _score_single(self, values: np.ndarray) -> np.ndarray:
         """The usual request has one row, for which finding memory takes longer than scoring."""
         try:
-            binding, given, found = self._of_thread.bound
+            binding, given, found = self._thread_local.bound
         except AttributeError:
             binding = self._session.io_binding()
             given, found = np.empty_like(values, np.float32), np.empty((1, 1), np.float32)
             binding.bind_input("values", "cpu", 0, np.float32, given.shape, given.ctypes.data)
             binding.bind_output(self._output, "cpu", 0, np.float32, found.shape, found.ctypes.data)
-            self._of_thread.bound = binding, given, found
+            self._thread_local.bound = binding, given, found
         given[:] = values
         self._session.run_with_iobinding(binding)
         return found[0].copy()

@@ -13,14 +13,14 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from model.artifacts import Artifact, Golden, Manifest
+from model.artifacts import Artifact, GoldenRows, Manifest
 from model.errors import ArtifactDamaged, GoldenRowsDiffer
-from model.inference.input_warnings import Caution, Familiar, Remarks
-from model.inference.missing_values import open_incomplete, saved_answers
-from model.inference.onnx_session import Graph
+from model.inference.input_warnings import InputNotes, InputWarning, TrainingRangeChecker
+from model.inference.missing_values import load_golden_probabilities, load_missing_value_scorer
+from model.inference.onnx_session import OnnxSession
 from model.schema import Schema
 
-GOLDEN_TOLERANCE = 1e-6
+PROBABILITY_TOLERANCE = 1e-6
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class Prediction(msgspec.Struct, frozen=True):
     label: str
     threshold: float
     missing: tuple[str, ...]
-    warnings: tuple[Caution, ...]
+    warnings: tuple[InputWarning, ...]
 
 
 class Scores(NamedTuple):
@@ -45,18 +45,18 @@ class Scores(NamedTuple):
 
     Attributes:
         probabilities: float32 (n,), of the positive outcome.
-        remarks: by row, where there is anything to remark.
+        notes: by row, where there is anything to remark.
     """
 
     probabilities: np.ndarray
-    remarks: Mapping[int, Remarks]
+    notes: Mapping[int, InputNotes]
 
 
 class Scorer:
     """Answers records with one version of a model.
 
     Attributes:
-        incomplete: what answers records with missing values; None where the graph does, with the
+        missing_value_scorer: what answers records with missing values; None where the graph does, with the
             means of the training rows: for a version that was written before there was anything
             else, and for a network whose layers are not in the artifact as numbers.
 
@@ -70,30 +70,30 @@ class Scorer:
         self.schema: Schema = artifact.schema
         where = f"version {artifact.folder.name}"
         try:
-            self.graph = Graph(artifact.files["model.onnx"])
-            golden = msgspec.json.decode(artifact.files["golden.json"], type=Golden)
+            self.graph = OnnxSession(artifact.files["model.onnx"])
+            golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
             rows = np.array(golden.values, dtype=np.float32)
-            difference = _worst_difference(self.graph.probabilities(rows), golden.probabilities)
+            difference = _max_difference(self.graph.probabilities(rows), golden.probabilities)
         except Exception as error:  # ONNX Runtime has a class of its own for each status
             raise ArtifactDamaged(
                 f"{where}: the graph or its golden rows cannot be opened ({type(error).__name__})"
             ) from error
-        if not difference <= GOLDEN_TOLERANCE:
+        if not difference <= PROBABILITY_TOLERANCE:
             raise GoldenRowsDiffer(
                 f"{where}: the graph differs by {difference:.1e} from the answers it was saved with"
             )
         if set(self.manifest.ranges) != set(self.schema.column_names):
             raise ArtifactDamaged(f"{where}: its training ranges are not those of its columns")
-        self._familiar = Familiar(self.schema, self.manifest.ranges)
+        self._range_checker = TrainingRangeChecker(self.schema, self.manifest.ranges)
         try:
-            self.incomplete = open_incomplete(self.schema, artifact.files)
-            answers = saved_answers(artifact.files)
+            self.missing_value_scorer = load_missing_value_scorer(self.schema, artifact.files)
+            answers = load_golden_probabilities(artifact.files)
             difference = 0.0
             if answers is not None:
-                difference = _worst_difference(self.probabilities(rows), answers)
+                difference = _max_difference(self.probabilities(rows), answers)
         except ValueError as error:
             raise ArtifactDamaged(f"{where}: missing values cannot be filled: {error}") from error
-        if not difference <= GOLDEN_TOLERANCE:
+        if not difference <= PROBABILITY_TOLERANCE:
             raise GoldenRowsDiffer(
                 f"{where}: answers to records with missing values differ by {difference:.1e} from "
                 "those it was saved with"
@@ -102,8 +102,8 @@ class Scorer:
     def probabilities(self, values: np.ndarray) -> np.ndarray:
         """float32 (n, n_columns), validated, missing as NaN → float32 (n,)."""
         found = self.graph.probabilities(values)
-        if self.incomplete is not None:
-            self.incomplete.answer(values, found)
+        if self.missing_value_scorer is not None:
+            self.missing_value_scorer.rescore(values, found)
         return found
 
     def score(self, values: np.ndarray) -> Scores:
@@ -115,7 +115,7 @@ class Scorer:
         Args:
             values: float32 (n, n_columns), validated, missing as NaN.
         """
-        remarks = self._familiar.remarks(values)
+        remarks = self._range_checker.check(values)
         if not remarks:  # so nothing is missing
             return Scores(self.graph.probabilities(values), remarks)
         return Scores(self.probabilities(values), remarks)
@@ -131,16 +131,16 @@ class Scorer:
     def predictions(self, scores: Scores) -> list[Prediction]:
         """The answers to what was scored, with their labels."""
         threshold, outcome = self.manifest.threshold, self.schema.outcome
-        nothing = Remarks()
+        nothing = InputNotes()
         answers = []
         for row, probability in enumerate(scores.probabilities.tolist()):
             label = outcome.positive if probability >= threshold else outcome.negative
-            remarks = scores.remarks.get(row, nothing)
+            remarks = scores.notes.get(row, nothing)
             answers.append(
                 Prediction(probability, label, threshold, remarks.missing, remarks.warnings)
             )
         return answers
 
 
-def _worst_difference(found: np.ndarray, expected: Sequence[float]) -> float:
+def _max_difference(found: np.ndarray, expected: Sequence[float]) -> float:
     return float(np.abs(found - np.array(expected)).max())

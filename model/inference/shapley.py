@@ -25,7 +25,7 @@ COALITION_NUMBERS_AT_ONCE = 2**17
 
 
 @cache
-def coalitions(n_players: int) -> np.ndarray:
+def all_coalitions(n_players: int) -> np.ndarray:
     """float32 (2**n, 1 + n): all of them; the empty one is the first, the whole one the last."""
     numbers = np.arange(2**n_players)
     table = np.ones((2**n_players, 1 + n_players), dtype=np.float32)
@@ -35,14 +35,14 @@ def coalitions(n_players: int) -> np.ndarray:
 
 
 @cache
-def weights(n_players: int) -> np.ndarray:
+def shapley_weights(n_players: int) -> np.ndarray:
     """float64 (n, 2**n): what each coalition's worth counts in each player's Shapley value.
 
     Of the n! orders, (s-1)! (n-s)! let a player complete a coalition of s; there the worth counts
     for the player. In s! (n-s-1)! orders the player joins a coalition of s; there it counts
     against the player.
     """
-    members = coalitions(n_players)[:, 1:].T == 1
+    members = all_coalitions(n_players)[:, 1:].T == 1
     sizes = members.sum(axis=0)
     orders = [
         factorial(s) * factorial(n_players - 1 - s) / factorial(n_players) for s in range(n_players)
@@ -52,16 +52,16 @@ def weights(n_players: int) -> np.ndarray:
     return np.where(members, completes, -joins)
 
 
-def exact(game: Game, n_players: int, ends: Ends) -> np.ndarray:
+def exact_shapley_values(game: Game, n_players: int, ends: Ends) -> np.ndarray:
     """float64 (n,): the Shapley values, from the worth of all 2**n coalitions."""
     if not n_players:
         return np.zeros(0)
-    worth = game(coalitions(n_players))
+    worth = game(all_coalitions(n_players))
     worth[0], worth[-1] = ends
-    return weights(n_players) @ worth
+    return shapley_weights(n_players) @ worth
 
 
-def sampled(
+def sampled_shapley_values(
     game: Game, n_players: int, ends: Ends, *, n_pairs: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The Shapley values estimated from random orders of the players, and how far to trust them.
@@ -83,12 +83,12 @@ def sampled(
     for start in range(0, n_pairs, at_once):
         block = shares[start : start + at_once]
         orders = np.stack([draw.permutation(n_players) for _ in block])
-        forth, back = _shares(game, np.stack([orders, orders[:, ::-1]]), ends)
+        forth, back = _marginal_contributions(game, np.stack([orders, orders[:, ::-1]]), ends)
         block[:] = (forth + back) / 2
     return shares.mean(axis=0), shares.std(axis=0, ddof=1) / np.sqrt(n_pairs)
 
 
-def _shares(game: Game, orders: np.ndarray, ends: Ends) -> np.ndarray:
+def _marginal_contributions(game: Game, orders: np.ndarray, ends: Ends) -> np.ndarray:
     """(..., n) orders → float64 (..., n): what each player adds when they join in that order."""
     n_players = orders.shape[-1]
     turns = np.argsort(orders, axis=-1)

@@ -6,20 +6,25 @@ fast_decoder  a compiled decoder for valid bodies
 strict_json   JSON that keeps repeated keys, NaN and huge numbers
 """
 
-from model.records.batch import OPTIONS, Batch, Given
-from model.records.strict_json import MAX_NESTING, count_colons, parse, repeated_keys
-from model.records.validator import MAX_LISTED_PROBLEMS, REPEATED, RecordReader, printable
+from model.records.batch import OPTIONS, Batch, ColumnValues
+from model.records.strict_json import MAX_NESTING, count_colons, duplicate_keys, parse_strict_json
+from model.records.validator import (
+    DUPLICATE_KEY_MESSAGE,
+    MAX_LISTED_PROBLEMS,
+    RecordValidator,
+    printable,
+)
 
 __all__ = [
+    "DUPLICATE_KEY_MESSAGE",
     "MAX_LISTED_PROBLEMS",
     "MAX_NESTING",
     "OPTIONS",
-    "REPEATED",
     "Batch",
-    "Given",
-    "RecordReader",
+    "ColumnValues",
+    "RecordValidator",
     "count_colons",
-    "parse",
+    "duplicate_keys",
+    "parse_strict_json",
     "printable",
-    "repeated_keys",
 ]

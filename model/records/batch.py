@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-Given = np.ndarray | Sequence[Any]
+ColumnValues = np.ndarray | Sequence[Any]
 """A column as it was given: numbers with NaN for missing, or any values with None for it."""
 
 

@@ -22,18 +22,18 @@ _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 
 
-class _RepeatedKeys(dict[str, Any]):
+class _DuplicateKeysDict(dict[str, Any]):
     """A JSON object in which a key stood more than once."""
 
-    repeated: list[str]
+    duplicates: list[str]
 
 
-def repeated_keys(content: object) -> Sequence[str]:
-    """The keys that stood more than once in an object that :func:`parse` returned."""
-    return content.repeated if isinstance(content, _RepeatedKeys) else ()
+def duplicate_keys(content: object) -> Sequence[str]:
+    """The keys that stood more than once in an object that :func:`parse_strict_json` returned."""
+    return content.duplicates if isinstance(content, _DuplicateKeysDict) else ()
 
 
-def parse(body: bytes) -> Any:
+def parse_strict_json(body: bytes) -> Any:
     """The content of a body.
 
     NaN, Infinity and numbers too large for a float come back as floats that are not finite, so
@@ -55,23 +55,23 @@ def parse(body: bytes) -> Any:
         if depth > MAX_NESTING:
             raise UnreadableBody("too_deep", f"the body is nested more than {MAX_NESTING} deep")
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_int=_integer)
+        return json.loads(text, object_pairs_hook=_build_object, parse_int=_parse_integer)
     except json.JSONDecodeError as error:
         message = f"the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         raise UnreadableBody("broken_json", message) from None
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) == len(pairs):
         return record
-    marked = _RepeatedKeys(record)
+    marked = _DuplicateKeysDict(record)
     counts = Counter(name for name, _ in pairs)
-    marked.repeated = [name for name, count in counts.items() if count > 1]
+    marked.duplicates = [name for name, count in counts.items() if count > 1]
     return marked
 
 
-def _integer(digits: str) -> int | float:
+def _parse_integer(digits: str) -> int | float:
     """An integer; past 300 digits infinity, which every column refuses."""
     return int(digits) if len(digits) <= 300 else float(digits)
 

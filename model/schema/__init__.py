@@ -5,17 +5,17 @@ data_source   where a table comes from, and known bad copies of it
 value_parser  one value of one column, checked by the schema's rules
 """
 
-from model.schema.data_source import RefusedCopy, Source
+from model.schema.data_source import RejectedCopy, Source
 from model.schema.table_schema import Column, Schema, Subgroups, load_schema
-from model.schema.value_parser import ColumnReader, did_you_mean
+from model.schema.value_parser import ValueParser, did_you_mean
 
 __all__ = [
     "Column",
-    "ColumnReader",
-    "RefusedCopy",
+    "RejectedCopy",
     "Schema",
     "Source",
     "Subgroups",
+    "ValueParser",
     "did_you_mean",
     "load_schema",
 ]

@@ -15,14 +15,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     licence: str
 
 
-class MistakenOutcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ForbiddenTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A column of another published file that looks like the outcome and is not."""
 
     column: str
     reason: str
 
 
-class RefusedCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RejectedCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A circulating copy of the table that must not be used.
 
     A file is that copy when its header holds ``header``, every cell of each column in ``codes``

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import msgspec
 
 from model.errors import InvalidSchema
-from model.schema.data_source import MistakenOutcome, RefusedCopy, Source
+from model.schema.data_source import ForbiddenTarget, RejectedCopy, Source
 
 SCHEMA_FORMAT = 1
-ONLY_FOR_TRAINING = frozenset({"published", "subgroups"})
+TRAINING_ONLY_FIELDS = frozenset({"published", "subgroups"})
 """What says nothing about the table or the model, and so is not in an artifact: with it, an artifact
 would no longer fit a schema that is the same in all that counts."""
 
@@ -30,13 +30,13 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         code: the number that stands for it in tables, such as 6.
         label: how a person reads it, such as "Fixed defect".
         name: its name in features, such as ``fixed`` in ``thal=fixed``; the code unless given.
-        spellings: the words taken for it in records and tables, compared without case.
+        aliases: the words taken for it in records and tables, compared without case.
     """
 
     code: int
     label: str
     name: str = ""
-    spellings: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def feature_name(self) -> str:
@@ -54,7 +54,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         minimum, maximum: the hard range of a number: outside it a value is an error.
         levels: of an ordinal or a category, in the order of the features.
         missing: cells of a table that mean missing, besides the table's own.
-        must_be_known: whether a record without the value is refused.
+        required: whether a record without the value is refused.
         example: a value for documentation, in the table's coding.
     """
 
@@ -68,7 +68,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     maximum: float | None = None
     levels: tuple[Level, ...] = ()
     missing: tuple[float, ...] = ()
-    must_be_known: bool = False
+    required: bool = False
 
     def __post_init__(self) -> None:
         if self.kind == "number":
@@ -80,7 +80,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"{self.name}: {self.kind} needs levels, at least two, and no range")
         elif self.example not in self.codes:
             raise ValueError(f"{self.name}: the example is not one of the levels")
-        words = [word.casefold() for level in self.levels for word in level.spellings]
+        words = [word.casefold() for level in self.levels for word in level.aliases]
         if len(set(words)) < len(words) or len(set(self.codes)) < len(self.codes):
             raise ValueError(f"{self.name}: two levels share a code or a spelling")
 
@@ -92,7 +92,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def allowed(self) -> tuple[int | str, ...]:
         """What a record may give for a level: every code, then every spelling."""
-        return (*self.codes, *(word for level in self.levels for word in level.spellings))
+        return (*self.codes, *(word for level in self.levels for word in level.aliases))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         positive, negative: the labels of an answer.
         meaning: what the outcome is, for people.
         caution: what it is not, for people.
-        mistaken: columns that are refused as the outcome, with the reason.
+        forbidden_targets: columns that are refused as the outcome, with the reason.
     """
 
     column: str
@@ -121,7 +121,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     negative: str
     meaning: str
     caution: str
-    mistaken: tuple[MistakenOutcome, ...] = ()
+    forbidden_targets: tuple[ForbiddenTarget, ...] = ()
 
     @property
     def rule(self) -> str:
@@ -160,7 +160,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     columns: tuple[Column, ...]
     outcome: Outcome
     source: Source
-    refused: tuple[RefusedCopy, ...] = ()
+    rejected_copies: tuple[RejectedCopy, ...] = ()
     published: tuple[str, ...] = ()
     subgroups: tuple[Subgroups, ...] = ()
 
@@ -208,9 +208,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return "sha256:" + hashlib.sha256(self.to_json()).hexdigest()
 
     def to_json(self) -> bytes:
-        """JSON with sorted keys, as an artifact holds it: without :data:`ONLY_FOR_TRAINING`."""
+        """JSON with sorted keys, as an artifact holds it: without :data:`TRAINING_ONLY_FIELDS`."""
         whole = msgspec.to_builtins(self)
-        content = {name: part for name, part in whole.items() if name not in ONLY_FOR_TRAINING}
+        content = {name: part for name, part in whole.items() if name not in TRAINING_ONLY_FIELDS}
         return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
 
     @classmethod

@@ -19,56 +19,56 @@ MISSING = math.nan
 _TYPE_NAMES = {str: "a string", bool: "a boolean", list: "a list", dict: "an object"}
 
 
-class ColumnReader:
+class ValueParser:
     """Reads values of one column.
 
-    >>> thal = ColumnReader(column["thal"])
-    >>> thal.read("Fixed"), thal.read(6), thal.read(None)
+    >>> thal = ValueParser(column["thal"])
+    >>> thal.parse("Fixed"), thal.parse(6), thal.parse(None)
     (6.0, 6.0, nan)
-    >>> thal.read("fixd").did_you_mean
+    >>> thal.parse("fixd").did_you_mean
     'fixed'
     """
 
     def __init__(self, column: Column) -> None:
         self.column = column
         self.codes = frozenset(column.codes)
-        self.by_spelling = {
+        self.code_by_alias = {
             word.casefold(): float(level.code)
             for level in column.levels
-            for word in level.spellings
+            for word in level.aliases
         }
-        # Every value that needs no second look: codes, missing, and spellings in lower case.
-        self.by_level: dict[Any, float] = {}
+        # Every value that needs no second look: codes, missing, and aliases in lower case.
+        self.code_by_value: dict[Any, float] = {}
         if column.levels:
-            self.by_level = self.by_spelling | {code: float(code) for code in column.codes}
-            if not column.must_be_known:
-                self.by_level[None] = MISSING
+            self.code_by_value = self.code_by_alias | {code: float(code) for code in column.codes}
+            if not column.required:
+                self.code_by_value[None] = MISSING
 
-    def read(self, value: Any, *, guess: bool = True) -> float | Problem:
+    def parse(self, value: Any, *, suggest: bool = True) -> float | Problem:
         """The value in the network's coding: a number in the schema's unit, or a level's code.
 
         Missing (None) is NaN. What is not allowed comes back as a problem without a row, which
         names what is allowed and never the value.
 
         Args:
-            guess: look for the spelling that may have been meant; it takes a while.
+            suggest: look for the spelling that may have been meant; it takes a while.
         """
         column = self.column
         if value is None:
-            if column.must_be_known:
-                return self._problem("must_be_known", "must be known: missing is not allowed here")
+            if column.required:
+                return self._problem("null_not_allowed", "must be known: missing is not allowed here")
             return MISSING
         if column.kind == "number":
-            return self._number(value)
-        return self._level(value, guess)
+            return self._parse_number(value)
+        return self._parse_level(value, suggest)
 
-    def absent(self) -> Problem:
+    def missing_key_problem(self) -> Problem:
         """The problem of a record that does not name the column at all."""
-        if self.column.must_be_known:
+        if self.column.required:
             return self._problem("absent", "is absent, and must be known")
         return self._problem("absent", "is absent; give null where it is not known")
 
-    def _number(self, value: Any) -> float | Problem:
+    def _parse_number(self, value: Any) -> float | Problem:
         column = self.column
         if isinstance(value, bool) or not isinstance(value, int | float):
             given = _TYPE_NAMES.get(type(value), "something else")
@@ -86,24 +86,24 @@ class ColumnReader:
             maximum=column.maximum,
         )
 
-    def _level(self, value: Any, guess: bool) -> float | Problem:
+    def _parse_level(self, value: Any, suggest: bool) -> float | Problem:
         near = None
         if isinstance(value, str):
             word = value.strip().casefold()
-            if word in self.by_spelling:
-                return self.by_spelling[word]
-            near = did_you_mean(word, tuple(self.by_spelling)) if guess else None
+            if word in self.code_by_alias:
+                return self.code_by_alias[word]
+            near = did_you_mean(word, tuple(self.code_by_alias)) if suggest else None
         elif isinstance(value, bool) or not isinstance(value, int | float):
             given = _TYPE_NAMES.get(type(value), "something else")
-            return self._problem("wrong_type", f"must be a level, not {given}", with_levels=True)
+            return self._problem("wrong_type", f"must be a level, not {given}", list_allowed=True)
         elif value in self.codes:
             return float(value)
-        return self._problem("not_allowed", "must be one of", with_levels=True, did_you_mean=near)
+        return self._problem("not_allowed", "must be one of", list_allowed=True, did_you_mean=near)
 
     def _problem(
-        self, code: str, message: str, *, with_levels: bool = False, **details: Any
+        self, code: str, message: str, *, list_allowed: bool = False, **details: Any
     ) -> Problem:
-        if with_levels:
+        if list_allowed:
             details["allowed"] = self.column.allowed
             listed = ", ".join(str(level) for level in self.column.allowed)
             message = f"{message}: {listed}" if code == "wrong_type" else f"{message} {listed}"

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 from model.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
-    from model.training.activations import is_own as is_own
+    from model.training.activations import is_import_path as is_import_path
     from model.training.background_sample import choose_background as choose_background
-    from model.training.config import KINDS as KINDS
+    from model.training.config import FIELD_TYPES as FIELD_TYPES
     from model.training.config import RECIPES as RECIPES
     from model.training.config import InitialWeights as InitialWeights
     from model.training.config import Optimizer as Optimizer
     from model.training.config import TrainingConfig as TrainingConfig
     from model.training.config import make_config as make_config
-    from model.training.fit import Fit as Fit
+    from model.training.fit import FitResult as FitResult
     from model.training.fit import fit_network as fit_network
     from model.training.fit import predict as predict
     from model.training.initializers import draw_kernel as draw_kernel
     from model.training.initializers import draw_kernels as draw_kernels
     from model.training.initializers import n_parameters as n_parameters
-    from model.training.keras_network import PROBABILITY as PROBABILITY
+    from model.training.keras_network import PROBABILITY_HEAD as PROBABILITY_HEAD
     from model.training.keras_network import Head as Head
     from model.training.keras_network import append_layers as append_layers
     from model.training.keras_network import build_network as build_network
@@ -44,18 +44,18 @@ else:
     __getattr__ = lazy_attributes(
         __name__,
         {
-            "activations": ("is_own",),
+            "activations": ("is_import_path",),
             "background_sample": ("choose_background",),
             "config": (
                 "InitialWeights",
-                "KINDS",
+                "FIELD_TYPES",
                 "Optimizer",
                 "RECIPES",
                 "TrainingConfig",
                 "make_config",
             ),
             "fit": (
-                "Fit",
+                "FitResult",
                 "fit_network",
                 "predict",
             ),
@@ -66,7 +66,7 @@ else:
             ),
             "keras_network": (
                 "Head",
-                "PROBABILITY",
+                "PROBABILITY_HEAD",
                 "append_layers",
                 "build_network",
                 "dense_layers",

@@ -14,26 +14,26 @@ from typing import Any
 
 from model.errors import InvalidConfig
 
-ACTIVATIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "softmax", "linear")
+ACTIVATION_NAMES = ("relu", "leaky_relu", "tanh", "sigmoid", "softmax", "linear")
 
 Activation = Callable[[Any], Any]
 """Elementwise, written with ``keras.ops``, so that it runs on every backend and can be exported."""
 
-_OWN_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_handed_in: dict[str, Activation] = {}
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_registered: dict[str, Activation] = {}
 
 
-def is_own(name: str) -> bool:
+def is_import_path(name: str) -> bool:
     """Whether a name stands for a function of one's own: ``package.module:function``."""
-    return _OWN_NAME.fullmatch(name) is not None
+    return _IMPORT_PATH.fullmatch(name) is not None
 
 
-def is_known(name: str) -> bool:
+def is_valid_activation(name: str) -> bool:
     """Whether a config may name it."""
-    return name in ACTIVATIONS or is_own(name)
+    return name in ACTIVATION_NAMES or is_import_path(name)
 
 
-def hand_in(name: str) -> None:
+def register_custom_activation(name: str) -> None:
     """Import a function of one's own, so that networks can be built with it.
 
     Args:
@@ -50,24 +50,24 @@ def hand_in(name: str) -> None:
         raise InvalidConfig(f"activation: {name}: {error}") from None
     if not callable(function):
         raise InvalidConfig(f"activation: {name}: expected a function, found {type(function)}")
-    _handed_in[name] = function
+    _registered[name] = function
 
 
-def handed_in() -> tuple[str, ...]:
+def registered_activations() -> tuple[str, ...]:
     """The names of the functions that were handed in."""
-    return tuple(_handed_in)
+    return tuple(_registered)
 
 
-def find(name: str) -> str | Activation:
+def resolve(name: str) -> str | Activation:
     """What Keras is given: the name of one of its own, or the function that was handed in.
 
     Raises:
         InvalidConfig: a function of one's own that was not handed in.
     """
-    if not is_own(name):
+    if not is_import_path(name):
         return name
     try:
-        return _handed_in[name]
+        return _registered[name]
     except KeyError:
         raise InvalidConfig(
             f"activation: {name} is code that no artifact may have imported; name it on the "

@@ -18,8 +18,8 @@ from model.schema import Column, Schema
 
 N_ROWS = 50
 N_CANDIDATES = 1_000
-N_MADE_UP = 1_000
-SEED = 0
+N_SYNTHETIC_ROWS = 1_000
+BACKGROUND_SEED = 0
 
 
 def choose_background(
@@ -27,32 +27,32 @@ def choose_background(
     encoding: Encoding,
     values: np.ndarray,
     *,
-    rows_may_leave: bool,
-    seed: int = SEED,
+    allow_training_rows: bool,
+    seed: int = BACKGROUND_SEED,
 ) -> Background:
     """The background sample for a network that was trained on some rows.
 
     Args:
         values: (n, n_columns), the training rows, missing as NaN; all are taken where there are
             no more than fifty.
-        rows_may_leave: whether an artifact may hold some of them.
+        allow_training_rows: whether an artifact may hold some of them.
     """
     draw = np.random.default_rng(seed)
     means = encoding.encode(values).mean(axis=0)
-    pool = values if rows_may_leave else made_up_rows(schema, encoding, values, draw)
+    pool = values if allow_training_rows else synthetic_rows(schema, encoding, values, draw)
     features = encoding.encode(pool)
     n_rows = min(N_ROWS, len(pool))
     samples = [draw.choice(len(pool), n_rows, replace=False) for _ in range(N_CANDIDATES)]
     distances = [np.square(features[rows].mean(axis=0) - means).sum() for rows in samples]
     chosen = np.sort(samples[int(np.argmin(distances))])
     return Background(
-        origin="training rows" if rows_may_leave else "drawn",
+        origin="training rows" if allow_training_rows else "synthetic",
         seed=seed,
         values=pool[chosen].astype(np.float32).tolist(),
     )
 
 
-def made_up_rows(
+def synthetic_rows(
     schema: Schema, encoding: Encoding, values: np.ndarray, draw: np.random.Generator
 ) -> np.ndarray:
     """Rows that are nobody's, with the means and, nearly, the covariance of the training rows.
@@ -68,18 +68,18 @@ def made_up_rows(
     """
     features = encoding.encode(values)
     drawn = draw.multivariate_normal(
-        features.mean(axis=0), np.cov(features, rowvar=False), N_MADE_UP, method="eigh"
+        features.mean(axis=0), np.cov(features, rowvar=False), N_SYNTHETIC_ROWS, method="eigh"
     )
-    rows = np.full((N_MADE_UP, len(schema.columns)), np.nan)
+    rows = np.full((N_SYNTHETIC_ROWS, len(schema.columns)), np.nan)
     for index, column in enumerate(schema.columns):
         known = values[~np.isnan(values[:, index]), index]
         if len(known):
             own = np.flatnonzero(np.array(encoding.columns) == index)
-            rows[:, index] = _permitted(column, encoding, own, drawn[:, own], known)
+            rows[:, index] = _to_valid_values(column, encoding, own, drawn[:, own], known)
     return rows
 
 
-def _permitted(
+def _to_valid_values(
     column: Column, encoding: Encoding, own: np.ndarray, drawn: np.ndarray, known: np.ndarray
 ) -> np.ndarray:
     """A column's drawn features (n, n_own), back in values (n,) that training saw or enclosed."""

@@ -12,10 +12,10 @@ import numpy as np
 from msgspec import Meta
 
 from model.errors import InvalidConfig
-from model.training.activations import ACTIVATIONS, is_known, is_own
+from model.training.activations import ACTIVATION_NAMES, is_import_path, is_valid_activation
 
 Units = Annotated[int, Meta(ge=1, le=4096)]
-Loss = Literal["cross_entropy", "focal", "squared_error"]
+LossName = Literal["cross_entropy", "focal", "squared_error"]
 Optimizer = Literal["adam", "sgd", "momentum", "nesterov", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "linear", "exponential", "cosine", "steps"]
 InitialWeights = Literal["small", "glorot", "he", "normal", "zeros"]
@@ -30,29 +30,29 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Attributes:
         hidden: units of each hidden layer; empty for logistic regression.
-        activation: of the hidden layers: one of :data:`model.training.fit.activations.ACTIVATIONS`, or
+        activation: of the hidden layers: one of :data:`model.training.fit.activations.ACTIVATION_NAMES`, or
             ``package.module:function`` of one's own.
         initial_weights: as :func:`model.training.fit.initializers.draw_kernel` describes them.
         dropout: share of every hidden layer's units that a step leaves out.
         loss: ``focal`` gives less weight to records that are predicted well already (Lin and
             others, 2017).
         focal_gamma: how much less; 0 is cross-entropy.
-        missed_cost: weight of the positive records in the loss: above 1, missing one costs more
+        positive_class_weight: weight of the positive records in the loss: above 1, missing one costs more
             than a false alarm.
         l2: weight of the sum of squared kernel weights in the loss.
         optimizer: ``momentum`` and ``nesterov`` are ``sgd`` with either.
         momentum: of those two.
         learning_rate: of the first epoch.
         schedule: how the learning rate goes down to its last; :func:`learning_rates`.
-        last_rate: learning rate of the last epoch, as a share of the first; without effect where
+        final_learning_rate_ratio: learning rate of the last epoch, as a share of the first; without effect where
             the schedule is constant.
         batch_size: records a step; ``all`` for one step an epoch, 1 for one by one.
         epochs: passes over the records, at most.
         patience: stop after so many epochs without a lower validation loss, and keep the best
             weights; 0 never stops. Needs a validation share.
-        validation_share: of the rows, stratified, that are only looked at; 0 for none.
+        validation_fraction: of the rows, stratified, that are only looked at; 0 for none.
         seed: of the first weights, dropout and the validation split.
-        order_seed: of the order of the rows. Networks that differ in their seed alone see the same
+        shuffle_seed: of the order of the rows. Networks that differ in their seed alone see the same
             batches, so that many can be trained at once.
 
     Raises:
@@ -63,35 +63,35 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     activation: str = "relu"
     initial_weights: InitialWeights = "small"
     dropout: Annotated[float, Meta(ge=0, le=0.9)] = 0.0
-    loss: Loss = "cross_entropy"
+    loss: LossName = "cross_entropy"
     focal_gamma: Annotated[float, Meta(ge=0, le=10)] = 2.0
-    missed_cost: Annotated[float, Meta(ge=0.01, le=100)] = 1.0
+    positive_class_weight: Annotated[float, Meta(ge=0.01, le=100)] = 1.0
     l2: Annotated[float, Meta(ge=0, le=10)] = 1e-3
     optimizer: Optimizer = "adam"
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.9
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 1e-3
     schedule: Schedule = "constant"
-    last_rate: Annotated[float, Meta(gt=0, le=1)] = 0.01
+    final_learning_rate_ratio: Annotated[float, Meta(gt=0, le=1)] = 0.01
     batch_size: Annotated[int, Meta(ge=1, le=1_000_000)] | Literal["all"] = 32
     epochs: Annotated[int, Meta(ge=1, le=100_000)] = 30
     patience: Annotated[int, Meta(ge=0, le=100_000)] = 0
-    validation_share: Annotated[float, Meta(ge=0, le=0.5)] = 0.0
+    validation_fraction: Annotated[float, Meta(ge=0, le=0.5)] = 0.0
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
-    order_seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    shuffle_seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
 
     def __post_init__(self) -> None:
-        if not is_known(self.activation):
-            expected = ", ".join(ACTIVATIONS)
+        if not is_valid_activation(self.activation):
+            expected = ", ".join(ACTIVATION_NAMES)
             raise ValueError(f"activation: expected one of {expected}, or package.module:function")
         if self.activation == "softmax" and 1 in self.hidden:
             raise ValueError("activation: softmax over a single unit is always 1")
-        if self.patience and not self.validation_share:
-            raise ValueError("patience: early stopping needs a validation_share to look at")
+        if self.patience and not self.validation_fraction:
+            raise ValueError("patience: early stopping needs a validation_fraction to look at")
 
     @property
     def gives_probabilities(self) -> bool:
         """Whether the output estimates a probability: only plain cross-entropy asks for one."""
-        return self.loss == "cross_entropy" and self.missed_cost == 1
+        return self.loss == "cross_entropy" and self.positive_class_weight == 1
 
     def reseeded(self, start: int, order: int | None = None) -> TrainingConfig:
         """The same with other first weights, and with other batches.
@@ -102,11 +102,11 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return msgspec.structs.replace(
             self,
             seed=(self.seed + start) % 2**31,
-            order_seed=(self.order_seed + (start if order is None else order)) % 2**31,
+            shuffle_seed=(self.shuffle_seed + (start if order is None else order)) % 2**31,
         )
 
 
-KINDS: Mapping[str, Any] = {f.name: f.type for f in msgspec.structs.fields(TrainingConfig)}
+FIELD_TYPES: Mapping[str, Any] = {f.name: f.type for f in msgspec.structs.fields(TrainingConfig)}
 """By name of a setting, what it may be."""
 
 RECIPES: Mapping[str, TrainingConfig] = {
@@ -123,7 +123,7 @@ def learning_rates(config: TrainingConfig) -> np.ndarray:
     geometric mean.
     """
     done = np.linspace(0, 1, config.epochs) if config.epochs > 1 else np.zeros(1)
-    last = config.last_rate
+    last = config.final_learning_rate_ratio
     shares = {
         "constant": np.ones_like(done),
         "linear": 1 - (1 - last) * done,
@@ -155,7 +155,7 @@ def make_config(
     problems = [
         f"{name}: {reason}, received {value!r}"
         for name, value in chosen.items()
-        if (reason := _reason(name, value))
+        if (reason := _setting_problem(name, value))
     ]
     if problems:
         raise InvalidConfig("; ".join(problems))
@@ -165,23 +165,23 @@ def make_config(
         raise InvalidConfig(str(error)) from None
 
 
-def _reason(name: str, value: Any) -> str:
+def _setting_problem(name: str, value: Any) -> str:
     """Why a setting will not do by itself; empty if it will."""
-    if name not in KINDS:
+    if name not in FIELD_TYPES:
         return "there is no such setting"
     try:
-        msgspec.convert(value, KINDS[name])
+        msgspec.convert(value, FIELD_TYPES[name])
     except msgspec.ValidationError as error:
-        allowed = allowed_words(KINDS[name])
+        allowed = allowed_literals(FIELD_TYPES[name])
         return f"expected one of {', '.join(allowed)}" if "enum" in str(error) else str(error)
     return ""
 
 
-def allowed_words(kind: Any) -> list[str]:
+def allowed_literals(kind: Any) -> list[str]:
     """The words that a setting may be."""
     if get_origin(kind) is Literal:
         return list(get_args(kind))
-    return [word for part in get_args(kind) for word in allowed_words(part)]
+    return [word for part in get_args(kind) for word in allowed_literals(part)]
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _read_file(file: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"{file}: {error}") from None
     activation = found.get("activation")
-    if isinstance(activation, str) and is_own(activation):
+    if isinstance(activation, str) and is_import_path(activation):
         raise InvalidConfig(
             f"{file}: activation: a function of one's own is named on the command line, where a "
             f"person can see what is imported: --activation {activation}"

@@ -15,14 +15,14 @@ import numpy as np
 from tqdm import tqdm
 
 from model.training.config import TrainingConfig, learning_rates
-from model.training.keras_network import PROBABILITY, Head, build_network, save_weights
-from model.training.shuffling import RowOrders
+from model.training.keras_network import PROBABILITY_HEAD, Head, build_network, save_weights
+from model.training.shuffling import EpochShuffler
 
 History = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitResult:
     """A fitted network and how it came about.
 
     Attributes:
@@ -48,12 +48,12 @@ def fit_network(
     labels: np.ndarray,
     config: TrainingConfig,
     *,
-    head: Head = PROBABILITY,
+    head: Head = PROBABILITY_HEAD,
     weights: np.ndarray | None = None,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     progress: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Fit:
+) -> FitResult:
     """Fit a network; on the CPU the same seed gives the same weights.
 
     Sets the global seeds of Python, NumPy and the Keras backend, from which dropout may draw. First
@@ -70,7 +70,7 @@ def fit_network(
     """
     keras.utils.set_random_seed(config.seed)
     network = build_network(config, features.shape[1], head)
-    batches = Batches(*_as_arrays(features, labels), config, weights)
+    batches = ShuffledBatches(*_as_arrays(features, labels), config, weights)
     watchers = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle)]
     if config.schedule != "constant":
         rates = learning_rates(config).tolist()
@@ -80,7 +80,7 @@ def fit_network(
             keras.callbacks.EarlyStopping(patience=config.patience, restore_best_weights=True)
         )
     if progress:
-        watchers.append(EpochBar(config.epochs))
+        watchers.append(EpochProgressBar(config.epochs))
     history = network.fit(
         batches,
         validation_data=_as_arrays(*validation) if validation else None,
@@ -94,10 +94,10 @@ def fit_network(
     if config.patience:
         n_epochs = 1 + int(np.argmin(history["val_loss"]))
     found = {name: [float(v) for v in values] for name, values in history.items()}
-    return Fit(network, found, n_epochs)
+    return FitResult(network, found, n_epochs)
 
 
-class Batches(keras.utils.PyDataset):
+class ShuffledBatches(keras.utils.PyDataset):
     """Features, labels and weights of the rows, in an order that the seed alone determines."""
 
     def __init__(
@@ -109,11 +109,11 @@ class Batches(keras.utils.PyDataset):
     ) -> None:
         super().__init__()
         self._features, self._labels = features, labels
-        costs = np.where(labels[:, 0] == 1, config.missed_cost, 1)
+        costs = np.where(labels[:, 0] == 1, config.positive_class_weight, 1)
         self._weights = (costs if weights is None else costs * weights).astype(features.dtype)
         n_rows = len(features)
         self._size = n_rows if config.batch_size == "all" else min(config.batch_size, n_rows)
-        self._orders = RowOrders(n_rows, seed=config.order_seed)
+        self._orders = EpochShuffler(n_rows, seed=config.shuffle_seed)
         self._order = np.arange(n_rows)  # Keras looks at a batch before the first epoch
 
     def __len__(self) -> int:
@@ -143,7 +143,7 @@ def predict(network: keras.Model, features: np.ndarray) -> np.ndarray:
     return keras.ops.convert_to_numpy(output)[:, 0].astype(np.float64)
 
 
-class EpochBar(keras.callbacks.Callback):
+class EpochProgressBar(keras.callbacks.Callback):
     """A bar with the epoch, the losses and metrics, and the time left; quiet off a terminal."""
 
     def __init__(self, epochs: int) -> None:

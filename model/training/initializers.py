@@ -13,7 +13,7 @@ import numpy as np
 
 from model.training.config import InitialWeights, TrainingConfig
 
-NORMAL_SPREAD = 0.05
+NORMAL_STDDEV = 0.05
 """Standard deviation of ``normal``: that of Keras's RandomNormal."""
 
 
@@ -43,7 +43,7 @@ def draw_kernel(
     if kind == "he":
         return draw.normal(0, np.sqrt(2 / n_inputs), shape)
     if kind == "normal":
-        return draw.normal(0, NORMAL_SPREAD, shape)
+        return draw.normal(0, NORMAL_STDDEV, shape)
     limit = np.sqrt(6 / (n_inputs + n_units))
     return draw.uniform(-limit, limit, shape) * (0.1 if kind == "small" and layer == 0 else 1)
 

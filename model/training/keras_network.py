@@ -12,7 +12,7 @@ import numpy as np
 from model.errors import InvalidConfig
 from model.inference import DenseLayer
 from model.training import activations
-from model.training.config import Loss, TrainingConfig
+from model.training.config import LossName, TrainingConfig
 from model.training.initializers import draw_kernel
 
 
@@ -29,10 +29,10 @@ class Head(NamedTuple):
     activation: str = "sigmoid"
 
 
-PROBABILITY = Head()
+PROBABILITY_HEAD = Head()
 
 
-class Drawn(keras.initializers.Initializer):
+class SeededInitializer(keras.initializers.Initializer):
     """First weights as :func:`model.training.fit.initializers.draw_kernel` draws them."""
 
     def __init__(self, config: TrainingConfig, layer: int) -> None:
@@ -45,7 +45,7 @@ class Drawn(keras.initializers.Initializer):
         return keras.ops.convert_to_tensor(drawn, dtype)
 
 
-def build_network(config: TrainingConfig, n_features: int, head: Head = PROBABILITY) -> keras.Model:
+def build_network(config: TrainingConfig, n_features: int, head: Head = PROBABILITY_HEAD) -> keras.Model:
     """A compiled functional network: features → hidden layers → output.
 
     With 29 features and the default 16 ReLU units it has 29*16 + 16 + 16 + 1 = 497 parameters.
@@ -66,12 +66,12 @@ def build_network(config: TrainingConfig, n_features: int, head: Head = PROBABIL
         return keras.layers.Dense(
             units,
             activation=activation,
-            kernel_initializer=Drawn(config, layer),
+            kernel_initializer=SeededInitializer(config, layer),
             kernel_regularizer=keras.regularizers.L2(config.l2) if config.l2 else None,
             name=name,
         )
 
-    x, activation = features, activations.find(config.activation)
+    x, activation = features, activations.resolve(config.activation)
     for layer, units in enumerate(config.hidden):
         x = dense(units, activation, layer, f"hidden_{layer + 1}")(x)
         if config.dropout:
@@ -107,7 +107,7 @@ def _optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
             return keras.optimizers.Adagrad(rate)
 
 
-def check_head(loss: Loss, head: Head) -> None:
+def check_head(loss: LossName, head: Head) -> None:
     """Refuse a loss of probabilities for an output that is none.
 
     Raises:
@@ -117,7 +117,7 @@ def check_head(loss: Loss, head: Head) -> None:
         raise InvalidConfig(f"loss: {loss} needs probabilities, and the output is a number")
 
 
-def _loss(config: TrainingConfig, head: Head) -> keras.losses.Loss:
+def _loss(config: TrainingConfig, head: Head) -> keras.losses.LossName:
     check_head(config.loss, head)
     match config.loss, head.activation:
         case "squared_error", _:
@@ -174,7 +174,7 @@ def append_layers(network: keras.Model, layers: Sequence[DenseLayer]) -> keras.M
 
 def save_weights(network: keras.Model, path: Path) -> None:
     """Write the weights as Keras does, in HDF5, without the state of the optimizer."""
-    _layers_alone(network).save_weights(path)
+    _without_optimizer(network).save_weights(path)
 
 
 def load_network(
@@ -192,11 +192,11 @@ def load_network(
         InvalidConfig: its activation is code that nobody handed in.
     """
     network = append_layers(build_network(config, n_features), appended)
-    _layers_alone(network).load_weights(weights)
+    _without_optimizer(network).load_weights(weights)
     return network
 
 
-def _layers_alone(network: keras.Model) -> keras.Model:
+def _without_optimizer(network: keras.Model) -> keras.Model:
     """The same layers as a model that was not compiled, and so has no optimizer to save."""
     return keras.Model(network.input, network.output)
 

@@ -20,7 +20,7 @@ from keras import ops
 from model.features import Encoding
 
 
-class Encode(keras.layers.Layer):
+class EncodingLayer(keras.layers.Layer):
     """The fitted preprocessing as a layer: values → features, as the ColumnTransformer makes them.
 
     Works on the transposed table, where ONNX Runtime broadcasts over long rows.
@@ -30,13 +30,13 @@ class Encode(keras.layers.Layer):
 
     def __init__(self, encoding: Encoding) -> None:
         super().__init__(name="encode")
-        self.take = np.array(encoding.columns, dtype=np.int32)
-        self.means, self.scales = _column(encoding.means), _column(encoding.scales)
-        self.codes, self.fills = _column(encoding.codes), _column(encoding.fills)
+        self.column_indices = np.array(encoding.columns, dtype=np.int32)
+        self.means, self.scales = _column_vector(encoding.means), _column_vector(encoding.scales)
+        self.codes, self.fills = _column_vector(encoding.codes), _column_vector(encoding.fills)
 
     def call(self, values: keras.KerasTensor) -> keras.KerasTensor:
         """Values to features, in the operations that every Keras backend exports."""
-        raw = ops.take(ops.transpose(values), self.take, axis=0)  # (n_features, n)
+        raw = ops.take(ops.transpose(values), self.column_indices, axis=0)  # (n_features, n)
         n_standardised = len(self.means)
         # Keras's operations and not Python's: on PyTorch a tensor minus a NumPy array leaves the
         # trace, and becomes a constant of the graph.
@@ -47,13 +47,13 @@ class Encode(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """(n, n_columns) → (n, n_features)."""
-        return (input_shape[0], len(self.take))
+        return (input_shape[0], len(self.column_indices))
 
 
-def join(encoding: Encoding, network: keras.Model) -> keras.Model:
+def join_encoding(encoding: Encoding, network: keras.Model) -> keras.Model:
     """The whole as one Keras model: float32 (n, n_columns) values → (n, 1) probabilities."""
     values = keras.Input((encoding.n_columns,), name="values")
-    return keras.Model(values, network(Encode(encoding)(values)), name="values_to_probability")
+    return keras.Model(values, network(EncodingLayer(encoding)(values)), name="values_to_probability")
 
 
 def build_graph(encoding: Encoding, network: keras.Model) -> bytes:
@@ -61,7 +61,7 @@ def build_graph(encoding: Encoding, network: keras.Model) -> bytes:
 
     **Shape**: float32 (n, n_columns), missing as NaN → float32 (n, 1).
     """
-    whole = join(encoding, network)
+    whole = join_encoding(encoding, network)
     whole(np.zeros((1, encoding.n_columns), dtype=np.float32))  # Keras exports only what was called
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -73,5 +73,5 @@ def build_graph(encoding: Encoding, network: keras.Model) -> bytes:
         return path.read_bytes()
 
 
-def _column(numbers: Sequence[float]) -> np.ndarray:
+def _column_vector(numbers: Sequence[float]) -> np.ndarray:
     return np.array(numbers, dtype=np.float32)[:, None]

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-SHORT = 4096
+MAX_ROWS_FOR_32_BITS = 4096
 """Rows up to which 32 bits hold a row's number and twenty random bits before it."""
 
 
 # Keep these streams apart from those of the kernels, which are numbered.
-_ORDER, _DROPOUT = 1 << 20, 1 << 21
+_SHUFFLE_STREAM, _DROPOUT_STREAM = 1 << 20, 1 << 21
 
 
-class RowOrders:
+class EpochShuffler:
     """The order of n rows in each epoch of one training.
 
     Every row comes once an epoch. The stream goes on from call to call, so that one call for ten
     epochs gives what ten calls for one epoch give.
 
-    >>> RowOrders(4, seed=0).next(2).shape
+    >>> EpochShuffler(4, seed=0).next(2).shape
     (2, 4)
     """
 
     def __init__(self, n_rows: int, *, seed: int) -> None:
         self._n_rows = n_rows
-        self._draw = np.random.default_rng([seed, _ORDER])
+        self._draw = np.random.default_rng([seed, _SHUFFLE_STREAM])
         # Random numbers whose last bits are a row's own, sorted: the fastest shuffle of many rows.
-        self._key = np.uint32 if n_rows <= SHORT else np.uint64
+        self._key = np.uint32 if n_rows <= MAX_ROWS_FOR_32_BITS else np.uint64
         self._bits = self._key((1 << (n_rows - 1).bit_length()) - 1)
 
     def next(self, n_epochs: int = 1) -> np.ndarray:
@@ -39,6 +39,6 @@ class RowOrders:
         return (keys & self._bits).astype(np.int32)
 
 
-def dropout_draw(seed: int) -> np.random.Generator:
+def dropout_generator(seed: int) -> np.random.Generator:
     """The stream from which the dropout of one training is drawn."""
-    return np.random.default_rng([seed, _DROPOUT])
+    return np.random.default_rng([seed, _DROPOUT_STREAM])

@@ -17,8 +17,8 @@ from pipelines.cli.options import (
     data_option,
     device_option,
     external_option,
-    hand_in,
     open_store,
+    register_custom_activation,
     schema_option,
     store_option,
     together,
@@ -56,7 +56,7 @@ def evaluate_command(
     else:
         chosen, name = choose_config(recipe, config, settings)
     select_device(device)
-    hand_in(settings)
+    register_custom_activation(settings)
     from pipelines.cli import tables
     from pipelines.data import read_table
     from pipelines.evaluation import cross_validation

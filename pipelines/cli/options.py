@@ -55,19 +55,19 @@ training_options = together(
     click.option("--dropout", type=float, help="Share of the hidden units that a step leaves out."),
     click.option("--loss", help="cross_entropy, focal or squared_error."),
     click.option("--focal-gamma", type=float, help="Of the focal loss."),
-    click.option("--missed-cost", type=float, help="Weight of the positive records in the loss."),
+    click.option("--positive-class-weight", type=float, help="Weight of the positive records in the loss."),
     click.option("--l2", type=float, help="Weight of the squared kernels in the loss."),
     click.option("--optimizer", help="adam, sgd, momentum, nesterov, rmsprop or adagrad."),
     click.option("--momentum", type=float, help="Of the optimizers momentum and nesterov."),
     click.option("--learning-rate", type=float, help="Of the first epoch."),
     click.option("--schedule", help="Of the learning rate: constant, linear, exponential, cosine or steps."),
-    click.option("--last-rate", type=float, help="Learning rate of the last epoch, as a share of the first."),
+    click.option("--final-learning-rate-ratio", type=float, help="Learning rate of the last epoch, as a share of the first."),
     click.option("--batch-size", callback=_batch, help="Records a step, or all."),
     click.option("--epochs", type=int, help="Passes over the table, at most."),
     click.option("--patience", type=int, help="Epochs without a lower validation loss before stopping; 0 never stops."),
-    click.option("--validation-share", type=float, help="Share of the records only looked at."),
+    click.option("--validation-fraction", type=float, help="Share of the records only looked at."),
     click.option("--seed", type=int, help="Of first weights, dropout and validation split."),
-    click.option("--order-seed", type=int, help="Of the order of the records."),
+    click.option("--shuffle-seed", type=int, help="Of the order of the records."),
 )  # fmt: skip
 
 probability_options = together(
@@ -94,8 +94,8 @@ def choose_config(
     return chosen, name if chosen == RECIPES[name] else f"{name}, changed"
 
 
-def hand_in(settings: dict[str, Any]) -> None:
+def register_custom_activation(settings: dict[str, Any]) -> None:
     """Import an activation of one's own that the command line names, once the device is chosen."""
     name = settings["activation"]
-    if name and activations.is_own(name):
-        activations.hand_in(name)
+    if name and activations.is_import_path(name):
+        activations.register_custom_activation(name)

@@ -15,7 +15,7 @@ from pipelines.cli.options import (
     choose_config,
     data_option,
     device_option,
-    hand_in,
+    register_custom_activation,
     schema_option,
     together,
     training_options,
@@ -57,7 +57,7 @@ def sweep_command(
     configs = configs_to_try(start, values, n_drawn=sample)
     declared = load_schema(schema)
     named = select_device(device)
-    hand_in(settings)
+    register_custom_activation(settings)
     from pipelines.data import read_table
     from pipelines.evaluation import SEED
     from pipelines.tuning import as_html, as_text, n_networks, run_sweep, summarise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from model.evaluation import (
-    Evaluation,
-    Figure,
+    Estimate,
+    ModelComparison,
 )
 from pipelines.evaluation import ExternalEvaluation
 
@@ -28,7 +28,7 @@ def external_table(found: ExternalEvaluation) -> str:
     shares = {name: f"{count} ({count / n:.0%})" for name, count in found.missing.items()}
     lines.append(f"missing: {_counts(shares) if shares else 'nothing'}")
     calibration = found.calibration
-    rows: list[tuple[str, Figure | None, str]] = [
+    rows: list[tuple[str, Estimate | None, str]] = [
         ("AUC", found.figures["auc"], ""),
         ("log loss", found.figures["log_loss"], ""),
         ("Brier", found.figures["brier"], ""),
@@ -46,7 +46,7 @@ def _counts(counts: dict[str, int] | dict[str, str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _shown(figure: Figure | None, sign: str) -> str:
+def _shown(figure: Estimate | None, sign: str) -> str:
     if figure is None:
         return "cannot be said of these records"
     return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"
@@ -61,24 +61,24 @@ _TITLES = {
 }
 
 
-def evaluation_table(evaluation: Evaluation) -> str:
+def evaluation_table(evaluation: ModelComparison) -> str:
     """A row for each model under each metric, and what was left out.
 
     Every figure and every difference to the baseline has its 95 % interval.
     """
-    beside = evaluation.beside_baseline()
+    beside = evaluation.differences_to_baseline()
     rows = []
     for metric, title in _TITLES.items():
         rows.append(("", "", ""))
         rows.append((title, "", f"minus {evaluation.baseline}"))
-        for name, figures in evaluation.figures.items():
-            difference = beside[name][metric].told("+") if name in beside else ""
-            rows.append((f"  {name}", figures[metric].told(), difference))
+        for name, figures in evaluation.estimates.items():
+            difference = beside[name][metric].format("+") if name in beside else ""
+            rows.append((f"  {name}", figures[metric].format(), difference))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
     head = (
         f"{evaluation.n_repeats} x {evaluation.n_splits} stratified folds, seed {evaluation.seed}, "
         f"{evaluation.n_patients} patients; 95 % intervals from a bootstrap of patients"
     )
-    left_out = [f"left out: {name} ({why})" for name, why in evaluation.left_out.items()]
+    left_out = [f"left out: {name} ({why})" for name, why in evaluation.skipped_models.items()]
     return "\n".join([head, *lines, *([""] if left_out else []), *left_out])

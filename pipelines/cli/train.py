@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from model.calibration import Asked
+from model.calibration import RequestedMethod
 from model.errors import NoCurrentVersion
 from model.schema import load_schema
 from pipelines.cli.options import (
     choose_config,
     data_option,
     device_option,
-    hand_in,
     open_store,
     probability_options,
+    register_custom_activation,
     schema_option,
     store_option,
     together,
@@ -54,12 +54,12 @@ def retrain_command(schema: Path, store: Path | None, **options: Any) -> None:
 
 def _retrain(
     schema: Path, store: Path | None, data: Path, device: Device, recipe: str | None,
-    config: Path | None, cost_ratio: float | None, calibration: Asked, **settings: Any,
+    config: Path | None, cost_ratio: float | None, calibration: RequestedMethod, **settings: Any,
 ) -> None:  # fmt: skip
     declared = load_schema(schema)
     chosen, name = choose_config(recipe, config, settings)
     named = select_device(device)
-    hand_in(settings)
+    register_custom_activation(settings)
     from pipelines.training import Request, retrain_model
 
     command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])

@@ -9,12 +9,12 @@ import click
 import msgspec
 
 from model.errors import ModelError, StoreError
-from model.evaluation import Evaluation
+from model.evaluation import ModelComparison
 from model.schema import load_schema
 from pipelines.cli.options import (
     choose_config,
-    hand_in,
     open_store,
+    register_custom_activation,
     schema_option,
     store_option,
     together,
@@ -32,7 +32,7 @@ def describe_command(
     declared = load_schema(schema)
     chosen, _ = choose_config(recipe, config, settings)
     select_device("auto")
-    hand_in(settings)
+    register_custom_activation(settings)
     from model.training import build_network, describe_layers
 
     network = build_network(chosen, len(declared.feature_names))
@@ -70,8 +70,8 @@ def versions_command(schema: Path, store: Path | None) -> None:
         except ModelError as error:
             click.echo(f"{mark} {version:>3}  {error}")
             continue
-        folds = msgspec.convert(manifest.metrics["folds"], Evaluation)
-        loss = folds.figures[folds.model]["log_loss"].value
+        folds = msgspec.convert(manifest.metrics["folds"], ModelComparison)
+        loss = folds.estimates[folds.model]["log_loss"].value
         click.echo(
             f"{mark} {version:>3}  {manifest.created}  {manifest.recipe:<18}"
             f"{manifest.data.file} ({manifest.data.rows} records)  log loss on folds {loss:.4f}"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from model.errors import InvalidTable, Problem
-from model.schema import Column, ColumnReader, Schema
+from model.schema import Column, Schema, ValueParser
 from pipelines.data.raw_table import Sheet
 from pipelines.data.table import Table, check_sheet, missing_numbers, read_sheet, value_of
 
@@ -58,7 +58,7 @@ def read_site(path: Path, schema: Schema) -> Site:
     """
     sheet, sha256 = read_sheet(path, schema)
     absent = tuple(name for name in schema.column_names if name not in sheet.header)
-    needed = [c.name for c in schema.columns if c.must_be_known and c.name in absent]
+    needed = [c.name for c in schema.columns if c.required and c.name in absent]
     if needed:
         raise InvalidTable(sheet.file, [f"column {name} is absent" for name in needed])
     if schema.outcome.column not in sheet.header:
@@ -106,7 +106,7 @@ def _without_impossible(sheet: Sheet, schema: Schema) -> tuple[Sheet, dict[str, 
 
 
 def _is_possible(column: Column, value: object) -> bool:
-    return not isinstance(ColumnReader(column).read(value, guess=False), Problem)
+    return not isinstance(ValueParser(column).parse(value, suggest=False), Problem)
 
 
 def _what_is_possible(column: Column) -> str:
@@ -119,7 +119,7 @@ def _without_useless(sheet: Sheet, schema: Schema) -> tuple[Sheet, dict[str, int
     """Without records that lack what must be known or their outcome, and how many lacked what."""
     counts: dict[str, int] = {}
     kept = []
-    needed = [(c.name, missing_numbers(schema, c)) for c in schema.columns if c.must_be_known]
+    needed = [(c.name, missing_numbers(schema, c)) for c in schema.columns if c.required]
     needed.append((schema.outcome.column, missing_numbers(schema)))
     for number, row in enumerate(sheet.rows):
         wanting = [

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from model.errors import InvalidTable, Problem
-from model.schema import Column, ColumnReader, RefusedCopy, Schema, did_you_mean
+from model.schema import Column, RejectedCopy, Schema, ValueParser, did_you_mean
 from pipelines.data.raw_table import Sheet, number, read_csv, read_parquet
 
 
@@ -99,13 +99,13 @@ def read_sheet(path: Path, schema: Schema) -> tuple[Sheet, str]:
         sheet = read_parquet(path.name, content, schema)
     else:
         sheet = read_csv(path.name, content, schema)
-    for copy in schema.refused:
+    for copy in schema.rejected_copies:
         if _is_copy(sheet, copy, schema):
             raise InvalidTable(path.name, [copy.reason])
     return sheet, hashlib.sha256(content).hexdigest()
 
 
-def _is_copy(sheet: Sheet, copy: RefusedCopy, schema: Schema) -> bool:
+def _is_copy(sheet: Sheet, copy: RejectedCopy, schema: Schema) -> bool:
     if not {*copy.header, *copy.codes} <= set(sheet.header):
         return False
     foreign = False
@@ -133,10 +133,10 @@ def check_sheet(sheet: Sheet, schema: Schema, sha256: str, need_outcome: bool = 
     problems += sheet.problems
     values = np.empty((len(sheet.rows), len(schema.columns)))
     for index, column in enumerate(schema.columns):
-        reader = ColumnReader(column)
+        reader = ValueParser(column)
         missing = missing_numbers(schema, column)
         for row, cell in enumerate(sheet.column(column.name)):
-            found = reader.read(value_of(cell, schema.missing, missing))
+            found = reader.parse(value_of(cell, schema.missing, missing))
             if isinstance(found, Problem):
                 problems.append(_at(sheet, row, column.name, found.message, found.did_you_mean))
             else:
@@ -159,8 +159,8 @@ def _check_header(sheet: Sheet, schema: Schema, need_outcome: bool) -> tuple[lis
             near = did_you_mean(name, others)
             problems.append(f"column {name} is absent" + (f"; is it {near}?" if near else ""))
     if need_outcome and outcome.column not in header:
-        mistaken = [m.reason for m in outcome.mistaken if m.column in header]
-        problems += mistaken or [f"the outcome column {outcome.column} is absent"]
+        forbidden_targets = [m.reason for m in outcome.forbidden_targets if m.column in header]
+        problems += forbidden_targets or [f"the outcome column {outcome.column} is absent"]
     warnings = [f"column {name} is not in the schema and is left out" for name in others]
     return problems, warnings
 

@@ -1,4 +1,4 @@
-"""Evaluation: recipes and baselines on the same folds, and on the tables of other sites.
+"""ModelComparison: recipes and baselines on the same folds, and on the tables of other sites.
 
 folds                the folds of a table with their preprocessing
 network_folds        networks trained on the folds

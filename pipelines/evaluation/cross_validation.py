@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from model.evaluation import Evaluation, compare
+from model.evaluation import ModelComparison, compare
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table
 from pipelines.evaluation.baselines import BASELINES, REFERENCE, choose_baselines, fit_baselines
@@ -26,7 +26,7 @@ def evaluate(
     n_repeats: int = N_REPEATS,
     jobs: int = 1,
     left_out: Mapping[str, str] | None = None,
-) -> tuple[Evaluation, dict[str, np.ndarray]]:
+) -> tuple[ModelComparison, dict[str, np.ndarray]]:
     """Several models on the same folds, each beside logistic regression.
 
     Args:
@@ -51,14 +51,14 @@ def evaluate(
         seed=seed,
         n_splits=len(folds) // n_repeats,
         baseline=REFERENCE,
-        left_out=left_out,
+        skipped_models=left_out,
     )
     return found, predictions
 
 
 def evaluate_recipe(
     table: Table, config: TrainingConfig, *, name: str, n_repeats: int = 1
-) -> tuple[Evaluation, dict[str, np.ndarray]]:
+) -> tuple[ModelComparison, dict[str, np.ndarray]]:
     """What one network of a recipe is worth, quickly, beside logistic regression alone.
 
     Returns:
@@ -82,7 +82,7 @@ def evaluate_beside_all(
     n_repeats: int = N_REPEATS,
     jobs: int = -1,
     slow: bool = False,
-) -> Evaluation:
+) -> ModelComparison:
     """A recipe, one network and ten averaged, beside the textbook recipe and every baseline.
 
     Args:

@@ -9,13 +9,13 @@ import numpy as np
 
 from model.artifacts import Artifact
 from model.evaluation import (
-    CalibrationFigures,
-    Figure,
+    CalibrationEstimates,
+    Estimate,
     auc,
-    bootstrapped,
+    bootstrap_statistic,
     brier,
-    calibration_figures,
-    figure_if_any,
+    estimate_calibration,
+    estimate_or_none,
     log_loss,
 )
 from model.inference import Scorer
@@ -57,9 +57,9 @@ class ExternalEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     missing: dict[str, int]
     impossible: dict[str, int]
     left_out: dict[str, int]
-    figures: dict[str, Figure | None]
+    figures: dict[str, Estimate | None]
     guessing: float
-    calibration: CalibrationFigures
+    calibration: CalibrationEstimates
 
 
 def evaluate_version(site: Site, artifact: Artifact) -> ExternalEvaluation:
@@ -115,12 +115,12 @@ def evaluate_external(
         impossible=site.impossible,
         left_out=site.left_out,
         figures={
-            metric: figure_if_any(
-                bootstrapped(partial(compute, labels, probabilities), groups, seed=SEED),
+            metric: estimate_or_none(
+                bootstrap_statistic(partial(compute, labels, probabilities), groups, seed=SEED),
                 compute(labels, probabilities, everyone),
             )
             for metric, compute in METRICS.items()
         },
         guessing=float(log_loss(labels, share, everyone)[0]),
-        calibration=calibration_figures(labels, groups, to_log_odds(probabilities), seed=SEED),
+        calibration=estimate_calibration(labels, groups, to_log_odds(probabilities), seed=SEED),
     )

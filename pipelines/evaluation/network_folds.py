@@ -11,7 +11,7 @@ import numpy as np
 
 from model.evaluation import holdout
 from model.training import TrainingConfig
-from model.training.ensemble import Member, fit_ensemble
+from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.evaluation.folds import N_SPLITS, FoldPredictor, Folds, fit_encodings
 
 CELLS_AT_ONCE = 100_000_000
@@ -63,7 +63,7 @@ def train_folds(
         float64 (n_networks, n_repeats, n): out-of-fold probabilities.
     """
     sides = [_sides(folds, config, number) for number in range(len(folds))]
-    if config.validation_share:
+    if config.validation_fraction:
         encodings = fit_encodings(folds.table, [rows for rows, _ in sides])
         folds = dataclasses.replace(folds, encodings=encodings)
     n_rows, n_features = len(folds.table), len(folds.table.schema.feature_names)
@@ -73,8 +73,8 @@ def train_folds(
         tables = np.stack([folds.features(number) for number in numbers])
         # The networks of one fold see the same batches.
         members = [
-            Member(
-                config.reseeded(number + network * len(folds), number), rows, held=held, table=table
+            MemberSpec(
+                config.reseeded(number + network * len(folds), number), rows, validation_rows=held, table=table
             )
             for table, number in enumerate(numbers)
             for rows, held in [sides[number]]
@@ -93,9 +93,9 @@ def _sides(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Rows of a fold to fit on, and those that are only looked at."""
     train, _ = folds.splits[number]
-    if not config.validation_share:
+    if not config.validation_fraction:
         return train, None
     labels, groups = folds.table.labels[train], folds.table.groups[train]
     seed = config.reseeded(number).seed
-    rows, held = holdout(labels, groups, share=config.validation_share, seed=seed)
+    rows, held = holdout(labels, groups, share=config.validation_fraction, seed=seed)
     return train[rows], train[held]

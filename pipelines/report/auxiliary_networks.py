@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from model.evaluation import Split, bootstrapped
+from model.evaluation import Split, bootstrap_statistic
 from model.features import Encoding
 from model.training import TrainingConfig
-from model.training.ensemble import Ensemble, Member, fit_ensemble
+from model.training.ensemble import Ensemble, MemberSpec, fit_ensemble
 from pipelines.data import Table
 from pipelines.evaluation import SEED, fit_encodings, prepare_folds
 from pipelines.report.context import Subject
@@ -83,17 +83,17 @@ def train_companions(subject: Subject) -> Companions:
     folds = prepare_folds(table, seed=SEED, n_repeats=1)
     # Other first weights for every network, other batches for every fold.
     members = [
-        Member(config.reseeded(number + 1_000 * seed, number), train, held=test, table=number)
+        MemberSpec(config.reseeded(number + 1_000 * seed, number), train, validation_rows=test, table=number)
         for number, (train, test) in enumerate(folds.splits)
         for seed in range(SEEDS)
     ]
     features = np.stack([folds.features(number) for number in range(len(folds))])
     of_folds = fit_ensemble(features, labels, members)
-    draws = bootstrapped(np.asarray, groups, seed=SEED, n_samples=N_BOOTSTRAP)
+    draws = bootstrap_statistic(np.asarray, groups, seed=SEED, n_samples=N_BOOTSTRAP)
     resampled = fit_ensemble(
         subject.encoding.encode(table.values),
         labels,
-        [Member(config.reseeded(number), weights=drawn) for number, drawn in enumerate(draws)],
+        [MemberSpec(config.reseeded(number), weights=drawn) for number, drawn in enumerate(draws)],
     )
     return Companions(
         table=table,
@@ -114,7 +114,7 @@ def _train_on_fewer(
     draw = np.random.default_rng(SEED)
     sides = [_part(table.labels, train, share, draw) for share in SHARES for train, _ in splits]
     members = [
-        Member(config.reseeded(place % len(splits)), rows, table=place)
+        MemberSpec(config.reseeded(place % len(splits)), rows, table=place)
         for place, rows in enumerate(sides)
     ]
     encodings = fit_encodings(table, sides)
@@ -144,7 +144,7 @@ def _as_long(subject: Subject) -> TrainingConfig:
     """The recipe for as many epochs as the network's weights are from, and nothing set aside."""
     config, seen = subject.config, subject.history.get("val_loss", ())
     epochs = int(np.argmin(seen)) + 1 if config.patience and len(seen) else config.epochs
-    return msgspec.structs.replace(config, epochs=epochs, patience=0, validation_share=0.0)
+    return msgspec.structs.replace(config, epochs=epochs, patience=0, validation_fraction=0.0)
 
 
 def _part(

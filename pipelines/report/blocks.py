@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from model.evaluation import Figure
+from model.evaluation import Estimate
 
 NOT_KNOWN = "—"
 
@@ -84,7 +84,7 @@ def number(value: float | None, digits: int = 3, sign: str = "") -> str:
     return f"{rounded:{sign}.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def with_interval(figure: Figure | None, digits: int = 3, sign: str = "") -> str:
+def with_interval(figure: Estimate | None, digits: int = 3, sign: str = "") -> str:
     """A figure and its 95 % interval."""
     if figure is None or math.isnan(figure.value):
         return NOT_KNOWN

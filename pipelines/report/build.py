@@ -33,7 +33,7 @@ def write_report(subject: Subject, store: Store) -> Artifact:
         FileExistsError: the version has one.
     """
     version = subject.manifest.version
-    artifact = store.add_for_people(version, REPORT, build_report(subject))
+    artifact = store.add_attachment(version, REPORT, build_report(subject))
     logger.info("report: %s", store.path(version) / REPORT)
     return artifact
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from model.calibration import NAMES, Choice
+from model.calibration import NAMES, CalibrationSelection
 from model.evaluation import DecisionCurve, ReliabilityCurve
 from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, house_style, label, panels
 from pipelines.report.blocks import Drawing, Grid, Section, number, percent, with_interval
@@ -18,7 +18,7 @@ LOWEST = -0.05
 def reliability(subject: Subject) -> Section:
     """Slope, intercept, and the share of positives by probability."""
     metrics = subject.manifest.metrics
-    choice = msgspec.convert(metrics["calibration"], Choice)
+    choice = msgspec.convert(metrics["calibration"], CalibrationSelection)
     curve = msgspec.convert(metrics["reliability"], ReliabilityCurve)
     taken = choice.calibration.method
     states = [("as the network gives them", choice.before)]
@@ -51,7 +51,7 @@ def reliability(subject: Subject) -> Section:
                 "Calibration out of fold, with 95 % intervals; in brackets what honest ones have.",
             ),
             f"{kept}: a calibration is taken only where it helps records that it was not fitted to"
-            f"{'' if choice.asked == 'auto' else ', unless it is asked for, as here'}.",
+            f"{'' if choice.requested == 'auto' else ', unless it is asked for, as here'}.",
             _reliability_curve(curve),
         ],
     )

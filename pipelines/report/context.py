@@ -11,7 +11,7 @@ import numpy as np
 
 from model.artifacts import Artifact, Manifest
 from model.calibration import Calibration
-from model.evaluation import Evaluation, Performance
+from model.evaluation import ModelComparison, ThresholdPerformance
 from model.features import Encoding
 from model.logit import to_log_odds, to_probabilities
 from model.schema import Schema
@@ -59,14 +59,14 @@ class Subject:
         return msgspec.convert(self.manifest.training, TrainingConfig)
 
     @cached_property
-    def evaluation(self) -> Evaluation:
+    def evaluation(self) -> ModelComparison:
         """The figures of the folds, from the manifest."""
-        return msgspec.convert(self.manifest.metrics["folds"], Evaluation)
+        return msgspec.convert(self.manifest.metrics["folds"], ModelComparison)
 
     @cached_property
-    def at_threshold(self) -> Performance:
+    def at_threshold(self) -> ThresholdPerformance:
         """What the threshold does, from the manifest."""
-        return msgspec.convert(self.manifest.metrics["threshold"], Performance)
+        return msgspec.convert(self.manifest.metrics["threshold"], ThresholdPerformance)
 
     @property
     def is_private(self) -> bool:

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from model.evaluation import bootstrapped, interval, log_loss
+from model.evaluation import bootstrap_statistic, log_loss, percentile_interval
 from pipelines.evaluation import SEED
 from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, house_style, label, panels
 from pipelines.report.auxiliary_networks import SEEDS, Companions
@@ -22,7 +22,7 @@ LOSSES = {
 
 def learning_curves(subject: Subject, companions: Companions) -> Section:
     """Whether it trained long enough, too long, and whether more records would help."""
-    held = np.nanmean(companions.folds.held_losses(), axis=1)
+    held = np.nanmean(companions.folds.validation_losses(), axis=1)
     best, last = int(np.argmin(held)) + 1, len(held)
     smallest, largest = companions.fewer[0], _full_size(companions)
     return Section(
@@ -45,7 +45,7 @@ def learning_curves(subject: Subject, companions: Companions) -> Section:
 @house_style()
 def _over_epochs(subject: Subject, companions: Companions) -> Drawing:
     figure, (axes,) = panels(1, height=3.0)
-    losses, held = companions.folds.losses(), companions.folds.held_losses()
+    losses, held = companions.folds.losses(), companions.folds.validation_losses()
     epochs = np.arange(1, len(losses) + 1)
     low, high = np.nanquantile(held, [0.1, 0.9], axis=1)
     axes.fill_between(
@@ -119,8 +119,8 @@ def _loss_of(companions: Companions, held_out: np.ndarray) -> float:
 
 def _interval(companions: Companions, held_out: np.ndarray) -> tuple[float, float, float]:
     table = companions.table
-    draws = bootstrapped(partial(log_loss, table.labels, held_out[None]), table.groups, seed=SEED)
-    low, high = interval(draws)
+    draws = bootstrap_statistic(partial(log_loss, table.labels, held_out[None]), table.groups, seed=SEED)
+    low, high = percentile_interval(draws)
     return _loss_of(companions, held_out), float(low), float(high)
 
 

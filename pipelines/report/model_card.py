@@ -27,7 +27,7 @@ others, 1996, for logistic regression; networks need more)."""
 
 def in_brief(subject: Subject) -> list[str]:
     """What the page says before its first section."""
-    outcome, figures = subject.schema.outcome, subject.evaluation.figures[subject.evaluation.model]
+    outcome, figures = subject.schema.outcome, subject.evaluation.estimates[subject.evaluation.model]
     at = subject.at_threshold
     return [
         f"This model gives the probability of “{outcome.positive}”. {one_line(outcome.meaning)}",
@@ -143,7 +143,7 @@ def answer_in_words(subject: Subject) -> str:
 
 def missing_in_words(schema: Schema) -> str:
     """Which columns may be missing."""
-    needed = [column.title for column in schema.columns if column.must_be_known]
+    needed = [column.title for column in schema.columns if column.required]
     rest = "every other column may be missing, and an answer names what was"
     return f"{together(needed)} must be known; {rest}." if needed else f"{rest.capitalize()}."
 
@@ -177,5 +177,5 @@ def how_to_reproduce(subject: Subject) -> Section:
 
 
 def _width(subject: Subject, metric: str) -> str:
-    figure = subject.evaluation.figures[subject.evaluation.model][metric]
+    figure = subject.evaluation.estimates[subject.evaluation.model][metric]
     return number(figure.high - figure.low)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from model.evaluation import METRICS, Evaluation, Figure
+from model.evaluation import METRICS, Estimate, ModelComparison
 from pipelines.report.auxiliary_networks import Companions
 from pipelines.report.blocks import Block, Grid, Section, number, with_interval
 from pipelines.report.context import Subject
@@ -31,7 +31,7 @@ def fold_table(subject: Subject) -> Section:
         if loss.low <= 0 <= loss.high
         else "its interval does not hold zero"
     )
-    left_out: Mapping[str, str] = getattr(found, "left_out", {})
+    left_out: Mapping[str, str] = getattr(found, "skipped_models", {})
     blocks: list[Block] = [
         f"{found.n_repeats} x {found.n_splits} stratified folds of {found.n_patients} different "
         f"records (seed {found.seed}): everything is fitted inside a fold, preprocessing too, and "
@@ -42,7 +42,7 @@ def fold_table(subject: Subject) -> Section:
             ("", *(f"{title}, {BETTER[key]} is better" for key, title in TITLES.items())),
             [
                 (name, *(with_interval(figures[key]) for key in TITLES))
-                for name, figures in found.figures.items()
+                for name, figures in found.estimates.items()
             ],
             "Out of fold, with 95 % intervals.",
         ),
@@ -68,7 +68,7 @@ def optimism(subject: Subject, companions: Companions) -> Section:
     """How much better a network looks on the records that it was trained on."""
     names = [name for name in TITLES if name != "calibration_error"]
     apparent, drawn = _apparent(subject), _optimism(subject, companions)
-    folds = subject.evaluation.figures[subject.evaluation.model]
+    folds = subject.evaluation.estimates[subject.evaluation.model]
     rows = [
         (
             TITLES[name],
@@ -101,8 +101,8 @@ def optimism(subject: Subject, companions: Companions) -> Section:
     )
 
 
-def _differences(found: Evaluation) -> Mapping[str, Mapping[str, Figure]]:
-    return {found.model: found.differences} | getattr(found, "others", {})
+def _differences(found: ModelComparison) -> Mapping[str, Mapping[str, Estimate]]:
+    return {found.model: found.differences} | getattr(found, "other_differences", {})
 
 
 def _apparent(subject: Subject) -> dict[str, float]:

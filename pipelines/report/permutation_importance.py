@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.evaluation import Figure, bootstrapped, figure
+from model.evaluation import Estimate, bootstrap_statistic, estimate
 from model.logit import SMALLEST_PROBABILITY
 from model.schema import Column
 from pipelines.evaluation import SEED
@@ -35,7 +35,7 @@ class Importance:
     """
 
     column: Column
-    rise: Figure
+    rise: Estimate
     shuffles: np.ndarray
     folds: np.ndarray
 
@@ -123,12 +123,12 @@ def _summarise(
     for number_, (_, test) in enumerate(companions.splits):
         rises[:, test] = risen[number_, :, : len(test)]
     of_record = rises.mean(axis=0)
-    draws = bootstrapped(
+    draws = bootstrap_statistic(
         lambda weights: weights @ of_record / weights.sum(axis=1), table.groups, seed=SEED
     )
     return Importance(
         column=column,
-        rise=figure(draws, of_record.mean(keepdims=True)),
+        rise=estimate(draws, of_record.mean(keepdims=True)),
         shuffles=rises.mean(axis=1),
         folds=np.array([of_record[test].mean() for _, test in companions.splits]),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.evaluation import Figure, auc, bootstrapped, figure_if_any, log_loss
+from model.evaluation import Estimate, auc, bootstrap_statistic, estimate_or_none, log_loss
 from model.schema import Column, Subgroups
 from pipelines.evaluation import SEED
 from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
@@ -52,7 +52,7 @@ class Group:
     name: str
     rows: np.ndarray
     n_positive: int
-    figures: dict[str, Figure | None]
+    figures: dict[str, Estimate | None]
 
     @property
     def n(self) -> int:
@@ -152,12 +152,12 @@ def _evaluate(subject: Subject, split: str, name: str, rows: np.ndarray) -> Grou
     given = subject.out_of_fold[:, rows]
     everyone = np.ones((1, len(labels)))
     values = _figures(subject, labels, given, everyone)
-    draws = bootstrapped(
+    draws = bootstrap_statistic(
         lambda weights: _figures(subject, labels, given, weights[:, rows]),
         subject.table.groups,
         seed=SEED,
     )
-    figures = dict(zip(MEASURES, map(figure_if_any, draws.T, values.T), strict=True))
+    figures = dict(zip(MEASURES, map(estimate_or_none, draws.T, values.T), strict=True))
     return Group(split, name, rows, int(labels.sum()), figures)
 
 

@@ -127,8 +127,8 @@ def _analysis(subject: Subject) -> dict[str, str]:
     found, config = subject.evaluation, subject.config
     taken = subject.calibration.method
     cost = (
-        f"A missed positive counts {config.missed_cost:g} times in the loss; calibration: {taken}."
-        if config.missed_cost != 1
+        f"A missed positive counts {config.positive_class_weight:g} times in the loss; calibration: {taken}."
+        if config.positive_class_weight != 1
         else "No method against class imbalance was used."
     )
     return {

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from model.training import TrainingConfig
-from model.training.ensemble import Plan, forward, losses, penalty
+from model.training.ensemble import ProgramSpec, forward_pass, l2_penalty, record_losses
 
 CELLS_AT_ONCE = 20_000_000
 OUTPUT = "sigmoid"
@@ -41,14 +41,14 @@ def training_loss(
         labels: (n,) of 0 and 1.
     """
     gamma = np.full((1, weights[0].shape[-1]), config.focal_gamma, keras.config.floatx())
-    costs = np.where(labels == 1, config.missed_cost, 1.0)
+    costs = np.where(labels == 1, config.positive_class_weight, 1.0)
     total = np.zeros(weights[0].shape[-1])
     for out, rows in _outputs(config, weights, features):
         targets = labels[rows].astype(keras.config.floatx())[None, :, None]
-        found = losses(_plan(config), out, targets, gamma)
+        found = record_losses(_plan(config), out, targets, gamma)
         total += costs[rows] @ np.asarray(keras.ops.convert_to_numpy(found[0]), np.float64)
     l2 = np.full_like(gamma, config.l2)
-    added = penalty([_tensor(weight) for weight in weights], l2)
+    added = l2_penalty([_tensor(weight) for weight in weights], l2)
     return total / len(features) + keras.ops.convert_to_numpy(added)[0]
 
 
@@ -62,13 +62,13 @@ def _outputs(
     found = []
     for start in range(0, len(features), size):
         rows = slice(start, start + size)
-        out = forward(_plan(config), tensors, _tensor(features[rows]))
+        out = forward_pass(_plan(config), tensors, _tensor(features[rows]))
         found.append((np.asarray(keras.ops.convert_to_numpy(out), np.float64), rows))
     return found
 
 
-def _plan(config: TrainingConfig) -> Plan:
-    return Plan(config.activation, OUTPUT, config.loss, config.optimizer, 0, False)
+def _plan(config: TrainingConfig) -> ProgramSpec:
+    return ProgramSpec(config.activation, OUTPUT, config.loss, config.optimizer, 0, False)
 
 
 def _tensor(array: np.ndarray) -> keras.KerasTensor:

@@ -10,12 +10,17 @@ import keras
 import msgspec
 import numpy as np
 
-from model.artifacts import Golden, TrainingRange, golden_values
+from model.artifacts import GoldenRows, TrainingRange, golden_values
 from model.calibration import Calibration
 from model.errors import ParityError
-from model.inference import Basis, Graph, complete, fold
-from model.training import TrainingConfig, choose_background, is_own, read_layers
-from model.training.ensemble import fit_members, members_file, pack
+from model.inference import (
+    ExplanationData,
+    OnnxSession,
+    build_missing_value_file,
+    load_coalition_network,
+)
+from model.training import TrainingConfig, choose_background, is_import_path, read_layers
+from model.training.ensemble import encode_bootstrap_file, fit_bootstrap_ensemble, to_bootstrap_file
 from pipelines.data import Table, read_encoding
 from pipelines.fitted_pipeline import FittedPipeline
 from pipelines.training.export import export_graph
@@ -48,28 +53,28 @@ def assemble(
         "calibration.json": encode(calibration),
         "history.json": encode(fitted.fit.history),
     }
-    if not is_own(config.activation):  # only Keras knows how to work that out
+    if not is_import_path(config.activation):  # only Keras knows how to work that out
         background = choose_background(
             table.schema,
             encoding,
             table.values[fitted.rows],
-            rows_may_leave=table.sha256 in table.schema.published,
+            allow_training_rows=table.sha256 in table.schema.published,
         )
-        basis = Basis(background=background, layers=read_layers(fitted.fit.network))
+        basis = ExplanationData(background=background, layers=read_layers(fitted.fit.network))
         files["explanation.json"] = encode(basis)
     graph = export_graph(files, keras.config.backend())
     parity = check_parity(table, fitted, graph)
     logger.info("parity of the graph with pipeline and Keras network: %.1e", parity)
     golden = golden_values(table.schema)
-    answers = Graph(graph).probabilities(golden)
+    answers = OnnxSession(graph).probabilities(golden)
     files["model.onnx"] = graph
-    files["golden.json"] = encode(Golden(golden.tolist(), answers.tolist()))
+    files["golden.json"] = encode(GoldenRows(golden.tolist(), answers.tolist()))
     try:
-        files["inputs.json"] = complete(
+        files["inputs.json"] = build_missing_value_file(
             table.schema, files, encoding.encode(table.values[fitted.rows]), golden, answers
         )
         if "explanation.json" in files:
-            fold(files)
+            load_coalition_network(files)
             files["members.json"] = _members(table, fitted, calibration, config, files, answers)
     except ValueError as error:
         raise ParityError(
@@ -89,9 +94,9 @@ def _members(
     """Train the networks from which intervals come, on the rows that the answering one saw."""
     features = fitted.preprocessing.transform(table.frame.iloc[fitted.rows])
     labels, groups = table.labels[fitted.rows], table.groups[fitted.rows]
-    ensemble = fit_members(features, labels, groups, config, n_epochs=fitted.fit.n_epochs)
+    ensemble = fit_bootstrap_ensemble(features, labels, groups, config, n_epochs=fitted.fit.n_epochs)
     logger.info("%d networks on bootstrap samples, for intervals", len(ensemble))
-    return members_file(table.schema, files, pack(ensemble, calibration), answers)
+    return encode_bootstrap_file(table.schema, files, to_bootstrap_file(ensemble, calibration), answers)
 
 
 def check_parity(table: Table, fitted: FittedPipeline, graph: bytes) -> float:
@@ -103,7 +108,7 @@ def check_parity(table: Table, fitted: FittedPipeline, graph: bytes) -> float:
     Raises:
         ParityError: it is above 1e-6.
     """
-    served = Graph(graph).probabilities(table.values.astype(np.float32))
+    served = OnnxSession(graph).probabilities(table.values.astype(np.float32))
     parity = float(np.abs(fitted.predict(table) - served).max())
     if not parity <= PARITY_TOLERANCE:
         raise ParityError(

@@ -13,22 +13,22 @@ import numpy as np
 from model.artifacts import Artifact
 from model.calibration import (
     NAMES,
-    Asked,
     Calibration,
-    Choice,
+    CalibrationSelection,
     Method,
-    choose_calibration,
+    RequestedMethod,
     cross_fit,
+    select_calibration,
 )
 from model.evaluation import (
-    CalibrationFigures,
-    Evaluation,
-    Figure,
-    Performance,
+    CalibrationEstimates,
+    Estimate,
+    ModelComparison,
+    ThresholdPerformance,
     compare,
-    decision_curve,
-    performance,
-    reliability_curve,
+    compute_decision_curve,
+    compute_reliability_curve,
+    threshold_performance,
 )
 from model.logit import to_log_odds, to_probabilities
 from pipelines.data import Table
@@ -50,10 +50,10 @@ class Judgement:
             ``decision_curve`` and ``threshold``.
     """
 
-    choice: Choice
+    choice: CalibrationSelection
     probabilities: np.ndarray
-    evaluation: Evaluation
-    at_threshold: Performance
+    evaluation: ModelComparison
+    at_threshold: ThresholdPerformance
     metrics: dict[str, Any]
 
     @property
@@ -64,10 +64,10 @@ class Judgement:
 
 def judge(
     table: Table,
-    evaluation: Evaluation,
+    evaluation: ModelComparison,
     predicted: Mapping[str, np.ndarray],
     *,
-    asked: Asked,
+    requested: RequestedMethod,
     cost_ratio: float | None,
     gives_probabilities: bool,
 ) -> Judgement:
@@ -80,28 +80,28 @@ def judge(
         gives_probabilities: whether the loss does; without, there is always a calibration.
 
     Raises:
-        InvalidConfig: see :func:`model.evaluation.calibration_metrics.selection.check_asked`.
+        InvalidConfig: see :func:`model.evaluation.calibration_metrics.selection.check_requested_method`.
     """
     labels, groups = table.labels, table.groups
     predictions = predicted[evaluation.model].reshape(-1, len(table))
-    choice, log_odds = choose_calibration(
+    choice, log_odds = select_calibration(
         labels,
         groups,
         to_log_odds(predictions),
-        asked=asked,
+        requested=requested,
         gives_probabilities=gives_probabilities,
         seed=SEED,
     )
     if choice.calibration.method != "none":
         predictions = to_probabilities(log_odds)
         evaluation = _evaluate_again(table, evaluation, predictions, predicted[REFERENCE])
-    at_threshold = performance(labels, groups, predictions, cost_ratio=cost_ratio, seed=SEED)
+    at_threshold = threshold_performance(labels, groups, predictions, cost_ratio=cost_ratio, seed=SEED)
     _tell(choice, at_threshold)
     found = {
         "folds": evaluation,
         "calibration": choice,
-        "reliability": reliability_curve(labels, groups, predictions, seed=SEED),
-        "decision_curve": decision_curve(labels, groups, predictions, seed=SEED),
+        "reliability": compute_reliability_curve(labels, groups, predictions, seed=SEED),
+        "decision_curve": compute_decision_curve(labels, groups, predictions, seed=SEED),
         "threshold": at_threshold,
     }
     metrics = {name: msgspec.to_builtins(part) for name, part in found.items()}
@@ -122,25 +122,25 @@ def calibrated_folds(table: Table, predictions: np.ndarray, method: Method) -> n
 
 
 def _evaluate_again(
-    table: Table, evaluation: Evaluation, predictions: np.ndarray, beside: np.ndarray
-) -> Evaluation:
+    table: Table, evaluation: ModelComparison, predictions: np.ndarray, beside: np.ndarray
+) -> ModelComparison:
     both = {evaluation.model: predictions, REFERENCE: beside}
     return compare(
         table.labels, table.groups, both, seed=SEED, n_splits=N_SPLITS, baseline=REFERENCE
     )
 
 
-def _tell(choice: Choice, at_threshold: Performance) -> None:
+def _tell(choice: CalibrationSelection, at_threshold: ThresholdPerformance) -> None:
     taken = choice.calibration.method
     logger.info("calibration on the folds: %s", _slope_and_intercept(choice.before))
     logger.info(
         "calibration taken: %s%s; difference in log loss, on patients that it was not fitted to: %s",
         NAMES[taken],
-        "" if choice.asked == "auto" else ", as asked",
+        "" if choice.requested == "auto" else ", as asked",
         "; ".join(
-            f"{NAMES[method]} {_signed(trial.difference)} against {NAMES[trial.against]}"
-            for method, trial in choice.trials.items()
-            if trial.against
+            f"{NAMES[method]} {_signed(trial.difference)} against {NAMES[trial.compared_with]}"
+            for method, trial in choice.candidates.items()
+            if trial.compared_with
         ),
     )
     if taken != "none":
@@ -158,16 +158,16 @@ def _tell(choice: Choice, at_threshold: Performance) -> None:
     )
 
 
-def _slope_and_intercept(found: CalibrationFigures) -> str:
+def _slope_and_intercept(found: CalibrationEstimates) -> str:
     return (
         f"slope {_figure(found.slope)}, intercept {_signed(found.intercept)}, "
         f"in the large {_signed(found.in_the_large)}"
     )
 
 
-def _figure(figure: Figure | None, sign: str = "") -> str:
-    return "unknown" if figure is None else figure.told(sign, digits=3)
+def _figure(figure: Estimate | None, sign: str = "") -> str:
+    return "unknown" if figure is None else figure.format(sign, digits=3)
 
 
-def _signed(figure: Figure | None) -> str:
+def _signed(figure: Estimate | None) -> str:
     return _figure(figure, "+")

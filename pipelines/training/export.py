@@ -60,7 +60,7 @@ def export_elsewhere(files: Mapping[str, bytes], backend: str) -> bytes:
                 "-m",
                 "pipelines.training.export",
                 str(folder),
-                *activations.handed_in(),
+                *activations.registered_activations(),
             ],
             env={**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
@@ -116,6 +116,6 @@ def load_network_of(artifact: Artifact) -> keras.Model:
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     for name in sys.argv[2:]:
-        activations.hand_in(name)
+        activations.register_custom_activation(name)
     graph = build_from({name: (target / name).read_bytes() for name in INPUTS})
     (target / "model.onnx").write_bytes(graph)

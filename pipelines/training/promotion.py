@@ -8,7 +8,13 @@ import msgspec
 import numpy as np
 
 from model.artifacts import Artifact
-from model.evaluation import Evaluation, auc, compare, log_loss, standard_errors_worse
+from model.evaluation import (
+    ModelComparison,
+    auc,
+    compare,
+    log_loss,
+    log_loss_rise_in_standard_errors,
+)
 from model.inference import Scorer
 from model.training import TrainingConfig
 from pipelines.data import Table
@@ -56,7 +62,7 @@ def decide(
             manifest, calibrated as it is.
     """
     folds = _folds(challenger)
-    loss = folds.figures[folds.model]["log_loss"].value
+    loss = folds.estimates[folds.model]["log_loss"].value
     guess = _guessing(table)
     if loss >= guess:
         return Decision(
@@ -70,7 +76,7 @@ def decide(
 
 
 def _object_to_table(
-    table: Table, folds: Evaluation, champion: Artifact, guess: float
+    table: Table, folds: ModelComparison, champion: Artifact, guess: float
 ) -> Decision | None:
     """Why the table itself should be looked at by a person before it goes live, if at all."""
     old = champion.manifest.version
@@ -91,9 +97,9 @@ def _object_to_table(
         return Decision(
             False, f"{len(table)} records, where version {old} was trained on {n_before}: {look}"
         )
-    errors = standard_errors_worse(_folds(champion), folds)
+    errors = log_loss_rise_in_standard_errors(_folds(champion), folds)
     if errors > STANDARD_ERRORS:
-        loss = folds.figures[folds.model]["log_loss"].value
+        loss = folds.estimates[folds.model]["log_loss"].value
         return Decision(
             False,
             f"log loss {loss:.3f} on its folds is {errors:.1f} standard errors above the one that "
@@ -143,13 +149,13 @@ def _guessing(table: Table) -> float:
     return float(-(share * np.log(share) + (1 - share) * np.log1p(-share)))
 
 
-def _folds(artifact: Artifact) -> Evaluation:
-    return msgspec.convert(artifact.manifest.metrics["folds"], Evaluation)
+def _folds(artifact: Artifact) -> ModelComparison:
+    return msgspec.convert(artifact.manifest.metrics["folds"], ModelComparison)
 
 
 def _loss(artifact: Artifact) -> float:
     folds = _folds(artifact)
-    return folds.figures[folds.model]["log_loss"].value
+    return folds.estimates[folds.model]["log_loss"].value
 
 
 def _config(artifact: Artifact) -> TrainingConfig:

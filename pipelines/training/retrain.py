@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 
 from model.artifacts import FORMAT_VERSION, Artifact, DataRecord, Manifest, Store
-from model.calibration import Asked, check_asked
+from model.calibration import RequestedMethod, check_requested_method
 from model.errors import ModelError, NoCurrentVersion
-from model.evaluation import Evaluation, threshold_for
+from model.evaluation import ModelComparison, threshold_for
 from model.schema import Schema
 from model.training import TrainingConfig
 from pipelines.data import Table, read_table
@@ -51,7 +51,7 @@ class Request:
     device: str
     command: str
     cost_ratio: float | None = None
-    calibration: Asked = "auto"
+    calibration: RequestedMethod = "auto"
     report: bool = True
 
 
@@ -62,14 +62,14 @@ def retrain_model(request: Request, store: Store) -> tuple[Artifact, Decision]:
         ModelError: the table, the settings or the result will not do; the store stays as it was.
     """
     gives_probabilities = request.config.gives_probabilities
-    check_asked(request.calibration, gives_probabilities=gives_probabilities)
+    check_requested_method(request.calibration, gives_probabilities=gives_probabilities)
     threshold_for(request.cost_ratio)  # refused now rather than after the folds
     table = read_table(request.data, request.schema)
     _describe(table)
     judgement = judge(
         table,
         *_one_round_of_folds(table, request),
-        asked=request.calibration,
+        requested=request.calibration,
         cost_ratio=request.cost_ratio,
         gives_probabilities=gives_probabilities,
     )
@@ -103,11 +103,11 @@ def _describe(table: Table) -> None:
         logger.warning("%s: %s", table.file, warning)
 
 
-def _one_round_of_folds(table: Table, request: Request) -> tuple[Evaluation, dict[str, np.ndarray]]:
+def _one_round_of_folds(table: Table, request: Request) -> tuple[ModelComparison, dict[str, np.ndarray]]:
     logger.info("training on %s; first ten folds, to know what the recipe is worth", request.device)
     evaluation, predictions = evaluate_recipe(table, request.config, name=request.recipe)
-    loss = evaluation.figures[evaluation.model]["log_loss"]
-    area = evaluation.figures[evaluation.model]["auc"]
+    loss = evaluation.estimates[evaluation.model]["log_loss"]
+    area = evaluation.estimates[evaluation.model]["auc"]
     beside = evaluation.differences["log_loss"]
     logger.info(
         "ten folds: log loss %.3f (95 %% interval %.3f to %.3f), AUC %.3f (%.3f to %.3f); "

@@ -16,7 +16,7 @@ from model.errors import InvalidConfig
 from model.evaluation import repeated_folds
 from model.logit import SMALLEST_PROBABILITY
 from model.training import TrainingConfig, n_parameters
-from model.training.ensemble import Member, fit_ensemble
+from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.data import Table
 from pipelines.evaluation import fit_encodings
 
@@ -102,8 +102,8 @@ def run_sweep(
         InvalidConfig: too few records of an outcome; a config with a validation share.
     """
     for config in configs:
-        if config.validation_share:
-            raise InvalidConfig("validation_share: a sweep holds its own folds out; leave it at 0")
+        if config.validation_fraction:
+            raise InvalidConfig("validation_fraction: a sweep holds its own folds out; leave it at 0")
     n_features = len(table.schema.feature_names)
     ordered = sorted(configs, key=lambda c: (n_parameters(c, n_features), c.epochs))
     sides, tests = _sides(table, seed, n_repeats)
@@ -160,7 +160,7 @@ def _losses(
     tables = np.stack([encoding.encode(table.values) for encoding in encodings])
     # All configs of a side start from one seed and see the same batches.
     members = [
-        Member(config.reseeded(first + place), train, table=place)
+        MemberSpec(config.reseeded(first + place), train, table=place)
         for config in configs
         for place, (train, _) in enumerate(sides)
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model.evaluation import Figure, bootstrapped, figure
+from model.evaluation import Estimate, bootstrap_statistic, estimate
 from model.training import TrainingConfig
 from pipelines.data import Table
 from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels, render
@@ -29,8 +29,8 @@ class Way(msgspec.Struct, frozen=True):
 
     value: str
     chosen: list[str]
-    loss: Figure
-    difference: Figure
+    loss: Estimate
+    difference: Estimate
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -103,11 +103,11 @@ def as_text(report: Report) -> str:
         "log loss on patients whom the choice has not seen, with its 95 % interval",
     ]
     for rule, way in report.ways.items():
-        lines.append(f"  chosen by {rule:<20} {way.loss.told()}   mostly {way.chosen[0]}")
+        lines.append(f"  chosen by {rule:<20} {way.loss.format()}   mostly {way.chosen[0]}")
     if report.each:
         lines += ["", "the others chosen for each; difference to the best, paired"]
         lines += [
-            f"  {way.value:<12} {way.loss.told()}   {way.difference.told('+')}   "
+            f"  {way.value:<12} {way.loss.format()}   {way.difference.format('+')}   "
             f"mostly {way.chosen[0]}"
             for way in report.each
         ]
@@ -135,7 +135,7 @@ def _ways(
 ) -> list[Way]:
     """Figures of several ways of choosing: (value, numbers of configs, one standard error)."""
     losses = [sweep.nested(among, one_standard_error=rule).mean(axis=0) for _, among, rule in asked]
-    drawn = bootstrapped(
+    drawn = bootstrap_statistic(
         lambda weights: weights @ np.transpose(losses) / weights.sum(axis=1, keepdims=True),
         table.groups,
         seed=seed,
@@ -149,8 +149,8 @@ def _ways(
             Way(
                 value=value,
                 chosen=[differences(sweep.configs[n], tried) for n in numbers[np.argsort(-counts)]],
-                loss=figure(draws, loss.mean(keepdims=True)),
-                difference=figure(draws - drawn[best], (loss - losses[best]).mean(keepdims=True)),
+                loss=estimate(draws, loss.mean(keepdims=True)),
+                difference=estimate(draws - drawn[best], (loss - losses[best]).mean(keepdims=True)),
             )
         )
     return found
@@ -180,7 +180,7 @@ def values_in_order(configs: Sequence[TrainingConfig], name: str) -> list[str]:
 
 @house_style()
 def plot(
-    sweep: Sweep, tried: Sequence[str], for_each: str | None, nested: Mapping[str, Figure]
+    sweep: Sweep, tried: Sequence[str], for_each: str | None, nested: Mapping[str, Estimate]
 ) -> str:
     """Loss over the values of one setting, a line for some of the values of the others.
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from model.errors import InvalidConfig
-from model.training import KINDS, TrainingConfig, make_config
+from model.training import FIELD_TYPES, TrainingConfig, make_config
 
 MOST = 100_000
 """Configs that a sweep may have."""
@@ -51,8 +51,8 @@ def read_values(given: str) -> tuple[str, Values]:
     """
     name, _, values = given.partition("=")
     name = name.strip().replace("-", "_")
-    if name not in KINDS:
-        raise InvalidConfig(f"{name}: there is no such setting; {', '.join(KINDS)} can be tried")
+    if name not in FIELD_TYPES:
+        raise InvalidConfig(f"{name}: there is no such setting; {', '.join(FIELD_TYPES)} can be tried")
     if not values.strip():
         raise InvalidConfig(f"{name}: expected NAME=A,B,C or NAME=LOW..HIGH")
     low, dots, high = values.partition("..")
@@ -128,7 +128,7 @@ def _read_value(name: str, text: str) -> Any:
 
 def _kinds(name: str) -> set[Any]:
     """The kinds of number that a setting may be."""
-    parts, found = [KINDS[name]], set()
+    parts, found = [FIELD_TYPES[name]], set()
     while parts:
         part = parts.pop()
         found.add(part)

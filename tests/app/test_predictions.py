@@ -13,7 +13,7 @@ from app import Settings, create_app
 from app.web import KINDS
 from model.artifacts import Artifact, Store, TrainingRange
 from model.inference import Scorer
-from model.records import RecordReader
+from model.records import RecordValidator
 from model.schema import Schema
 
 
@@ -79,7 +79,7 @@ def test_the_ends_of_the_training_range_are_inside(
         ranges = {**artifact.manifest.ranges, "oldpeak": TrainingRange(minimum=end, maximum=end)}
         manifest = msgspec.structs.replace(artifact.manifest, ranges=ranges)
         scorer = Scorer(dataclasses.replace(artifact, manifest=manifest))
-        values = RecordReader(artifact.schema).values([{**record, "oldpeak": end}])
+        values = RecordValidator(artifact.schema).values([{**record, "oldpeak": end}])
         assert scorer.predict(values)[0].warnings == ()
 
 
@@ -89,7 +89,7 @@ def test_a_column_that_training_never_saw_is_warned_of(
     ranges = {**artifact.manifest.ranges, "chol": TrainingRange(missing=303)}
     manifest = msgspec.structs.replace(artifact.manifest, ranges=ranges)
     scorer = Scorer(dataclasses.replace(artifact, manifest=manifest))
-    (prediction,) = scorer.predict(RecordReader(artifact.schema).values([record]))
+    (prediction,) = scorer.predict(RecordValidator(artifact.schema).values([record]))
     assert [(w.field, w.message) for w in prediction.warnings] == [
         ("chol", "the training table never holds it")
     ]

@@ -16,7 +16,7 @@ TOGETHER = (("ca", "thal"), ("slope", "ca", "thal"))
 def test_nothing_is_lost_by_not_knowing_beforehand_what_will_be_missing(table: Table) -> None:
     """A hundred folds, beside networks refitted without what is hidden: 3,900 networks."""
     random = [pattern for pattern in patterns_to_hide(table.schema, seed=SEED) if len(pattern) > 1]
-    alone = [(column.name,) for column in table.schema.columns if not column.must_be_known]
+    alone = [(column.name,) for column in table.schema.columns if not column.required]
     patterns = [(), *alone, *random, *(pattern for pattern in TOGETHER if pattern not in random)]
     costs = costs_of_hiding(table, RECIPES["default"], patterns, seed=SEED, n_repeats=10)
     for pattern, cost in costs.items():

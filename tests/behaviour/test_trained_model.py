@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from model.artifacts import Artifact
-from model.evaluation import Evaluation, auc, log_loss
+from model.evaluation import ModelComparison, auc, log_loss
 from model.inference import Scorer
-from model.records import RecordReader
+from model.records import RecordValidator
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table
 from pipelines.evaluation import SEED
@@ -22,7 +22,7 @@ EVERYONE = np.ones((1, 303))
 
 
 def probability(artifact: Artifact, record: dict[str, Any]) -> float:
-    values = RecordReader(artifact.schema).values([record])
+    values = RecordValidator(artifact.schema).values([record])
     return Scorer(artifact).predict(values)[0].probability
 
 
@@ -41,7 +41,7 @@ def test_training_lowers_the_loss(artifact: Artifact) -> None:
 
 
 def test_a_validation_share_is_not_trained_on(table: Table) -> None:
-    fitted = fit_pipeline(table, TrainingConfig(epochs=1, validation_share=0.2))
+    fitted = fit_pipeline(table, TrainingConfig(epochs=1, validation_fraction=0.2))
     assert len(fitted.rows) == 242
     assert "val_loss" in fitted.fit.history
     scale = fitted.preprocessing.named_transformers_["age"]["scale"]
@@ -66,7 +66,7 @@ def test_findings_move_the_probability_in_the_known_direction(
 def test_the_order_of_keys_and_the_company_do_not_matter(
     artifact: Artifact, record: dict[str, Any]
 ) -> None:
-    reader, scorer = RecordReader(artifact.schema), Scorer(artifact)
+    reader, scorer = RecordValidator(artifact.schema), Scorer(artifact)
     turned = dict(reversed(record.items()))
     other = {**record, "age": 30}
     answers = scorer.predict(reader.values([record, turned, other, record]))
@@ -82,8 +82,8 @@ def test_its_own_table_is_separated_well(artifact: Artifact, table: Table) -> No
 
 def test_one_round_of_folds_is_good_enough(artifact: Artifact) -> None:
     """The first floor; make evaluate and the slow test below hold the real line."""
-    folds = msgspec.convert(artifact.manifest.metrics["folds"], Evaluation)
-    assert folds.figures["default"]["auc"].value > 0.88
+    folds = msgspec.convert(artifact.manifest.metrics["folds"], ModelComparison)
+    assert folds.estimates["default"]["auc"].value > 0.88
     assert folds.differences["log_loss"].value < 0.02
 
 
@@ -93,7 +93,7 @@ def test_the_line_over_a_hundred_folds(table: Table, seed: int) -> None:
     """The recipe is level with logistic regression and ahead of every other kind of model."""
     found = evaluate_beside_all(table, RECIPES["default"], name="default", seed=seed, slow=True)
     assert found.n_repeats == 10
-    beside = {n: figures["log_loss"].value for n, figures in found.beside_baseline().items()}
+    beside = {n: figures["log_loss"].value for n, figures in found.differences_to_baseline().items()}
     assert beside["default"] <= 0.002
     averaged = beside.pop("default, ten averaged")
     assert averaged <= 0.001

@@ -18,7 +18,7 @@ from bench.bodies import (
     training_frame,
 )
 from bench.peers import heart
-from model.records import RecordReader
+from model.records import RecordValidator
 from model.schema import Schema
 from pipelines.data import Table
 from tests.conftest import ROOT
@@ -32,12 +32,12 @@ def records(schema: Schema) -> list[Record]:
 def test_the_service_reads_all_ten_thousand_as_the_table_holds_them(
     schema: Schema, records: list[Record], table: Table
 ) -> None:
-    reader = RecordReader(schema, max_records=10_000)
-    values = reader.read_json(named(schema, records)).values
+    reader = RecordValidator(schema, max_records=10_000)
+    values = reader.validate_json(named(schema, records)).values
     assert len(values) == 10_000
     again = np.concatenate([table.values] * 34)[:10_000]
     np.testing.assert_array_equal(values, again.astype(np.float32))
-    one = reader.read_json(named(schema, records[:1])).values
+    one = reader.validate_json(named(schema, records[:1])).values
     np.testing.assert_array_equal(one, values[:1])
 
 
@@ -68,7 +68,7 @@ def test_every_format_holds_the_first_record(
 def test_the_peers_know_the_columns_of_the_schema(schema: Schema) -> None:
     assert schema.column_names == heart.COLUMNS
     for column in schema.columns:
-        words = {word: level.code for level in column.levels for word in level.spellings}
+        words = {word: level.code for level in column.levels for word in level.aliases}
         assert heart.CODES.get(column.name, {}) == words
         if column.kind == "number":
             assert heart.RANGES[column.name] == (column.minimum, column.maximum)

@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from model.artifacts import MANIFEST, Artifact
+from model.artifacts import MANIFEST_FILE, Artifact
 from model.artifacts.artifact import (
     FILES,
-    add_for_people,
+    add_attachment,
     add_metrics,
     read_artifact,
     write_artifact,
 )
-from model.artifacts.manifest import encode_manifest, seal
+from model.artifacts.manifest import encode_manifest, with_checksum
 from model.errors import (
     ArtifactDamaged,
     ArtifactError,
@@ -33,8 +33,8 @@ from model.schema import Schema
 
 def reseal(artifact: Artifact, **changes: Any) -> None:
     """Change the manifest as somebody would who knows how it is sealed."""
-    manifest = seal(msgspec.structs.replace(artifact.manifest, **changes))
-    (artifact.folder / MANIFEST).write_bytes(encode_manifest(manifest))
+    manifest = with_checksum(msgspec.structs.replace(artifact.manifest, **changes))
+    (artifact.folder / MANIFEST_FILE).write_bytes(encode_manifest(manifest))
 
 
 def replace(artifact: Artifact, name: str, data: bytes) -> None:
@@ -47,10 +47,10 @@ def replace(artifact: Artifact, name: str, data: bytes) -> None:
 def test_what_was_written_is_read(artifact: Artifact, tmp_path: Path) -> None:
     again = write_artifact(tmp_path / "7", artifact.manifest, artifact.files)
     without_report = {name: artifact.manifest.files[name] for name in FILES}
-    assert again.manifest == seal(msgspec.structs.replace(artifact.manifest, files=without_report))
+    assert again.manifest == with_checksum(msgspec.structs.replace(artifact.manifest, files=without_report))
     assert again.files == artifact.files
     assert again.schema == artifact.schema
-    assert sorted(path.name for path in (tmp_path / "7").iterdir()) == sorted([*FILES, MANIFEST])
+    assert sorted(path.name for path in (tmp_path / "7").iterdir()) == sorted([*FILES, MANIFEST_FILE])
 
 
 def test_what_people_read_is_added_once_verified_and_not_held(
@@ -59,13 +59,13 @@ def test_what_people_read_is_added_once_verified_and_not_held(
     bare = write_artifact(tmp_path / "7", artifact.manifest, artifact.files)
     (bare.folder / "report.html").write_bytes(b"of a writer that was killed")
     assert read_artifact(bare.folder).manifest == bare.manifest
-    added = add_for_people(bare, "report.html", b"<p>good")
+    added = add_attachment(bare, "report.html", b"<p>good")
     assert added.files == bare.files and added.manifest.files["report.html"].bytes == 7
     assert read_artifact(bare.folder).manifest == added.manifest
     with pytest.raises(FileExistsError):
-        add_for_people(added, "report.html", b"<p>better")
+        add_attachment(added, "report.html", b"<p>better")
     with pytest.raises(ValueError, match=r"expected one of report\.html; received model\.onnx"):
-        add_for_people(added, "model.onnx", b"")
+        add_attachment(added, "model.onnx", b"")
     assert (bare.folder / "report.html").read_bytes() == b"<p>good"
     (bare.folder / "report.html").write_bytes(b"<p>evil")
     with pytest.raises(ArtifactDamaged, match=r"report\.html is not the file that was written"):
@@ -88,7 +88,7 @@ def test_the_manifest_says_how_it_came_about(artifact: Artifact, schema: Schema)
     assert {"keras", "tensorflow", "scikit-learn", "python"} <= set(manifest.libraries)
 
 
-@pytest.mark.parametrize("name", [*FILES, MANIFEST])
+@pytest.mark.parametrize("name", [*FILES, MANIFEST_FILE])
 def test_a_missing_file(artifact: Artifact, name: str) -> None:
     (artifact.folder / name).unlink()
     with pytest.raises(ArtifactIncomplete, match=f"version 1: {name} is missing"):
@@ -105,7 +105,7 @@ def test_a_flipped_byte(artifact: Artifact, name: str) -> None:
 
 
 def test_a_flipped_byte_anywhere_in_the_manifest(artifact: Artifact) -> None:
-    path = artifact.folder / MANIFEST
+    path = artifact.folder / MANIFEST_FILE
     whole = path.read_bytes()
     for place in range(0, len(whole), 97):
         if not whole[place : place + 1].isspace():
@@ -132,9 +132,9 @@ def test_another_schema_than_the_one_in_use(artifact: Artifact) -> None:
 
 
 def test_a_newer_format_is_said_before_anything_else(artifact: Artifact) -> None:
-    content = json.loads((artifact.folder / MANIFEST).read_bytes())
+    content = json.loads((artifact.folder / MANIFEST_FILE).read_bytes())
     content = {"format_version": 3, "quite": "different"}
-    (artifact.folder / MANIFEST).write_text(json.dumps(content))
+    (artifact.folder / MANIFEST_FILE).write_text(json.dumps(content))
     with pytest.raises(ArtifactTooNew, match="format 3, and this release reads up to 2"):
         read_artifact(artifact.folder)
 

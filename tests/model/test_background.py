@@ -8,7 +8,7 @@ import pytest
 
 from model.artifacts import Artifact
 from model.features import Encoding
-from model.inference import Background, Basis
+from model.inference import Background, ExplanationData
 from model.training import choose_background
 from pipelines.data import Table, build_preprocessing, read_encoding
 
@@ -27,7 +27,7 @@ def as_set(values: np.ndarray) -> set[bytes]:
 
 
 def test_an_artifact_names_fifty_training_rows(artifact: Artifact, table: Table) -> None:
-    basis = msgspec.json.decode(artifact.files["explanation.json"], type=Basis)
+    basis = msgspec.json.decode(artifact.files["explanation.json"], type=ExplanationData)
     assert basis.background.origin == "training rows"
     chosen = rows(basis.background)
     assert chosen.shape == (50, 13)
@@ -37,7 +37,7 @@ def test_an_artifact_names_fifty_training_rows(artifact: Artifact, table: Table)
 
 def test_the_choice_is_fixed_by_the_seed(table: Table, encoding: Encoding) -> None:
     first, again, other = (
-        choose_background(table.schema, encoding, table.values, rows_may_leave=True, seed=seed)
+        choose_background(table.schema, encoding, table.values, allow_training_rows=True, seed=seed)
         for seed in (0, 0, 1)
     )
     assert as_set(rows(first)) == as_set(rows(again)) != as_set(rows(other))
@@ -48,7 +48,7 @@ def test_the_sample_has_the_means_of_the_training_rows(
     table: Table, encoding: Encoding, may_leave: bool
 ) -> None:
     """Nearer than nearly every sample that is drawn without looking."""
-    chosen = choose_background(table.schema, encoding, table.values, rows_may_leave=may_leave)
+    chosen = choose_background(table.schema, encoding, table.values, allow_training_rows=may_leave)
     means = encoding.encode(table.values).mean(axis=0)
 
     def distance(values: np.ndarray) -> float:
@@ -60,8 +60,8 @@ def test_the_sample_has_the_means_of_the_training_rows(
 
 
 def test_rows_that_may_not_leave_are_not_in_it(table: Table, encoding: Encoding) -> None:
-    background = choose_background(table.schema, encoding, table.values, rows_may_leave=False)
-    assert background.origin == "drawn"
+    background = choose_background(table.schema, encoding, table.values, allow_training_rows=False)
+    assert background.origin == "synthetic"
     chosen = rows(background)
     assert len(as_set(chosen)) == 50
     assert not as_set(chosen) & as_set(table.values)
@@ -77,7 +77,7 @@ def test_rows_that_may_not_leave_are_not_in_it(table: Table, encoding: Encoding)
 def test_made_up_rows_hang_together_like_the_training_rows(
     table: Table, encoding: Encoding
 ) -> None:
-    drawn = rows(choose_background(table.schema, encoding, table.values, rows_may_leave=False))
+    drawn = rows(choose_background(table.schema, encoding, table.values, allow_training_rows=False))
     names = table.schema.column_names
     age, thalach = names.index("age"), names.index("thalach")
     theirs = np.corrcoef(table.values[:, age], table.values[:, thalach])[0, 1]
@@ -89,14 +89,14 @@ def test_made_up_rows_hang_together_like_the_training_rows(
 def test_few_rows_are_all_taken(table: Table, encoding: Encoding) -> None:
     few = table.values[:7]
     assert as_set(
-        rows(choose_background(table.schema, encoding, few, rows_may_leave=True))
+        rows(choose_background(table.schema, encoding, few, allow_training_rows=True))
     ) == as_set(few)
 
 
 def test_what_is_missing_in_a_row_stays_missing(table: Table, encoding: Encoding) -> None:
     incomplete = table.values[np.isnan(table.values).any(axis=1)]
     assert len(incomplete) == 6
-    chosen = rows(choose_background(table.schema, encoding, incomplete, rows_may_leave=True))
+    chosen = rows(choose_background(table.schema, encoding, incomplete, allow_training_rows=True))
     assert np.isnan(chosen).sum() == 6
 
 
@@ -106,6 +106,6 @@ def test_a_column_that_was_missing_throughout_stays_missing(table: Table) -> Non
     values[:, gone] = np.nan
     part = replace(table, values=values)
     encoding = read_encoding(table.schema, build_preprocessing(table.schema).fit(part.frame))
-    chosen = rows(choose_background(table.schema, encoding, values, rows_may_leave=False))
+    chosen = rows(choose_background(table.schema, encoding, values, allow_training_rows=False))
     assert np.isnan(chosen[:, gone]).all()
     assert not np.isnan(np.delete(chosen, gone, axis=1)).any()

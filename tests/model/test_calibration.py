@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from model.evaluation import N_BOOTSTRAP, Figure, calibration_figures, fit_line
+from model.evaluation import N_BOOTSTRAP, Estimate, estimate_calibration, fit_logistic_line
 from model.evaluation.bootstrap import bootstrap_weights
 from model.logit import to_log_odds, to_probabilities
 
@@ -23,10 +23,10 @@ def figures(
     log_odds: np.ndarray,
     groups: np.ndarray | None = None,
     n_samples: int = N_BOOTSTRAP,
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """The figures by name, all of which there must be."""
     groups = np.arange(len(labels)) if groups is None else groups
-    found = calibration_figures(labels, groups, log_odds, seed=1, n_samples=n_samples)
+    found = estimate_calibration(labels, groups, log_odds, seed=1, n_samples=n_samples)
     assert found.slope and found.intercept and found.in_the_large
     return msgspec.structs.asdict(found)
 
@@ -41,7 +41,7 @@ def test_log_odds_and_probabilities_are_inverse_and_never_infinite() -> None:
 def test_the_line_is_scikit_learns_for_every_bootstrap_sample() -> None:
     labels, (log_odds,) = drawn(0.5, -1.0)
     (weights,) = bootstrap_weights(np.arange(303), seed=2, n_samples=4)
-    slopes, intercepts = fit_line(log_odds, labels, weights)
+    slopes, intercepts = fit_logistic_line(log_odds, labels, weights)
     for slope, intercept, weight in zip(slopes, intercepts, weights, strict=True):
         theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1_000)
         theirs.fit(log_odds[:, None], labels, sample_weight=weight)
@@ -57,9 +57,9 @@ def test_a_line_with_one_end_held_is_where_the_likelihood_is_greatest() -> None:
         p = to_probabilities(intercept + slope * log_odds)
         return float(-np.log(np.where(labels == 1, p, 1 - p)).sum())
 
-    held, shift = fit_line(log_odds, labels, ones, slope=1.0)
+    held, shift = fit_logistic_line(log_odds, labels, ones, slope=1.0)
     assert held[0] == 1.0
-    stretch, none = fit_line(log_odds, labels, ones, intercept=0.0)
+    stretch, none = fit_logistic_line(log_odds, labels, ones, intercept=0.0)
     assert none[0] == 0.0
     for small in (-0.01, 0.01):
         assert loss(1.0, shift[0]) < loss(1.0, shift[0] + small)
@@ -70,8 +70,8 @@ def test_a_line_with_one_end_held_is_where_the_likelihood_is_greatest() -> None:
 def test_a_line_is_found_whatever_the_unit_of_the_scores(size: float) -> None:
     labels, (log_odds,) = drawn(1.0, 0.0)
     ones = np.ones((1, 303))
-    slope, intercept = fit_line(log_odds, labels, ones)
-    again, same = fit_line(log_odds * size, labels, ones)
+    slope, intercept = fit_logistic_line(log_odds, labels, ones)
+    again, same = fit_logistic_line(log_odds * size, labels, ones)
     assert again[0] * size == pytest.approx(slope[0], rel=1e-6)
     assert same[0] == pytest.approx(intercept[0], rel=1e-6)
 
@@ -79,7 +79,7 @@ def test_a_line_is_found_whatever_the_unit_of_the_scores(size: float) -> None:
 def test_separated_and_equal_outcomes_have_no_line() -> None:
     log_odds = np.array([-2.0, -1.0, 1.0, 2.0])
     for labels in ([0, 0, 1, 1], [1, 1, 1, 1]):
-        slope, intercept = fit_line(log_odds, np.array(labels), np.ones((1, 4)))
+        slope, intercept = fit_logistic_line(log_odds, np.array(labels), np.ones((1, 4)))
         assert np.isnan(slope[0]) and np.isnan(intercept[0])
 
 
@@ -87,7 +87,7 @@ def test_a_sample_without_a_line_spoils_no_other() -> None:
     """Without its two crossing patients the table is separated."""
     log_odds, labels = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 1, 0, 1])
     weights = np.array([[1.0, 1, 1, 1], [1, 0, 0, 1], [2, 1, 1, 2]])
-    slopes, intercepts = fit_line(log_odds, labels, weights)
+    slopes, intercepts = fit_logistic_line(log_odds, labels, weights)
     assert np.isfinite(slopes).tolist() == [True, False, True]
     assert np.isfinite(intercepts).tolist() == [True, False, True]
 
@@ -142,6 +142,6 @@ def test_copies_of_a_record_are_drawn_together() -> None:
 
 def test_log_odds_that_separate_the_outcomes_have_no_slope() -> None:
     labels = np.repeat([0, 1], 20)
-    found = calibration_figures(labels, np.arange(40), (labels * 4.0 - 2)[None], seed=1)
+    found = estimate_calibration(labels, np.arange(40), (labels * 4.0 - 2)[None], seed=1)
     assert found.slope is None and found.intercept is None
     assert found.in_the_large is not None

@@ -3,10 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.calibration import METHODS, Asked, Method, check_asked, choose_calibration, cross_fit
+from model.calibration import (
+    METHODS,
+    Method,
+    RequestedMethod,
+    check_requested_method,
+    cross_fit,
+    select_calibration,
+)
 from model.calibration.methods import fit_calibration
 from model.errors import InvalidConfig
-from model.evaluation import calibration_figures, log_loss, repeated_folds
+from model.evaluation import estimate_calibration, log_loss, repeated_folds
 from model.logit import to_log_odds, to_probabilities
 
 
@@ -25,13 +32,13 @@ def bent(log_odds: np.ndarray) -> np.ndarray:
 
 def test_honest_log_odds_are_left_alone() -> None:
     labels, log_odds = sample()
-    choice, after = choose_calibration(labels, np.arange(303), log_odds, seed=1)
-    assert choice.calibration.method == "none" and choice.asked == "auto"
+    choice, after = select_calibration(labels, np.arange(303), log_odds, seed=1)
+    assert choice.calibration.method == "none" and choice.requested == "auto"
     np.testing.assert_array_equal(after, log_odds)
-    first, *others = choice.trials.values()
-    assert tuple(choice.trials) == METHODS
-    assert first.against is None and first.difference is None
-    assert all(trial.against == "none" for trial in others)
+    first, *others = choice.candidates.values()
+    assert tuple(choice.candidates) == METHODS
+    assert first.compared_with is None and first.difference is None
+    assert all(trial.compared_with == "none" for trial in others)
     assert all(trial.difference and trial.difference.high > 0 for trial in others)
 
 
@@ -48,13 +55,13 @@ def test_what_is_wrong_is_put_right_by_the_method_that_can(
 ) -> None:
     assert callable(change)
     labels, log_odds = sample(n)
-    choice, after = choose_calibration(labels, np.arange(n), change(log_odds), seed=1)
+    choice, after = select_calibration(labels, np.arange(n), change(log_odds), seed=1)
     taken = choice.calibration.method
     assert taken == expected
-    difference = choice.trials[taken].difference
+    difference = choice.candidates[taken].difference
     assert difference and difference.high < 0
     assert choice.calibration == fit_calibration(taken, labels, change(log_odds))
-    found = calibration_figures(labels, np.arange(n), after, seed=1, n_samples=50)
+    found = estimate_calibration(labels, np.arange(n), after, seed=1, n_samples=50)
     assert found.slope and found.in_the_large
     assert found.slope.value == pytest.approx(1, abs=0.1)
     if taken != "temperature":  # which leaves it as it was
@@ -63,9 +70,9 @@ def test_what_is_wrong_is_put_right_by_the_method_that_can(
 
 def test_figures_are_those_of_patients_that_the_calibration_did_not_see() -> None:
     labels, log_odds = sample()
-    choice, after = choose_calibration(labels, np.arange(303), log_odds, asked="isotonic", seed=1)
+    choice, after = select_calibration(labels, np.arange(303), log_odds, requested="isotonic", seed=1)
     everyone = np.ones((1, 303))
-    trial, plain = choice.trials["isotonic"], choice.trials["none"]
+    trial, plain = choice.candidates["isotonic"], choice.candidates["none"]
     expected = log_loss(labels, to_probabilities(after), everyone)[0]
     assert choice.calibration.method == "isotonic"
     assert trial.log_loss.value == pytest.approx(expected)
@@ -92,28 +99,28 @@ def test_every_patient_is_calibrated_by_the_others_of_all_repeats(method: Method
 
 def test_a_loss_that_gives_no_probabilities_is_always_calibrated() -> None:
     labels, log_odds = sample()
-    choice, _ = choose_calibration(
+    choice, _ = select_calibration(
         labels, np.arange(303), log_odds, gives_probabilities=False, seed=1
     )
     assert choice.calibration.method == "platt"
-    assert tuple(choice.trials) == ("platt", "isotonic")
-    assert choice.trials["isotonic"].against == "platt"
+    assert tuple(choice.candidates) == ("platt", "isotonic")
+    assert choice.candidates["isotonic"].compared_with == "platt"
     labels, log_odds = sample(1_000)
-    choice, _ = choose_calibration(
+    choice, _ = select_calibration(
         labels, np.arange(1_000), bent(log_odds), gives_probabilities=False, seed=1
     )
     assert choice.calibration.method == "isotonic"
 
 
-@pytest.mark.parametrize("asked", ["none", "temperature"])
-def test_a_score_is_never_passed_off_as_a_probability(asked: Asked) -> None:
-    check_asked(asked, gives_probabilities=True)
-    with pytest.raises(InvalidConfig, match=f"expected auto, platt or isotonic.*'{asked}'"):
-        check_asked(asked, gives_probabilities=False)
+@pytest.mark.parametrize("requested", ["none", "temperature"])
+def test_a_score_is_never_passed_off_as_a_probability(requested: RequestedMethod) -> None:
+    check_requested_method(requested, gives_probabilities=True)
+    with pytest.raises(InvalidConfig, match=f"expected auto, platt or isotonic.*'{requested}'"):
+        check_requested_method(requested, gives_probabilities=False)
     labels, log_odds = sample()
     with pytest.raises(InvalidConfig):
-        choose_calibration(
-            labels, np.arange(303), log_odds, asked=asked, gives_probabilities=False, seed=1
+        select_calibration(
+            labels, np.arange(303), log_odds, requested=requested, gives_probabilities=False, seed=1
         )
 
 
@@ -121,7 +128,7 @@ def test_saturated_probabilities_can_be_calibrated() -> None:
     """Single precision says 0 and 1 of log-odds beyond 17."""
     labels, log_odds = sample()
     saturated = to_log_odds(to_probabilities(log_odds * 30).astype(np.float32))
-    choice, after = choose_calibration(labels, np.arange(303), saturated, seed=1)
+    choice, after = select_calibration(labels, np.arange(303), saturated, seed=1)
     assert choice.calibration.method != "none"
     assert np.isfinite(after).all()
 
@@ -132,6 +139,6 @@ def test_honest_log_odds_are_seldom_touched() -> None:
     taken = 0
     for seed in range(200):
         labels, log_odds = sample(repeats=1, seed=seed)
-        choice, _ = choose_calibration(labels, np.arange(303), log_odds, seed=seed)
+        choice, _ = select_calibration(labels, np.arange(303), log_odds, seed=seed)
         taken += choice.calibration.method != "none"
     assert taken <= 5

@@ -7,7 +7,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from model.calibration import METHODS, Calibration, Method
 from model.calibration import methods as calibrators
-from model.calibration.methods import STEEPEST, fit_calibration, pool_adjacent_violators
+from model.calibration.methods import MAX_SLOPE_RATIO, fit_calibration, pool_adjacent_violators
 from model.inference import DenseNetwork
 from model.logit import to_log_odds, to_probabilities
 
@@ -37,7 +37,7 @@ def test_pooling_is_scikit_learns_isotonic_regression() -> None:
 
 
 def test_the_isotonic_map_goes_through_scikit_learns_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibrators, "STEEPEST", np.inf)
+    monkeypatch.setattr(calibrators, "MAX_SLOPE_RATIO", np.inf)
     labels, log_odds = sample()
     log_odds = log_odds.round(1)  # so that there are ties
     found = fit_calibration("isotonic", labels, log_odds)
@@ -68,7 +68,7 @@ def test_no_isotonic_map_is_far_steeper_than_the_line(size: float) -> None:
     line = fit_calibration("platt", labels, log_odds * size)
     assert len(fitted.knots) > 3
     slopes = np.diff(fitted.apply(GRID * size)) / np.diff(GRID * size)
-    assert slopes.max() <= STEEPEST * line.slope * (1 + 1e-6)
+    assert slopes.max() <= MAX_SLOPE_RATIO * line.slope * (1 + 1e-6)
     assert fitted.slope == line.slope
 
 
@@ -87,7 +87,7 @@ def test_layers_and_map_are_the_same(method: Method) -> None:
         return
     expected = fitted.apply(GRID)
     exact = DenseNetwork(layers, 1, np.float64)
-    np.testing.assert_allclose(exact.log_odds(exact.first(GRID[:, None])), expected, atol=1e-12)
+    np.testing.assert_allclose(exact.log_odds(exact.first_layer_sums(GRID[:, None])), expected, atol=1e-12)
 
 
 def test_layers_in_single_precision_stay_far_within_the_parity_of_a_graph() -> None:
@@ -95,7 +95,7 @@ def test_layers_in_single_precision_stay_far_within_the_parity_of_a_graph() -> N
     for seed in range(20):
         fitted = fit_calibration("isotonic", *sample(repeats=1, seed=seed))
         network = DenseNetwork(fitted.layers(), 1, np.float32)
-        found = network.log_odds(network.first(given[:, None])).astype(np.float64)
+        found = network.log_odds(network.first_layer_sums(given[:, None])).astype(np.float64)
         expected = fitted.apply(given.astype(np.float64))
         np.testing.assert_allclose(to_probabilities(found), to_probabilities(expected), atol=2e-7)
 

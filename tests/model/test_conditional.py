@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.features import ConditionalMeans, Encoding, Inputs, measure_inputs
+from model.features import ConditionalGaussianImputer, Encoding, FeatureMoments, fit_feature_moments
 from model.features.gaussian_imputation import CACHE_BYTES, RIDGE
 from pipelines.data import Table, build_preprocessing, read_encoding
 
@@ -24,13 +24,13 @@ def encoding(table: Table) -> Encoding:
 
 
 @pytest.fixture(scope="module")
-def inputs(table: Table, encoding: Encoding) -> Inputs:
-    return measure_inputs(encoding.encode(table.values))
+def inputs(table: Table, encoding: Encoding) -> FeatureMoments:
+    return fit_feature_moments(encoding.encode(table.values))
 
 
 @pytest.fixture(scope="module")
-def conditional(inputs: Inputs, encoding: Encoding) -> ConditionalMeans:
-    return ConditionalMeans(inputs, encoding, OPEN)
+def conditional(inputs: FeatureMoments, encoding: Encoding) -> ConditionalGaussianImputer:
+    return ConditionalGaussianImputer(inputs, encoding, OPEN)
 
 
 def with_holes(table: Table, n: int, seed: int = 0) -> np.ndarray:
@@ -44,7 +44,7 @@ def with_holes(table: Table, n: int, seed: int = 0) -> np.ndarray:
 
 
 def by_the_book(
-    inputs: Inputs, encoding: Encoding, row: np.ndarray
+    inputs: FeatureMoments, encoding: Encoding, row: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The conditional mean and covariance of one record, through the known features."""
     mean = np.array(inputs.means)
@@ -59,7 +59,7 @@ def by_the_book(
     return features, covariance
 
 
-def test_the_inputs_are_standardised(inputs: Inputs, encoding: Encoding, table: Table) -> None:
+def test_the_inputs_are_standardised(inputs: FeatureMoments, encoding: Encoding, table: Table) -> None:
     assert inputs.n == 303
     np.testing.assert_allclose(inputs.means, encoding.fills, atol=1e-12)
     variances = np.diagonal(np.array(inputs.covariance))
@@ -69,10 +69,10 @@ def test_the_inputs_are_standardised(inputs: Inputs, encoding: Encoding, table: 
 
 
 def test_records_are_filled_by_the_formula(
-    conditional: ConditionalMeans, inputs: Inputs, encoding: Encoding, table: Table
+    conditional: ConditionalGaussianImputer, inputs: FeatureMoments, encoding: Encoding, table: Table
 ) -> None:
     values = with_holes(table, 200)
-    filled = conditional.fill(values)
+    filled = conditional.impute(values)
     draw = np.random.default_rng(1)
     gradients = draw.normal(size=(3, 200, 29))
     variances = filled.variances(gradients)
@@ -87,12 +87,12 @@ def test_records_are_filled_by_the_formula(
 
 
 def test_complete_records_are_encoded_and_certain(
-    conditional: ConditionalMeans, encoding: Encoding, table: Table
+    conditional: ConditionalGaussianImputer, encoding: Encoding, table: Table
 ) -> None:
     values = with_holes(table, 50)
     complete = ~np.isnan(values).any(axis=1)
     assert 0 < complete.sum() < 50
-    filled = conditional.fill(values)
+    filled = conditional.impute(values)
     np.testing.assert_array_equal(
         filled.features[complete], encoding.encode(values[complete]), strict=True
     )
@@ -100,23 +100,23 @@ def test_complete_records_are_encoded_and_certain(
     assert (variances[complete] == 0).all() and (variances[~complete] > 0).all()
 
 
-def test_the_company_does_not_matter(conditional: ConditionalMeans, table: Table) -> None:
+def test_the_company_does_not_matter(conditional: ConditionalGaussianImputer, table: Table) -> None:
     values = with_holes(table, 100)
-    together = conditional.fill(values)
+    together = conditional.impute(values)
     gradients = np.random.default_rng(2).normal(size=(100, 29))
     for row in range(100):
-        alone = conditional.fill(values[row : row + 1])
+        alone = conditional.impute(values[row : row + 1])
         np.testing.assert_allclose(alone.features[0], together.features[row], atol=1e-12)
         found = alone.variances(gradients[row : row + 1])
         np.testing.assert_allclose(found, together.variances(gradients)[row], atol=1e-12)
 
 
 def test_a_block_is_missing_as_a_whole(
-    conditional: ConditionalMeans, encoding: Encoding, table: Table
+    conditional: ConditionalGaussianImputer, encoding: Encoding, table: Table
 ) -> None:
     row = table.values[:1].copy()
     row[0, 12] = np.nan
-    filled = conditional.fill(row)
+    filled = conditional.impute(row)
     before = encoding.encode(table.values[:1])[0]
     changed = {encoding.features[i] for i in np.flatnonzero(filled.features[0] != before)}
     # The table never holds thal 1 and 2, so they stay at 0; but nobody can be quite sure of that.
@@ -128,7 +128,7 @@ def test_a_block_is_missing_as_a_whole(
 
 
 def test_what_is_known_moves_what_is_not(
-    conditional: ConditionalMeans, encoding: Encoding, table: Table
+    conditional: ConditionalGaussianImputer, encoding: Encoding, table: Table
 ) -> None:
     """Oldpeak and slope go together: the higher the one, the more downsloping the other."""
     low = table.values[:1].copy()
@@ -136,31 +136,31 @@ def test_what_is_known_moves_what_is_not(
     high = low.copy()
     low[0, 9], high[0, 9] = 0, 4
     slope = encoding.features.index("slope")
-    found = [conditional.fill(row).features[0, slope] for row in (low, high)]
+    found = [conditional.impute(row).features[0, slope] for row in (low, high)]
     assert found[0] + 0.3 < found[1]
 
 
 def test_a_column_that_must_be_known_counts_as_its_mean(
-    conditional: ConditionalMeans, encoding: Encoding, table: Table
+    conditional: ConditionalGaussianImputer, encoding: Encoding, table: Table
 ) -> None:
     row = table.values[:1].copy()
     row[0, 0] = np.nan
-    filled = conditional.fill(row)
+    filled = conditional.impute(row)
     np.testing.assert_array_equal(filled.features, encoding.encode(row))
     assert filled.variances(np.ones((1, 29))) == [0]
 
 
 def test_the_patterns_that_are_kept_are_bounded(
-    inputs: Inputs, encoding: Encoding, table: Table
+    inputs: FeatureMoments, encoding: Encoding, table: Table
 ) -> None:
     """And forgetting them changes nothing. All patterns of ten columns fit into the default."""
     n_open = 21
     of_one = 8 * n_open**2
     assert CACHE_BYTES // of_one >= 2 ** len(OPEN)
-    small = ConditionalMeans(inputs, encoding, OPEN, cache_bytes=5 * of_one + 1)
-    none = ConditionalMeans(inputs, encoding, OPEN, cache_bytes=0)
+    small = ConditionalGaussianImputer(inputs, encoding, OPEN, cache_bytes=5 * of_one + 1)
+    none = ConditionalGaussianImputer(inputs, encoding, OPEN, cache_bytes=0)
     values = with_holes(table, 300)
-    np.testing.assert_array_equal(small.fill(values).features, none.fill(values).features)
+    np.testing.assert_array_equal(small.impute(values).features, none.impute(values).features)
     kept: Any = small._covariance
     assert kept.cache_info().currsize == kept.cache_info().maxsize == 5
     unbounded: Any = none._covariance
@@ -168,30 +168,30 @@ def test_the_patterns_that_are_kept_are_bounded(
 
 
 def test_each_pattern_of_a_batch_is_asked_for_once(
-    inputs: Inputs, encoding: Encoding, table: Table
+    inputs: FeatureMoments, encoding: Encoding, table: Table
 ) -> None:
     values = with_holes(table, 300)
-    conditional = ConditionalMeans(inputs, encoding, OPEN, cache_bytes=2**22)
-    conditional.fill(values)
+    conditional = ConditionalGaussianImputer(inputs, encoding, OPEN, cache_bytes=2**22)
+    conditional.impute(values)
     asked: Any = conditional._covariance
     n_patterns = len(np.unique(np.isnan(values), axis=0))
     assert 50 < n_patterns < 300
     assert (asked.cache_info().misses, asked.cache_info().hits) == (n_patterns, 0)
 
 
-def test_a_great_table_is_filled_exactly(inputs: Inputs, encoding: Encoding, table: Table) -> None:
+def test_a_great_table_is_filled_exactly(inputs: FeatureMoments, encoding: Encoding, table: Table) -> None:
     """With ten million rows next to nothing keeps the one-hot blocks from being singular."""
     many = msgspec.structs.replace(inputs, n=10_000_000)
     values = with_holes(table, 100)
-    filled = ConditionalMeans(many, encoding, OPEN).fill(values)
+    filled = ConditionalGaussianImputer(many, encoding, OPEN).impute(values)
     for row in range(100):
         features, covariance = by_the_book(many, encoding, values[row])
         np.testing.assert_allclose(filled.features[row], features, atol=1e-6)
         np.testing.assert_allclose(filled.covariance(row), covariance, atol=1e-6)
 
 
-def changed(part: str, change: Callable[[np.ndarray], None]) -> Callable[[Inputs], Inputs]:
-    def apply(inputs: Inputs) -> Inputs:
+def changed(part: str, change: Callable[[np.ndarray], None]) -> Callable[[FeatureMoments], FeatureMoments]:
+    def apply(inputs: FeatureMoments) -> FeatureMoments:
         numbers = np.array(getattr(inputs, part))
         change(numbers)
         return msgspec.structs.replace(inputs, **{part: numbers.tolist()})
@@ -228,7 +228,7 @@ def moved(numbers: np.ndarray) -> None:
     ],
 )
 def test_numbers_that_cannot_be_are_refused(
-    inputs: Inputs, encoding: Encoding, change: Callable[[Inputs], Inputs], reason: str
+    inputs: FeatureMoments, encoding: Encoding, change: Callable[[FeatureMoments], FeatureMoments], reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):
-        ConditionalMeans(change(inputs), encoding, OPEN)
+        ConditionalGaussianImputer(change(inputs), encoding, OPEN)

@@ -15,7 +15,7 @@ def test_the_two_recipes() -> None:
     assert (textbook.initial_weights, textbook.l2, textbook.epochs) == ("glorot", 0.0, 100)
     for recipe in (default, textbook):
         assert (recipe.hidden, recipe.activation, recipe.batch_size) == ((16,), "relu", 32)
-        assert (recipe.learning_rate, recipe.validation_share) == (1e-3, 0.0)
+        assert (recipe.learning_rate, recipe.validation_fraction) == (1e-3, 0.0)
 
 
 def test_a_file_changes_the_recipe_and_the_command_line_changes_the_file(tmp_path: Path) -> None:
@@ -41,10 +41,10 @@ def test_every_setting_outside_its_limits_is_named_at_once() -> None:
     [
         ("hidden", (5000,)), ("activation", "module.function"), ("activation", "elu"),
         ("learning_rate", 0.0), ("learning_rate", float("nan")), ("batch_size", 0),
-        ("batch_size", "some"), ("l2", -0.1), ("validation_share", 0.6), ("epochs", 2.5),
+        ("batch_size", "some"), ("l2", -0.1), ("validation_fraction", 0.6), ("epochs", 2.5),
         ("initial_weights", "ones"), ("dropout", 1.0), ("loss", "hinge"), ("focal_gamma", -1.0),
-        ("missed_cost", 0.0), ("optimizer", "adamw"), ("momentum", 1.0), ("schedule", "step"),
-        ("last_rate", 0.0), ("patience", -1), ("order_seed", -1),
+        ("positive_class_weight", 0.0), ("optimizer", "adamw"), ("momentum", 1.0), ("schedule", "step"),
+        ("final_learning_rate_ratio", 0.0), ("patience", -1), ("shuffle_seed", -1),
     ],
 )  # fmt: skip
 def test_limits(name: str, value: object) -> None:
@@ -62,7 +62,7 @@ def test_what_is_allowed_is_said() -> None:
 
 
 def test_choices_that_do_not_go_together() -> None:
-    with pytest.raises(InvalidConfig, match="needs a validation_share"):
+    with pytest.raises(InvalidConfig, match="needs a validation_fraction"):
         make_config(settings={"patience": 3})
     with pytest.raises(InvalidConfig, match="softmax over a single unit"):
         make_config(settings={"activation": "softmax", "hidden": (4, 1)})
@@ -80,13 +80,13 @@ def test_code_is_named_on_the_command_line_only(tmp_path: Path) -> None:
 def test_only_plain_cross_entropy_gives_probabilities() -> None:
     assert TrainingConfig().gives_probabilities
     assert TrainingConfig(hidden=(), dropout=0.5, l2=1.0).gives_probabilities
-    for choices in ({"loss": "focal"}, {"loss": "squared_error"}, {"missed_cost": 2.0}):
+    for choices in ({"loss": "focal"}, {"loss": "squared_error"}, {"positive_class_weight": 2.0}):
         assert not make_config(settings=choices).gives_probabilities
 
 
 def test_schedules_go_from_the_first_rate_to_the_last() -> None:
     def rates(schedule: str, epochs: int = 9) -> list[float]:
-        settings = {"schedule": schedule, "epochs": epochs, "learning_rate": 0.1, "last_rate": 0.01}
+        settings = {"schedule": schedule, "epochs": epochs, "learning_rate": 0.1, "final_learning_rate_ratio": 0.01}
         return learning_rates(make_config(settings=settings)).tolist()
 
     assert rates("constant") == [0.1] * 9

@@ -7,10 +7,10 @@ import pytest
 from model.errors import InvalidConfig
 from model.evaluation import (
     DecisionCurve,
-    Performance,
-    decision_curve,
-    performance,
+    ThresholdPerformance,
+    compute_decision_curve,
     threshold_for,
+    threshold_performance,
 )
 from model.logit import to_probabilities
 
@@ -27,13 +27,13 @@ def sample(n: int = 303, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 
 def curve(labels: np.ndarray = LABELS, p: np.ndarray = PROBABILITIES) -> DecisionCurve:
-    return decision_curve(labels, np.arange(len(labels)), p, seed=1, n_samples=200)
+    return compute_decision_curve(labels, np.arange(len(labels)), p, seed=1, n_samples=200)
 
 
 def perform(
     cost_ratio: float | None, labels: np.ndarray = LABELS, p: np.ndarray = PROBABILITIES
-) -> Performance:
-    return performance(
+) -> ThresholdPerformance:
+    return threshold_performance(
         labels, np.arange(len(labels)), p, cost_ratio=cost_ratio, seed=1, n_samples=200
     )
 
@@ -72,7 +72,7 @@ def test_the_curve_is_the_mean_over_the_repeats() -> None:
 def test_the_band_has_the_width_that_theory_gives() -> None:
     """At .5 net benefit is a mean of +1, -1 and 0, whose standard error is known."""
     labels, (p,) = sample()
-    found = decision_curve(labels, np.arange(303), p[None], seed=1)
+    found = compute_decision_curve(labels, np.arange(303), p[None], seed=1)
     place = found.thresholds.index(0.5)
     error = np.std((p >= 0.5) * np.where(labels == 1, 1, -1)) / np.sqrt(303)
     assert found.high[place] - found.low[place] == pytest.approx(2 * 1.96 * error, rel=0.1)
@@ -168,9 +168,9 @@ def test_a_share_of_nobody_is_not_a_number_that_is_made_up() -> None:
 
 def test_copies_of_a_record_are_drawn_together() -> None:
     labels, p = sample(150)
-    once = performance(labels, np.arange(150), p, seed=1).sensitivity
+    once = threshold_performance(labels, np.arange(150), p, seed=1).sensitivity
     groups = np.tile(np.arange(150), 2)
-    twice = performance(np.tile(labels, 2), groups, np.tile(p, 2), seed=1).sensitivity
+    twice = threshold_performance(np.tile(labels, 2), groups, np.tile(p, 2), seed=1).sensitivity
     assert (twice.value, twice.low, twice.high) == pytest.approx((once.value, once.low, once.high))
 
 

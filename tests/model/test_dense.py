@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.inference import DenseLayer, DenseNetwork
-from model.inference.dense_network import ACTIVATIONS, BACKWARD
+from model.inference.dense_network import ACTIVATION_FUNCTIONS, ACTIVATION_GRADIENTS
 
 
 def network(hidden: tuple[int, ...], activation: Any, n_features: int = 5) -> DenseNetwork:
@@ -22,15 +22,15 @@ def network(hidden: tuple[int, ...], activation: Any, n_features: int = 5) -> De
 
 
 def log_odds(of: DenseNetwork, features: np.ndarray) -> np.ndarray:
-    return of.log_odds(of.first(features))
+    return of.log_odds(of.first_layer_sums(features))
 
 
 def test_every_activation_has_a_gradient() -> None:
-    assert set(BACKWARD) == set(ACTIVATIONS)
+    assert set(ACTIVATION_GRADIENTS) == set(ACTIVATION_FUNCTIONS)
 
 
 @pytest.mark.parametrize("hidden", [(), (7,), (6, 4)])
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("activation", sorted(ACTIVATION_FUNCTIONS))
 def test_gradients_are_those_of_finite_differences(
     hidden: tuple[int, ...], activation: str
 ) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from model.errors import InvalidConfig
 from model.training import Head, TrainingConfig, activations, fit_network, predict
-from model.training.ensemble import Member, fit_ensemble
-from model.training.ensemble.packing import dropouts
+from model.training.ensemble import MemberSpec, fit_ensemble
+from model.training.ensemble.packing import epoch_dropout_masks
 
 N_FEATURES = 7
 
@@ -51,7 +51,7 @@ MORE: tuple[dict[str, Any], ...] = (
     {"hidden": ()}, {"activation": "softmax"}, {"activation": "sigmoid"},
     {"activation": "leaky_relu", "initial_weights": "he"},
     {"activation": "linear", "initial_weights": "normal"},
-    {"loss": "squared_error"}, {"missed_cost": 3.0}, {"batch_size": 1},
+    {"loss": "squared_error"}, {"positive_class_weight": 3.0}, {"batch_size": 1},
     {"optimizer": "sgd", "schedule": "linear"},
     {"optimizer": "momentum", "schedule": "exponential"},
     {"optimizer": "rmsprop", "schedule": "steps"}, {"optimizer": "adagrad"},
@@ -71,7 +71,7 @@ def test_a_member_is_what_a_lone_fit_gives(choices: dict[str, Any]) -> None:
     others = {"hidden": wider, "seed": 2, "l2": 0.0, "learning_rate": 0.02, "epochs": 3}
     configs = [small(**choices), small(**choices | others)]
     # Two members to a group; the second rows have fewer steps an epoch, and one of them twice.
-    members = [Member(config, rows) for rows in ROWS for config in configs]
+    members = [MemberSpec(config, rows) for rows in ROWS for config in configs]
     ensemble = fit_ensemble(features, labels, members)
     for number in (0, 3):
         config, rows = members[number].config, ROWS[number // 2]
@@ -86,8 +86,8 @@ def test_a_member_is_what_a_lone_fit_gives(choices: dict[str, Any]) -> None:
 def test_a_bootstrap_by_weights_is_a_lone_fit_with_these_weights() -> None:
     features, labels = sample()
     counts = np.random.default_rng(3).multinomial(75, np.full(75, 1 / 75), size=3)
-    config = small(missed_cost=2.0)
-    ensemble = fit_ensemble(features, labels, [Member(config, weights=drawn) for drawn in counts])
+    config = small(positive_class_weight=2.0)
+    ensemble = fit_ensemble(features, labels, [MemberSpec(config, weights=drawn) for drawn in counts])
     for number in (0, 2):
         lone = fit_network(features, labels, config, weights=counts[number])
         agree(ensemble.weights(number), lone.network)
@@ -98,10 +98,10 @@ def test_an_activation_of_ones_own() -> None:
     features, labels = sample()
     name = f"{__name__}:squared_relu"
     with pytest.raises(InvalidConfig, match=f"--activation {name}"):
-        fit_ensemble(features, labels, [Member(small(activation=name))])
-    activations.hand_in(name)
+        fit_ensemble(features, labels, [MemberSpec(small(activation=name))])
+    activations.register_custom_activation(name)
     config = small(activation=name)
-    ensemble = fit_ensemble(features, labels, [Member(config)])
+    ensemble = fit_ensemble(features, labels, [MemberSpec(config)])
     agree(ensemble.weights(0), fit_network(features, labels, config).network)
 
 
@@ -114,11 +114,11 @@ def test_members_stop_early_where_a_lone_fit_does() -> None:
     features, labels = sample()
     rows, held = np.arange(60), np.arange(60, 75)
     configs = [
-        small(seed=seed, epochs=40, learning_rate=0.1, patience=patience, validation_share=0.2)
+        small(seed=seed, epochs=40, learning_rate=0.1, patience=patience, validation_fraction=0.2)
         for seed, patience in ((1, 1), (2, 3), (3, 0))
     ]
     ensemble = fit_ensemble(
-        features, labels, [Member(config, rows, held=held) for config in configs]
+        features, labels, [MemberSpec(config, rows, validation_rows=held) for config in configs]
     )
     stopped = []
     for number, config in enumerate(configs):
@@ -126,15 +126,15 @@ def test_members_stop_early_where_a_lone_fit_does() -> None:
             features[rows], labels[rows], config, validation=(features[held], labels[held])
         )
         agree(ensemble.weights(number), lone.network)
-        losses = ensemble.held_losses()[:, number]
+        losses = ensemble.validation_losses()[:, number]
         ran = len(lone.history["val_loss"])
         np.testing.assert_allclose(losses[:ran], lone.history["val_loss"], atol=1e-6)
         assert np.isnan(losses[ran:]).all()
         if config.patience:
-            assert ensemble.best()[number] == 1 + int(np.argmin(lone.history["val_loss"]))
+            assert ensemble.best_epochs()[number] == 1 + int(np.argmin(lone.history["val_loss"]))
         stopped.append(ran)
     assert stopped[0] < stopped[1] < stopped[2] == 40
-    assert ensemble.best()[2] == 40
+    assert ensemble.best_epochs()[2] == 40
 
 
 @pytest.mark.usefixtures("double_precision")
@@ -150,7 +150,7 @@ def test_heads_of_several_classes_and_of_a_number(head: Head, choices: dict[str,
     classes = np.digitize(features[:, 0], [-0.5, 0.5])
     labels = np.eye(3)[classes] if head.units == 3 else features[:, 0] ** 2
     config = small(**choices)
-    ensemble = fit_ensemble(features, labels, [Member(config)], head=head)
+    ensemble = fit_ensemble(features, labels, [MemberSpec(config)], head=head)
     lone = fit_network(features, labels, config, head=head)
     agree(ensemble.weights(0), lone.network)
     given = keras.ops.convert_to_numpy(lone.network(features))
@@ -160,7 +160,7 @@ def test_heads_of_several_classes_and_of_a_number(head: Head, choices: dict[str,
 def test_a_loss_that_needs_probabilities_refuses_numbers() -> None:
     features, labels = sample()
     with pytest.raises(InvalidConfig, match="the output is a number"):
-        fit_ensemble(features, labels, [Member(small())], head=Head(1, "linear"))
+        fit_ensemble(features, labels, [MemberSpec(small())], head=Head(1, "linear"))
 
 
 def test_unlike_members_come_back_in_the_order_in_which_they_went_in() -> None:
@@ -172,11 +172,11 @@ def test_unlike_members_come_back_in_the_order_in_which_they_went_in() -> None:
             {"optimizer": "sgd"}, {"batch_size": 20}, {"loss": "focal"}, {"hidden": (9,)},
         )
     ]  # fmt: skip
-    ensemble = fit_ensemble(features, labels, [Member(config) for config in configs])
+    ensemble = fit_ensemble(features, labels, [MemberSpec(config) for config in configs])
     answers = ensemble.predict(features)
     assert answers.shape == (len(configs), len(features))
     for number, config in enumerate(configs):
-        alone = fit_ensemble(features, labels, [Member(config)])
+        alone = fit_ensemble(features, labels, [MemberSpec(config)])
         np.testing.assert_allclose(answers[number], alone.predict(features)[0], atol=1e-5)
         network = ensemble.network(number)
         assert [layer.units for layer in network.layers[1:-1]] == list(config.hidden)
@@ -185,9 +185,9 @@ def test_unlike_members_come_back_in_the_order_in_which_they_went_in() -> None:
 
 def test_members_in_several_programs_are_what_they_are_in_one() -> None:
     features, labels = sample()
-    members = [Member(small(seed=seed)) for seed in range(5)]
+    members = [MemberSpec(small(seed=seed)) for seed in range(5)]
     together = fit_ensemble(features, labels, members).predict(features)
-    apart = fit_ensemble(features, labels, members, at_once=2).predict(features)
+    apart = fit_ensemble(features, labels, members, members_per_program=2).predict(features)
     np.testing.assert_allclose(together, apart, atol=1e-5)
     assert len({*together[:, 0].round(4)}) == 5
 
@@ -195,10 +195,10 @@ def test_members_in_several_programs_are_what_they_are_in_one() -> None:
 def test_each_member_sees_its_own_table() -> None:
     features, labels = sample()
     tables = np.stack([features, -features[:, ::-1]])
-    members = [Member(small(), table=1), Member(small(), table=0)]
+    members = [MemberSpec(small(), table=1), MemberSpec(small(), table=0)]
     answers = fit_ensemble(tables, labels, members).predict(tables)
     for place, table in enumerate((1, 0)):
-        alone = fit_ensemble(tables[table], labels, [Member(small())]).predict(tables[table])
+        alone = fit_ensemble(tables[table], labels, [MemberSpec(small())]).predict(tables[table])
         np.testing.assert_allclose(answers[place], alone[0], atol=1e-5)
 
 
@@ -206,9 +206,9 @@ def test_tables_may_differ_in_their_labels() -> None:
     features, labels = sample()
     both = np.stack([labels, 1 - labels])[:, :, None]
     tables = np.stack([features, features])
-    members = [Member(small(), table=table) for table in (0, 1)]
+    members = [MemberSpec(small(), table=table) for table in (0, 1)]
     right, wrong = fit_ensemble(tables, both, members).predict(tables)
-    alone = fit_ensemble(features, 1 - labels, [Member(small())]).predict(features)[0]
+    alone = fit_ensemble(features, 1 - labels, [MemberSpec(small())]).predict(features)[0]
     np.testing.assert_allclose(wrong, alone, atol=1e-5)
     assert np.corrcoef(right, wrong)[0, 1] < -0.8
 
@@ -217,21 +217,21 @@ def test_dropout_leaves_units_out_and_only_where_it_is_asked_for() -> None:
     features, labels = sample()
     with_and_without = [small(dropout=0.5), small(dropout=0.5, seed=1), small()]
     dropped, again, plain = fit_ensemble(
-        features, labels, [Member(config) for config in with_and_without]
+        features, labels, [MemberSpec(config) for config in with_and_without]
     ).predict(features)
-    alone = fit_ensemble(features, labels, [Member(small())]).predict(features)[0]
+    alone = fit_ensemble(features, labels, [MemberSpec(small())]).predict(features)[0]
     np.testing.assert_allclose(plain, alone, atol=1e-5)
     assert np.abs(dropped - plain).max() > 1e-3 and np.abs(dropped - again).max() > 1e-3
     long = small(hidden=(40,), dropout=0.4, epochs=60)
     lone = fit_network(features, labels, long)
-    losses = fit_ensemble(features, labels, [Member(long)]).losses()[:, 0]
+    losses = fit_ensemble(features, labels, [MemberSpec(long)]).losses()[:, 0]
     assert losses[-1] < 0.6 * losses[0]
     assert abs(losses[-10:].mean() - np.mean(lone.history["loss"][-10:])) < 0.1
 
 
 def test_a_program_with_dropout_holds_members_with_other_shares() -> None:
     grid = [[small(dropout=0.25), small(dropout=0.5)]]
-    masks = next(dropouts(grid, 50, 64, "float32"))[0]
+    masks = next(epoch_dropout_masks(grid, 50, 64, "float32"))[0]
     assert masks.shape == (50, 1, 64, 5, 2)
     np.testing.assert_allclose(masks.mean(axis=(0, 1, 2, 3)), 1, atol=0.03)
     for place, share in enumerate((0.25, 0.5)):
@@ -241,16 +241,16 @@ def test_a_program_with_dropout_holds_members_with_other_shares() -> None:
 
 def test_patience_needs_rows_to_look_at() -> None:
     features, labels = sample()
-    config = small(patience=2, validation_share=0.2)
+    config = small(patience=2, validation_fraction=0.2)
     with pytest.raises(InvalidConfig, match="rows to look at"):
-        fit_ensemble(features, labels, [Member(config)])
+        fit_ensemble(features, labels, [MemberSpec(config)])
 
 
 def test_members_differ_from_lone_fits_by_no_more_than_rounding_in_single_precision() -> None:
     features, labels = sample()
     config = TrainingConfig(epochs=10)
     lone = fit_network(features, labels, config)
-    ensemble = fit_ensemble(features, labels, [Member(config)])
+    ensemble = fit_ensemble(features, labels, [MemberSpec(config)])
     np.testing.assert_allclose(
         ensemble.predict(features)[0], predict(lone.network, features), atol=1e-4
     )

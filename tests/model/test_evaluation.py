@@ -7,13 +7,13 @@ from sklearn import metrics as theirs
 
 from model.evaluation import (
     METRICS,
-    Evaluation,
-    Figure,
+    Estimate,
+    ModelComparison,
     auc,
     compare,
     log_loss,
+    log_loss_rise_in_standard_errors,
     metrics,
-    standard_errors_worse,
 )
 from model.evaluation.bootstrap import bootstrap_weights
 from model.evaluation.metrics import calibration_error
@@ -52,8 +52,8 @@ def test_a_large_table_is_sorted_and_has_the_same_auc(monkeypatch: pytest.Monkey
     labels, probabilities = sample()
     (weights,) = bootstrap_weights(np.arange(200), seed=3, n_samples=50)
     by_pairs = auc(labels, probabilities, weights)
-    monkeypatch.setattr(metrics, "PAIRS_AT_MOST", 0)
-    monkeypatch.delattr(metrics, "_right_pairs")
+    monkeypatch.setattr(metrics, "MAX_PAIRS", 0)
+    monkeypatch.delattr(metrics, "_concordant_pairs")
     np.testing.assert_allclose(auc(labels, probabilities, weights), by_pairs, rtol=1e-12)
 
 
@@ -98,7 +98,7 @@ def test_the_interval_has_the_width_that_theory_gives() -> None:
     labels, probabilities = sample(400, 1)
     found = compare(
         labels, np.arange(400), {"a": probabilities, "b": probabilities}, seed=1, n_splits=10
-    ).figures["a"]["accuracy"]
+    ).estimates["a"]["accuracy"]
     expected = 2 * 1.96 * np.sqrt(found.value * (1 - found.value) / 400)
     assert found.high - found.low == pytest.approx(expected, rel=0.1)
 
@@ -110,8 +110,8 @@ def test_a_table_with_shuffled_labels_is_many_standard_errors_worse() -> None:
         compare(y, np.arange(200), {"a": probabilities, "b": probabilities}, seed=1, n_splits=10)
         for y in (labels, shuffled)
     )
-    assert standard_errors_worse(old, new) > 3
-    assert standard_errors_worse(old, old) == 0
+    assert log_loss_rise_in_standard_errors(old, new) > 3
+    assert log_loss_rise_in_standard_errors(old, old) == 0
 
 
 def test_every_model_is_compared_with_the_baseline_as_if_they_were_alone() -> None:
@@ -124,17 +124,17 @@ def test_every_model_is_compared_with_the_baseline_as_if_they_were_alone() -> No
     }
     groups = np.arange(200)
     found = compare(
-        labels, groups, predictions, seed=1, n_splits=10, baseline="c", left_out={"e": "slow"}
+        labels, groups, predictions, seed=1, n_splits=10, baseline="c", skipped_models={"e": "slow"}
     )
-    assert (found.model, found.baseline, found.left_out) == ("a", "c", {"e": "slow"})
-    assert list(found.figures) == ["a", "b", "c", "d"]
-    beside = found.beside_baseline()
+    assert (found.model, found.baseline, found.skipped_models) == ("a", "c", {"e": "slow"})
+    assert list(found.estimates) == ["a", "b", "c", "d"]
+    beside = found.differences_to_baseline()
     assert list(beside) == ["a", "b", "d"]
     for name in beside:
         pair = {name: predictions[name], "c": predictions["c"]}
         alone = compare(labels, groups, pair, seed=1, n_splits=10)
         assert beside[name] == alone.differences
-        assert found.figures[name] == alone.figures[name]
+        assert found.estimates[name] == alone.estimates[name]
 
 
 def test_paired_intervals_are_narrower_than_those_of_either_model() -> None:
@@ -142,10 +142,10 @@ def test_paired_intervals_are_narrower_than_those_of_either_model() -> None:
     near = {"a": probabilities, "b": np.clip(probabilities + 0.01, 0.01, 0.99)}
     found = compare(labels, np.arange(200), near, seed=1, n_splits=10)
 
-    def width(figure: Figure) -> float:
+    def width(figure: Estimate) -> float:
         return figure.high - figure.low
 
-    assert width(found.differences["log_loss"]) < width(found.figures["a"]["log_loss"]) / 4
+    assert width(found.differences["log_loss"]) < width(found.estimates["a"]["log_loss"]) / 4
 
 
 def test_figures_of_several_networks_are_the_means_of_each_alone() -> None:
@@ -159,22 +159,22 @@ def test_figures_of_several_networks_are_the_means_of_each_alone() -> None:
     ]
     assert found.n_repeats == len(probabilities)
     for metric in METRICS:
-        mean = np.mean([e.figures["n"][metric].value for e in alone])
-        assert found.figures["n"][metric].value == pytest.approx(mean)
+        mean = np.mean([e.estimates["n"][metric].value for e in alone])
+        assert found.estimates["n"][metric].value == pytest.approx(mean)
         beside = np.mean([e.differences[metric].value for e in alone])
         assert found.differences[metric].value == pytest.approx(beside)
     by_repeat = [
         np.mean([log_loss(labels, one[[r]], np.ones((1, 200)))[0] for one in several])
         for r in range(len(probabilities))
     ]
-    spread = found.figures["n"]["log_loss"].sd_repeats
+    spread = found.estimates["n"]["log_loss"].sd_repeats
     assert spread == pytest.approx(np.std(by_repeat, ddof=1))
 
 
 STORED = {
     "seed": 20241, "n_splits": 10, "n_repeats": 1, "n_patients": 303,
     "model": "default", "baseline": "logistic regression",
-    "figures": {
+    "estimates": {
         "default": {"auc": {"value": 0.9, "low": 0.86, "high": 0.94, "sd_repeats": 0.0}},
         "logistic regression": {"auc": {"value": 0.91, "low": 0.87, "high": 0.95, "sd_repeats": 0.0}},
     },
@@ -184,9 +184,9 @@ STORED = {
 
 
 def test_an_evaluation_of_two_models_in_an_older_manifest_is_read() -> None:
-    found = msgspec.convert(STORED, Evaluation)
-    assert found.beside_baseline() == {"default": {"auc": Figure(-0.01, -0.02, 0.0)}}
-    assert found.left_out == {}
+    found = msgspec.convert(STORED, ModelComparison)
+    assert found.differences_to_baseline() == {"default": {"auc": Estimate(-0.01, -0.02, 0.0)}}
+    assert found.skipped_models == {}
     assert set(STORED) == set(msgspec.to_builtins(found)), "two models are stored as before"
 
 

@@ -16,23 +16,23 @@ import numpy as np
 import pytest
 import shap
 
-from model.artifacts import Artifact, Golden, golden_values
+from model.artifacts import Artifact, GoldenRows, golden_values
 from model.artifacts.artifact import read_artifact, write_artifact
 from model.errors import ArtifactDamaged, ExplanationUnavailable
-from model.features import Encoding, measure_inputs
+from model.features import Encoding, fit_feature_moments
 from model.inference import (
     Background,
-    Basis,
     Explainer,
     Explanation,
-    Graph,
+    ExplanationData,
+    OnnxSession,
     Scorer,
-    open_incomplete,
+    load_missing_value_scorer,
 )
-from model.inference.explainer import EXACT_COLUMNS
-from model.inference.missing_values import Completion
+from model.inference.explainer import MAX_EXACT_COLUMNS
+from model.inference.missing_values import MissingValueFile
 from model.training import TrainingConfig, build_network, choose_background, read_layers
-from model.training.onnx_graph import Encode, join
+from model.training.onnx_graph import EncodingLayer, join_encoding
 from pipelines.data import Table, build_preprocessing, read_encoding
 from tests.conftest import as_before, explainer_of
 
@@ -47,7 +47,7 @@ def values(table: Table) -> np.ndarray:
 
 
 def background_part(artifact: Artifact) -> Background:
-    return msgspec.json.decode(artifact.files["explanation.json"], type=Basis).background
+    return msgspec.json.decode(artifact.files["explanation.json"], type=ExplanationData).background
 
 
 def background_of(artifact: Artifact) -> np.ndarray:
@@ -55,7 +55,7 @@ def background_of(artifact: Artifact) -> np.ndarray:
 
 
 def log_odds_of_graph(artifact: Artifact) -> LogOdds:
-    graph = Graph(artifact.files["model.onnx"])
+    graph = OnnxSession(artifact.files["model.onnx"])
 
     def log_odds(values: np.ndarray) -> np.ndarray:
         found = graph.probabilities(values.astype(np.float32)).astype(np.float64)
@@ -97,11 +97,11 @@ def toy(
     network = build_network(config, len(encoding.features))
     draw = np.random.default_rng(5)
     network.set_weights([w + draw.normal(0, 0.3, w.shape) for w in network.get_weights()])
-    background = choose_background(schema, encoding, part.values[:20], rows_may_leave=True)
-    inputs = measure_inputs(encoding.encode(part.values))
+    background = choose_background(schema, encoding, part.values[:20], allow_training_rows=True)
+    inputs = fit_feature_moments(encoding.encode(part.values))
     files = {
         "encoding.json": msgspec.json.encode(encoding),
-        "inputs.json": msgspec.json.encode(Completion(inputs=inputs, answers=[])),
+        "inputs.json": msgspec.json.encode(MissingValueFile(moments=inputs, golden_probabilities=[])),
     }
     manifest: Any = None  # explanations do not ask it
     artifact = Artifact(folder, manifest, schema, files)
@@ -116,11 +116,11 @@ def with_network(artifact: Artifact, network: keras.Model, background: Backgroun
     """The artifact with the numbers of a network, and the answers that Keras gives."""
     encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
     golden = golden_values(artifact.schema)
-    answers = keras.ops.convert_to_numpy(join(encoding, network)(golden))[:, 0].tolist()
-    basis = Basis(background=background, layers=read_layers(network))
+    answers = keras.ops.convert_to_numpy(join_encoding(encoding, network)(golden))[:, 0].tolist()
+    basis = ExplanationData(background=background, layers=read_layers(network))
     files = {
         **artifact.files,
-        "golden.json": msgspec.json.encode(Golden(golden.tolist(), answers)),
+        "golden.json": msgspec.json.encode(GoldenRows(golden.tolist(), answers)),
         "explanation.json": msgspec.json.encode(basis),
     }
     return replace(artifact, files=files)
@@ -129,7 +129,7 @@ def with_network(artifact: Artifact, network: keras.Model, background: Backgroun
 def log_odds_of_keras(encoding: Encoding, network: keras.Model) -> LogOdds:
     """From values with the graph's encoding, as :func:`log_odds_of_features`."""
     log_odds = log_odds_of_features(network)
-    return lambda values: log_odds(Encode(encoding)(values.astype(np.float32)))
+    return lambda values: log_odds(EncodingLayer(encoding)(values.astype(np.float32)))
 
 
 def log_odds_of_features(network: keras.Model) -> LogOdds:
@@ -153,11 +153,11 @@ def by_definition_where_missing(
     Returns:
         The contributions, and the log-odds of the answer.
     """
-    incomplete = open_incomplete(artifact.schema, artifact.files)
+    incomplete = load_missing_value_scorer(artifact.schema, artifact.files)
     assert incomplete is not None
     encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
     made_of = np.array(encoding.columns)
-    filled = incomplete.conditional.fill(row[None])
+    filled = incomplete.imputer.impute(row[None])
     features, covariance = filled.features[0], filled.covariance(0)
     there = encoding.encode(background_of(artifact))
     _, gradients = incomplete.network.log_odds_and_gradients(filled.features)
@@ -221,9 +221,9 @@ def test_contributions_sum_to_the_answer_of_every_patient(
         assert explanation.log_odds == pytest.approx(log_odds, abs=1e-4)
 
 
-@pytest.mark.parametrize("exact_columns", [EXACT_COLUMNS, 0])
+@pytest.mark.parametrize("max_exact_columns", [MAX_EXACT_COLUMNS, 0])
 def test_contributions_sum_to_the_answer_whatever_is_missing(
-    artifact: Artifact, values: np.ndarray, exact_columns: int
+    artifact: Artifact, values: np.ndarray, max_exact_columns: int
 ) -> None:
     """Of every column alone, of random ones, and of all that may be missing; the base stays."""
     rows = np.repeat(values[:1], 10, axis=0)
@@ -233,7 +233,7 @@ def test_contributions_sum_to_the_answer_whatever_is_missing(
     holes[0, 3:] = np.nan
     rows = np.concatenate([rows, holes])
     answers = Scorer(artifact).score(rows).probabilities.astype(np.float64)
-    explained = explainer_of(artifact, exact_columns=exact_columns).explain(rows)
+    explained = explainer_of(artifact, max_exact_columns=max_exact_columns).explain(rows)
     for answer, explanation in zip(answers, explained, strict=True):
         total = explanation.base + sum(explanation.contributions.values())
         assert total == pytest.approx(explanation.log_odds, abs=1e-9)
@@ -278,7 +278,7 @@ def test_contributions_follow_the_definition(
     artifact, log_odds, network = toy(table, names, tmp_path, hidden=hidden, activation=activation)
     background = background_of(artifact)
     background[3, 2] = background[4, 1] = np.nan
-    holes = Background(origin="drawn", seed=0, values=background.tolist())
+    holes = Background(origin="synthetic", seed=0, values=background.tolist())
     artifact = with_network(artifact, network, holes)
     rows = np.array([[2.3, 3, 0], [0, 1, np.nan], [-10, np.nan, 3], [np.nan] * 3], np.float32)
     before = replace(
@@ -304,11 +304,11 @@ def test_not_knowing_is_laid_at_the_door_of_what_is_missing(table: Table, tmp_pa
     artifact, _, _ = toy(table, ("oldpeak", "slope", "ca"), tmp_path)
     row = np.array([[2.3, np.nan, 1]], np.float32)
     found = explainer_of(artifact).explain(row)[0]
-    incomplete = open_incomplete(artifact.schema, artifact.files)
+    incomplete = load_missing_value_scorer(artifact.schema, artifact.files)
     assert incomplete is not None
     encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
     slope = encoding.features.index("slope")
-    filled = incomplete.conditional.fill(row).features[0, slope]
+    filled = incomplete.imputer.impute(row).features[0, slope]
     known = row.copy()
     known[0, 1] = filled * encoding.scales[slope] + encoding.means[slope]
     certain = explainer_of(artifact).explain(known)[0]
@@ -341,7 +341,7 @@ def test_columns_that_do_the_same_contribute_the_same(table: Table, tmp_path: Pa
     network.set_weights([kernel, *others])
     background = background_of(artifact)
     background[:, 1] = background[:, 2]
-    same = Background(origin="drawn", seed=0, values=background.tolist())
+    same = Background(origin="synthetic", seed=0, values=background.tolist())
     artifact = with_network(artifact, network, same)
     for value in (0, 1):
         row = np.array([[61, value, value]], np.float32)
@@ -353,7 +353,7 @@ def test_columns_that_do_the_same_contribute_the_same(table: Table, tmp_path: Pa
 def test_a_record_of_the_background_against_itself_alone(table: Table, tmp_path: Path) -> None:
     artifact, log_odds, network = toy(table, ("age", "sex", "ca"), tmp_path)
     rows = background_of(artifact)[:1]
-    alone = Background(origin="drawn", seed=0, values=rows.tolist())
+    alone = Background(origin="synthetic", seed=0, values=rows.tolist())
     explanation = explainer_of(with_network(artifact, network, alone)).explain(rows)[0]
     assert explanation.contributions == {"age": 0, "sex": 0, "ca": 0}
     assert explanation.base == explanation.log_odds
@@ -371,7 +371,7 @@ def test_sampling_agrees_within_four_standard_errors(
 ) -> None:
     rows = values[::10].copy()
     rows[::2, 3:][np.random.default_rng(0).random((16, 10)) < 0.4] = np.nan
-    estimated = explainer_of(artifact, exact_columns=12).explain(rows)
+    estimated = explainer_of(artifact, max_exact_columns=12).explain(rows)
     errors = []
     for exact, estimate in zip(explainer_of(artifact).explain(rows), estimated, strict=True):
         assert estimate.standard_errors is not None
@@ -388,11 +388,11 @@ def test_sampling_agrees_within_four_standard_errors(
 
 def test_sampling_gives_the_same_answer_again(artifact: Artifact, values: np.ndarray) -> None:
     """Alone, in company, and from another explainer."""
-    together = explainer_of(artifact, exact_columns=0).explain(values[:3])
-    assert explainer_of(artifact, exact_columns=0).explain(values[2:3])[0] == together[2]
+    together = explainer_of(artifact, max_exact_columns=0).explain(values[:3])
+    assert explainer_of(artifact, max_exact_columns=0).explain(values[2:3])[0] == together[2]
 
 
-@pytest.mark.parametrize("n_columns", [EXACT_COLUMNS, EXACT_COLUMNS + 1])
+@pytest.mark.parametrize("n_columns", [MAX_EXACT_COLUMNS, MAX_EXACT_COLUMNS + 1])
 def test_up_to_fifteen_columns_are_exact(table: Table, tmp_path: Path, n_columns: int) -> None:
     age = table.schema.columns[0]
     columns = tuple(msgspec.structs.replace(age, name=f"c{i}") for i in range(n_columns))
@@ -431,13 +431,13 @@ def test_a_version_that_cannot_be_explained_is_written_without(
     artifact: Artifact, tmp_path: Path, values: np.ndarray
 ) -> None:
     """As where its activation is code of one's own; its graph answers then."""
-    golden = msgspec.json.decode(artifact.files["golden.json"], type=Golden).probabilities
-    inputs = msgspec.json.decode(artifact.files["inputs.json"], type=Completion).inputs
+    golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
+    inputs = msgspec.json.decode(artifact.files["inputs.json"], type=MissingValueFile).moments
     files = {n: data for n, data in artifact.files.items() if n != "explanation.json"}
-    files["inputs.json"] = msgspec.json.encode(Completion(inputs=inputs, answers=golden))
+    files["inputs.json"] = msgspec.json.encode(MissingValueFile(moments=inputs, golden_probabilities=golden))
     closed = write_artifact(tmp_path / "9", artifact.manifest, files)
     assert not explainer_of(closed).available
-    graph = Graph(artifact.files["model.onnx"])
+    graph = OnnxSession(artifact.files["model.onnx"])
     np.testing.assert_array_equal(
         Scorer(closed).score(values).probabilities, graph.probabilities(values)
     )

@@ -6,9 +6,9 @@ import pytest
 
 from model.artifacts import Artifact
 from model.features import Encoding
-from model.inference import Graph, Scorer
+from model.inference import OnnxSession, Scorer
 from model.training import build_graph
-from model.training.onnx_graph import Encode, join
+from model.training.onnx_graph import EncodingLayer, join_encoding
 from pipelines.data import Table, build_preprocessing, read_encoding
 from pipelines.training.export import rebuild
 
@@ -16,14 +16,14 @@ from pipelines.training.export import rebuild
 def test_the_layer_encodes_like_the_column_transformer(table: Table) -> None:
     preprocessing = build_preprocessing(table.schema).fit(table.frame)
     encoding = read_encoding(table.schema, preprocessing)
-    found = keras.ops.convert_to_numpy(Encode(encoding)(table.values.astype(np.float32)))
+    found = keras.ops.convert_to_numpy(EncodingLayer(encoding)(table.values.astype(np.float32)))
     np.testing.assert_allclose(found, preprocessing.transform(table.frame), atol=1e-6)
 
 
 def test_the_graph_is_the_saved_preprocessing_and_weights(artifact: Artifact, table: Table) -> None:
-    whole = join(*rebuild(artifact.files))
+    whole = join_encoding(*rebuild(artifact.files))
     values = table.values.astype(np.float32)
-    served = Graph(artifact.files["model.onnx"]).probabilities(values)
+    served = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
     rebuilt = keras.ops.convert_to_numpy(whole(values))[:, 0]
     np.testing.assert_allclose(served, rebuilt, atol=1e-6)
 
@@ -32,20 +32,20 @@ def test_the_graph_can_be_rebuilt_from_the_saved_weights(artifact: Artifact, tab
     again = build_graph(*rebuild(artifact.files))
     values = table.values.astype(np.float32)
     np.testing.assert_allclose(
-        Graph(again).probabilities(values),
-        Graph(artifact.files["model.onnx"]).probabilities(values),
+        OnnxSession(again).probabilities(values),
+        OnnxSession(artifact.files["model.onnx"]).probabilities(values),
         atol=1e-7,
     )
 
 
 def test_everything_missing_still_gives_a_probability(artifact: Artifact) -> None:
     values = np.full((3, 13), np.nan, dtype=np.float32)
-    found = Graph(artifact.files["model.onnx"]).probabilities(values)
+    found = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
     assert np.isfinite(found).all() and (found > 0).all() and (found < 1).all()
 
 
 def test_batches_of_any_size_agree(artifact: Artifact, table: Table) -> None:
-    graph = Graph(artifact.files["model.onnx"])
+    graph = OnnxSession(artifact.files["model.onnx"])
     values = table.values.astype(np.float32)
     whole = graph.probabilities(values)
     for size in (1, 2, 7, 100):

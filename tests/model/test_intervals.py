@@ -12,9 +12,15 @@ import pytest
 from model.artifacts import Artifact
 from model.calibration import Calibration
 from model.errors import ArtifactDamaged, IntervalUnavailable
-from model.inference import Band, IntervalEstimator, Members, Scorer, bounds
+from model.inference import (
+    BootstrapFile,
+    EnsembleScorer,
+    IntervalEstimator,
+    Scorer,
+    interval_bounds,
+)
 from model.training import TrainingConfig
-from model.training.ensemble import bootstrap_members, fit_ensemble, pack
+from model.training.ensemble import bootstrap_member_specs, fit_ensemble, to_bootstrap_file
 from pipelines.data import Table
 
 
@@ -24,7 +30,7 @@ def scorer(artifact: Artifact) -> Scorer:
 
 
 def estimator_of(artifact: Artifact) -> IntervalEstimator:
-    return IntervalEstimator(artifact, Scorer(artifact).incomplete)
+    return IntervalEstimator(artifact, Scorer(artifact).missing_value_scorer)
 
 
 def with_members(artifact: Artifact, **changes: Any) -> Artifact:
@@ -55,7 +61,7 @@ def test_an_answer_outside_widens_its_interval(artifact: Artifact, table: Table)
 
 def test_bounds_are_percentiles_stretched_around_the_median() -> None:
     log_odds = np.random.default_rng(0).normal(size=(50, 101))
-    middle, low, high = bounds(log_odds, 0.9, 1.3, np.zeros((50, 1)))
+    middle, low, high = interval_bounds(log_odds, 0.9, 1.3, np.zeros((50, 1)))
     percentiles = np.quantile(log_odds, [0.5, 0.05, 0.95], axis=1)
     expected = percentiles[0] + 1.3 * (percentiles - percentiles[0])
     for found, z in zip((middle, low, high), expected, strict=True):
@@ -66,7 +72,7 @@ def test_bounds_widen_with_what_missing_values_leave_open() -> None:
     log_odds = np.random.default_rng(0).normal(size=(1, 100)) + 1
     widths = []
     for variance in (0.0, 0.1, 1.0, 4.0):
-        _, low, high = bounds(log_odds, 0.9, 1.3, np.array([[variance]]))
+        _, low, high = interval_bounds(log_odds, 0.9, 1.3, np.array([[variance]]))
         widths.append(float(logit(high[0]) - logit(low[0])))
     assert widths == sorted(widths) and widths[3] > 1.2 * widths[0]
 
@@ -87,7 +93,7 @@ def test_records_that_lack_values_have_wider_intervals(
         found = estimator.intervals(gappy, scorer.probabilities(gappy))
         return float(np.mean([interval.high - interval.low for interval in found]))
 
-    may_be_missing = [c.name for c in table.schema.columns if not c.must_be_known]
+    may_be_missing = [c.name for c in table.schema.columns if not c.required]
     narrowest = min(width([name]) for name in may_be_missing)
     assert width([]) < narrowest
     assert width(["thal"]) < width(["ca", "thal"]) < width(["ca", "thal", "slope", "oldpeak"])
@@ -105,12 +111,12 @@ def test_members_say_what_their_networks_say(
     encoding = json.loads(artifact.files["encoding.json"])
     draw = np.random.default_rng(0)
     features = draw.normal(size=(60, len(encoding["features"])))
-    members = bootstrap_members(
+    members = bootstrap_member_specs(
         TrainingConfig(epochs=3, **choices), np.arange(60), seed=0, n_members=7
     )
     ensemble = fit_ensemble(features, (features[:, 0] > 0).astype(int), members)
-    band = Band(
-        artifact.files, pack(ensemble, Calibration(method="platt", slope=0.5, intercept=0.25)), None
+    band = EnsembleScorer(
+        artifact.files, to_bootstrap_file(ensemble, Calibration(method="platt", slope=0.5, intercept=0.25)), None
     )
     expected = 0.5 * ensemble.outputs(features)[:, :, 0].T + 0.25
     found, outputs = band.log_odds(features)
@@ -130,15 +136,15 @@ def test_members_go_through_the_steps_that_the_network_goes_through(
     )
     draw = np.random.default_rng(0)
     features = draw.normal(size=(60, 29))
-    members = bootstrap_members(TrainingConfig(epochs=3), np.arange(60), seed=0, n_members=40)
+    members = bootstrap_member_specs(TrainingConfig(epochs=3), np.arange(60), seed=0, n_members=40)
     ensemble = fit_ensemble(features, (features[:, 0] > 0).astype(int), members)
     values = table.values[:20].astype(np.float32)
     plain, stepped = (
-        Band(artifact.files, pack(ensemble, calibration), None)
+        EnsembleScorer(artifact.files, to_bootstrap_file(ensemble, calibration), None)
         for calibration in (Calibration(), steps)
     )
     log_odds, _ = plain.log_odds(plain._encoding.encode(values))
-    _, low, high = bounds(steps.apply(log_odds), 0.9, stepped._spread, np.zeros((20, 1)))
+    _, low, high = interval_bounds(steps.apply(log_odds), 0.9, stepped._spread, np.zeros((20, 1)))
     middle = (low + high) / 2
     np.testing.assert_allclose(stepped.bounds(values, middle), [low, high], atol=1e-5)
 
@@ -147,7 +153,7 @@ def test_a_bootstrap_draws_copies_of_a_record_together() -> None:
     groups = np.array([0, 0, 1, 2, 3, 3])
     rows = np.array([0, 1, 2, 4, 5])
     config = TrainingConfig(epochs=30, seed=5)
-    members = bootstrap_members(config, groups, seed=1, rows=rows, n_members=50)
+    members = bootstrap_member_specs(config, groups, seed=1, rows=rows, n_members=50)
     weights = np.array([member.weights for member in members])
     np.testing.assert_array_equal(weights[:, 0], weights[:, 1])
     np.testing.assert_array_equal(weights[:, 4], weights[:, 5])
@@ -182,7 +188,7 @@ def test_damaged_members_are_refused(
 
 
 def test_layers_that_do_not_fit_are_refused(artifact: Artifact) -> None:
-    members = msgspec.json.decode(artifact.files["members.json"], type=Members)
+    members = msgspec.json.decode(artifact.files["members.json"], type=BootstrapFile)
     first, last = json.loads(msgspec.json.encode(members.layers))
     m, inputs, units = first["shape"]
     for change in (

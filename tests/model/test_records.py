@@ -11,23 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import InvalidRecords, UnreadableBody
-from model.records import MAX_LISTED_PROBLEMS, RecordReader, parse
+from model.records import MAX_LISTED_PROBLEMS, RecordValidator, parse_strict_json
 from model.schema import Column, Schema, load_schema
 from tests.conftest import ROOT
 
 SCHEMA = load_schema(ROOT / "schemas/cleveland.toml")
-READER = RecordReader(SCHEMA)
+READER = RecordValidator(SCHEMA)
 
 
 def problems_of(content: Any) -> list[tuple[int | None, str | None, str]]:
     with pytest.raises(InvalidRecords) as caught:
-        READER.read_json(json.dumps(content).encode())
+        READER.validate_json(json.dumps(content).encode())
     return [(p.row, p.field, p.code) for p in caught.value.problems]
 
 
 def test_values_come_in_schema_order(schema: Schema, record: dict[str, Any]) -> None:
     shuffled = dict(reversed(record.items()))
-    batch = READER.read_json(json.dumps(shuffled).encode())
+    batch = READER.validate_json(json.dumps(shuffled).encode())
     assert batch.values.dtype == np.float32
     expected = np.array([[c.example for c in schema.columns]], dtype=np.float32)
     np.testing.assert_array_equal(batch.values, expected)
@@ -37,16 +37,16 @@ def test_codes_and_words_mean_the_same(record: dict[str, Any]) -> None:
     coded = {**record, "thal": 6, "sex": 0, "slope": 3}
     spelled = {**record, "thal": "fixed", "sex": " Female ", "slope": "DOWNSLOPING"}
     np.testing.assert_array_equal(
-        READER.read_json(json.dumps([coded]).encode()).values,
-        READER.read_json(json.dumps([spelled]).encode()).values,
+        READER.validate_json(json.dumps([coded]).encode()).values,
+        READER.validate_json(json.dumps([spelled]).encode()).values,
     )
 
 
 def test_null_is_missing_where_it_may_be(record: dict[str, Any]) -> None:
-    values = READER.read_json(json.dumps({**record, "ca": None, "chol": None}).encode()).values
+    values = READER.validate_json(json.dumps({**record, "ca": None, "chol": None}).encode()).values
     assert np.isnan(values[0, [SCHEMA.column_names.index(n) for n in ("ca", "chol")]]).all()
     assert np.isnan(values).sum() == 2
-    assert problems_of({**record, "age": None}) == [(0, "age", "must_be_known")]
+    assert problems_of({**record, "age": None}) == [(0, "age", "null_not_allowed")]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 1.0])
@@ -57,7 +57,7 @@ def test_what_is_missing_stays_in_its_place_among_many(
     draw = np.random.default_rng(0)
     is_missing = draw.random((1_000, len(SCHEMA.columns))) < share
     is_missing[[0, 1, -1]] = share > 0
-    is_missing[:, [column.must_be_known for column in SCHEMA.columns]] = False
+    is_missing[:, [column.required for column in SCHEMA.columns]] = False
     rows = [
         {
             name: None if m else record[name]
@@ -67,10 +67,10 @@ def test_what_is_missing_stays_in_its_place_among_many(
     ]
     whole = np.array([[column.example for column in SCHEMA.columns]], np.float32)
     expected = np.where(is_missing, np.float32(math.nan), whole)
-    batch = READER._fast.read(json.dumps(rows).encode())
+    batch = READER._fast_decoder.decode(json.dumps(rows).encode())
     assert batch is not None
     np.testing.assert_array_equal(batch.values, expected)
-    np.testing.assert_array_equal(READER.read_records(rows), expected)
+    np.testing.assert_array_equal(READER.validate_records(rows), expected)
 
 
 def test_no_record_at_all_is_refused() -> None:
@@ -85,7 +85,7 @@ def test_three_forms_of_a_body(record: dict[str, Any]) -> None:
         ([record, record], ""),
         ({"instances": [record, record, record]}, "/instances"),
     ):
-        batch = READER.read_json(json.dumps(content).encode())
+        batch = READER.validate_json(json.dumps(content).encode())
         assert batch.path == path
         assert len(batch.values) == (1 if path is None else len(content) + (path != "") * 2)
 
@@ -97,7 +97,7 @@ def test_every_problem_of_every_record_is_named_at_once(record: dict[str, Any]) 
         (0, "age", "out_of_range"),
         (0, "cp", "not_allowed"),
         (0, "agee", "unknown_column"),
-        (2, "sex", "must_be_known"),
+        (2, "sex", "null_not_allowed"),
         (2, "chol", "wrong_type"),
         (2, "thal", "absent"),
     ]
@@ -107,7 +107,7 @@ def test_a_misspelt_column_and_a_misspelt_level_are_guessed(record: dict[str, An
     record["thall"] = record.pop("thal")
     record["sex"] = "femal"
     with pytest.raises(InvalidRecords) as caught:
-        READER.read_json(json.dumps(record).encode())
+        READER.validate_json(json.dumps(record).encode())
     guesses = {p.field: p.did_you_mean for p in caught.value.problems}
     assert guesses == {"sex": "female", "thal": None, "thall": "thal"}
 
@@ -116,9 +116,9 @@ def test_a_key_that_stands_twice_is_noticed(record: dict[str, Any]) -> None:
     body = json.dumps(record)
     for twice in (body[:-1] + ', "age": 54}', "[" + body[:-1] + ', "age": 54}]'):
         with pytest.raises(InvalidRecords, match="age is given more than once"):
-            READER.read_json(twice.encode())
+            READER.validate_json(twice.encode())
     with pytest.raises(InvalidRecords, match="instances is given more than once"):
-        READER.read_json(f'{{"instances": [{body}], "instances": [{body}]}}'.encode())
+        READER.validate_json(f'{{"instances": [{body}], "instances": [{body}]}}'.encode())
 
 
 def test_nothing_may_stand_beside_instances(record: dict[str, Any]) -> None:
@@ -129,11 +129,11 @@ def test_nothing_may_stand_beside_instances(record: dict[str, Any]) -> None:
 
 def test_what_is_asked_for_beside_instances(record: dict[str, Any]) -> None:
     for options in ({}, {"interval": True}, {"interval": False, "explain": True}):
-        batch = READER.read_json(json.dumps({**options, "instances": [record]}).encode())
+        batch = READER.validate_json(json.dumps({**options, "instances": [record]}).encode())
         assert batch.interval is options.get("interval", False)
         assert batch.explain is options.get("explain", False)
     for content in (record, [record]):
-        batch = READER.read_json(json.dumps(content).encode())
+        batch = READER.validate_json(json.dumps(content).encode())
         assert (batch.explain, batch.interval) == (False, False)
     assert problems_of({"instances": [record], "interval": "true", "intervals": True}) == [
         (None, "intervals", "unknown_key"),
@@ -142,27 +142,27 @@ def test_what_is_asked_for_beside_instances(record: dict[str, Any]) -> None:
 
 
 def test_limits_on_the_number_of_records(record: dict[str, Any]) -> None:
-    reader = RecordReader(SCHEMA, max_records=2)
-    assert len(reader.read_json(json.dumps([record] * 2).encode()).values) == 2
+    reader = RecordValidator(SCHEMA, max_records=2)
+    assert len(reader.validate_json(json.dumps([record] * 2).encode()).values) == 2
     with pytest.raises(InvalidRecords, match="at most 2 records"):
-        reader.read_json(json.dumps([record] * 3).encode())
+        reader.validate_json(json.dumps([record] * 3).encode())
 
 
 def test_of_very_many_problems_all_are_counted_and_the_first_listed() -> None:
     with pytest.raises(InvalidRecords) as caught:
-        READER.read_json(json.dumps([{}] * 1_000).encode())
+        READER.validate_json(json.dumps([{}] * 1_000).encode())
     assert caught.value.n_problems == 13_000
     assert len(caught.value.problems) == MAX_LISTED_PROBLEMS
 
 
 def test_a_bom_is_no_mistake(record: dict[str, Any]) -> None:
-    READER.read_json(b"\xef\xbb\xbf" + json.dumps(record).encode())
+    READER.validate_json(b"\xef\xbb\xbf" + json.dumps(record).encode())
 
 
 def test_names_that_are_no_valid_unicode_can_be_sent_back(record: dict[str, Any]) -> None:
     body = json.dumps(record)[:-1] + ', "\\ud800": 1}'
     with pytest.raises(InvalidRecords) as caught:
-        READER.read_json(body.encode())
+        READER.validate_json(body.encode())
     assert (caught.value.problems[0].field or "").encode("utf-8") == b"?"
 
 
@@ -190,15 +190,15 @@ def records(draw: st.DrawFn) -> Any:
 @given(st.lists(records(), min_size=1, max_size=3))
 def test_the_fast_road_never_disagrees_with_the_patient_one(content: list[Any]) -> None:
     body = json.dumps(content).encode()
-    fast = READER._fast.read(body)
+    fast = READER._fast_decoder.decode(body)
     try:
         patient = READER.values(content)
     except InvalidRecords:
         assert fast is None, "the fast road took a record that the rules refuse"
-        assert READER._fast.convert(content) is None
+        assert READER._fast_decoder.decode_records(content) is None
     else:
-        np.testing.assert_array_equal(READER.read_json(body).values, patient)
-        np.testing.assert_array_equal(READER.read_records(content), patient)
+        np.testing.assert_array_equal(READER.validate_json(body).values, patient)
+        np.testing.assert_array_equal(READER.validate_records(content), patient)
         if fast is not None:
             np.testing.assert_array_equal(fast.values, patient)
 
@@ -224,10 +224,10 @@ def texts(draw: st.DrawFn) -> bytes:
 def test_the_fast_road_notices_every_key_that_stands_twice(body: bytes) -> None:
     names = [name for name, _ in json.loads(body, object_pairs_hook=list)]
     if len(set(names)) == len(names):
-        assert READER.read_json(body).values.shape == (1, 13)
+        assert READER.validate_json(body).values.shape == (1, 13)
     else:
         with pytest.raises(InvalidRecords, match="is given more than once"):
-            READER.read_json(body)
+            READER.validate_json(body)
 
 
 OPTIONS = st.lists(
@@ -249,16 +249,16 @@ def test_both_roads_read_the_same_beside_instances(
     instances = b'"instances": [' + b", ".join([record] * n) + b"]"
     members.insert(place, instances.decode())
     body = ("{" + ", ".join(members) + "}").encode()
-    fast = READER._fast.read(body)
+    fast = READER._fast_decoder.decode(body)
     try:
-        patient = READER._read_patiently(parse(body), "parameters")
+        patient = READER._validate_body(parse_strict_json(body), "parameters")
     except InvalidRecords as error:
         assert fast is None, "the fast road took what the rules refuse"
         with pytest.raises(InvalidRecords) as caught:
-            READER.read_json(body, beside="parameters")
+            READER.validate_json(body, ignored_key="parameters")
         assert caught.value.problems == error.problems
     else:
-        for batch in filter(None, (fast, READER.read_json(body, beside="parameters"))):
+        for batch in filter(None, (fast, READER.validate_json(body, ignored_key="parameters"))):
             assert (batch.explain, batch.interval) == (patient.explain, patient.interval)
             np.testing.assert_array_equal(batch.values, patient.values)
 
@@ -268,7 +268,7 @@ def test_a_hostile_body_of_a_megabyte_ends(unit: str) -> None:
     """Whatever grows with the square of the length would not end within the hour."""
     for start in ("", '"', "[", "{"):
         with pytest.raises((UnreadableBody, InvalidRecords)):
-            READER.read_json((start + unit * (1_000_000 // len(unit))).encode())
+            READER.validate_json((start + unit * (1_000_000 // len(unit))).encode())
 
 
 def test_nothing_of_a_wrong_word_is_kept(record: dict[str, Any]) -> None:
@@ -277,7 +277,7 @@ def test_nothing_of_a_wrong_word_is_kept(record: dict[str, Any]) -> None:
 
     def ask(number: int) -> None:
         with pytest.raises(InvalidRecords):
-            READER.read_json(json.dumps({**record, "thal": f"{number}" * 200_000}).encode())
+            READER.validate_json(json.dumps({**record, "thal": f"{number}" * 200_000}).encode())
 
     ask(0)
     tracemalloc.start()
@@ -295,8 +295,8 @@ def test_faultless_records_take_the_fast_road(record: dict[str, Any]) -> None:
         *(record, [record] * 3, instances),
         *({**instances, "interval": True}, {**instances, **both}, {**both, **instances}),
     ):
-        assert READER._fast.read(json.dumps(content).encode()) is not None
-    assert READER._fast.convert([{**record, "thal": "fixed", "ca": None}]) is not None
+        assert READER._fast_decoder.decode(json.dumps(content).encode()) is not None
+    assert READER._fast_decoder.decode_records([{**record, "thal": "fixed", "ca": None}]) is not None
 
 
 @pytest.mark.parametrize("value", [math.nan, 1.0000000001, 2.5, 10**30, True])
@@ -306,14 +306,14 @@ def test_a_level_that_is_none_never_passes(record: dict[str, Any], value: Any) -
         for number in range(len(batch)):
             rows = [{**record, "fbs": fbs} for fbs in batch]
             rows[number]["fbs"] = value
-            assert READER._fast.convert(rows) is None
+            assert READER._fast_decoder.decode_records(rows) is None
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_break_the_reader(body: bytes) -> None:
     with pytest.raises((UnreadableBody, InvalidRecords)):
-        READER.read_json(body)
+        READER.validate_json(body)
 
 
 def test_no_message_holds_a_value(record: dict[str, Any]) -> None:
@@ -325,7 +325,7 @@ def test_no_message_holds_a_value(record: dict[str, Any]) -> None:
         "ca": [8151815.25],
     }
     with pytest.raises(InvalidRecords) as caught:
-        READER.read_json(json.dumps(marked).encode())
+        READER.validate_json(json.dumps(marked).encode())
     told = str(caught.value) + " ".join(str(p) for p in caught.value.problems)
     assert len(caught.value.problems) == 4
     assert "MARKED" not in told and "8151815" not in told
@@ -348,8 +348,8 @@ def column_of(draw: st.DrawFn, column: Column, n: int, *, right: bool) -> Any:
         numbers += [math.nan, math.inf, -math.inf, 0.5, -1, 1e9, 2**60, 5e-324, 77]
         kind = draw(st.sampled_from(["d", "f", "e", "q", "Q", "b", "B", "?", "list"]))
     else:
-        numbers += [] if column.must_be_known else [math.nan]
-        words += [] if column.must_be_known else [None]
+        numbers += [] if column.required else [math.nan]
+        words += [] if column.required else [None]
         kind = draw(st.sampled_from(["d", "f", "list"] if column.levels and words else ["d", "f"]))
     if kind == "list":
         picked: Any = st.sampled_from(words) if right else _anything
@@ -371,16 +371,16 @@ def test_columns_are_read_by_the_rules_of_records(content: dict[str, Any]) -> No
         for c in content.values()
     ]
     rows = [dict(zip(content, row, strict=True)) for row in zip(*listed, strict=True)]
-    fast = READER._fast.read_columns(content)
+    fast = READER._fast_decoder.decode_columns(content)
     try:
         patient = READER.values(rows)
     except InvalidRecords as error:
         assert fast is None, "the fast road took columns that the rules refuse"
         with pytest.raises(InvalidRecords) as caught:
-            READER.read_columns(content)
+            READER.validate_columns(content)
         assert caught.value.problems == error.problems
     else:
-        np.testing.assert_array_equal(READER.read_columns(content), patient)
+        np.testing.assert_array_equal(READER.validate_columns(content), patient)
         if fast is not None:
             np.testing.assert_array_equal(fast, patient)
 
@@ -391,19 +391,19 @@ def test_faultless_columns_take_the_fast_road(kind: str) -> None:
         c.name: np.array([c.example] * 2).astype(kind) for c in SCHEMA.columns
     }
     content["thal"] = ["fixed", None]
-    values = READER._fast.read_columns(content)
+    values = READER._fast_decoder.decode_columns(content)
     assert values is not None and values.flags.c_contiguous and values.dtype == np.float32
     if kind == "d":
         content["ca"] = np.array([1, math.nan])
-        assert READER._fast.read_columns(content) is not None
+        assert READER._fast_decoder.decode_columns(content) is not None
 
 
 @pytest.mark.parametrize(
     ("name", "given", "code"),
     [
-        ("age", np.array([math.nan]), "must_be_known"),
-        ("sex", np.array([math.nan], dtype="f"), "must_be_known"),
-        ("cp", [None], "must_be_known"),
+        ("age", np.array([math.nan]), "null_not_allowed"),
+        ("sex", np.array([math.nan], dtype="f"), "null_not_allowed"),
+        ("cp", [None], "null_not_allowed"),
         ("fbs", [True], "wrong_type"),
         ("fbs", np.array([True]), "wrong_type"),
         ("slope", np.array([1.5]), "not_allowed"),
@@ -417,7 +417,7 @@ def test_faultless_columns_take_the_fast_road(kind: str) -> None:
 def test_what_a_column_may_not_hold(name: str, given: Any, code: str) -> None:
     content: dict[str, Any] = {c.name: np.array([c.example]) for c in SCHEMA.columns}
     with pytest.raises(InvalidRecords) as caught:
-        READER.read_columns({**content, name: given})
+        READER.validate_columns({**content, name: given})
     assert [(p.row, p.field, p.code) for p in caught.value.problems] == [(0, name, code)]
 
 
@@ -426,14 +426,14 @@ def test_an_integer_that_no_float_holds_is_not_rounded_into_the_range() -> None:
     schema = msgspec.structs.replace(SCHEMA, columns=(column, *SCHEMA.columns[1:]))
     content = {c.name: np.array([int(c.example)]) for c in SCHEMA.columns}
     with pytest.raises(InvalidRecords, match="must be between"):
-        RecordReader(schema).read_columns({**content, "age": np.array([2**60 + 1])})
+        RecordValidator(schema).validate_columns({**content, "age": np.array([2**60 + 1])})
 
 
 def test_absent_and_unknown_columns_are_named_once() -> None:
     content: dict[str, Any] = {c.name: np.full(1000, c.example) for c in SCHEMA.columns}
     content["thall"] = content.pop("thal")
     with pytest.raises(InvalidRecords) as caught:
-        READER.read_columns(content)
+        READER.validate_columns(content)
     assert [(p.row, p.field, p.code, p.did_you_mean) for p in caught.value.problems] == [
         (None, "thal", "absent", None),
         (None, "thall", "unknown_column", "thal"),
@@ -441,7 +441,7 @@ def test_absent_and_unknown_columns_are_named_once() -> None:
 
 
 def test_limits_on_the_number_of_records_in_columns() -> None:
-    reader = RecordReader(SCHEMA, max_records=2)
+    reader = RecordValidator(SCHEMA, max_records=2)
     for n, message in ((0, "at least one"), (3, "at most 2 records")):
         with pytest.raises(InvalidRecords, match=message):
-            reader.read_columns({c.name: np.full(n, c.example) for c in SCHEMA.columns})
+            reader.validate_columns({c.name: np.full(n, c.example) for c in SCHEMA.columns})

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.evaluation import ReliabilityCurve, reliability_curve
+from model.evaluation import ReliabilityCurve, compute_reliability_curve
 from model.evaluation.reliability_curve import SPAN
 from model.logit import to_probabilities
 
@@ -17,7 +17,7 @@ def sample(n: int = 303, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 
 def curve(labels: np.ndarray, p: np.ndarray, n_samples: int = 100) -> ReliabilityCurve:
-    return reliability_curve(labels, np.arange(len(labels)), p, seed=1, n_samples=n_samples)
+    return compute_reliability_curve(labels, np.arange(len(labels)), p, seed=1, n_samples=n_samples)
 
 
 def at(found: ReliabilityCurve, probability: float) -> int:
@@ -80,9 +80,9 @@ def test_repeats_are_averaged() -> None:
 
 def test_copies_of_a_record_are_drawn_together() -> None:
     labels, p = sample(150)
-    once = reliability_curve(labels, np.arange(150), p, seed=1)
+    once = compute_reliability_curve(labels, np.arange(150), p, seed=1)
     groups = np.tile(np.arange(150), 2)
-    twice = reliability_curve(np.tile(labels, 2), groups, np.tile(p, 2), seed=1)
+    twice = compute_reliability_curve(np.tile(labels, 2), groups, np.tile(p, 2), seed=1)
     np.testing.assert_allclose(twice.low, once.low, atol=0.02)
     np.testing.assert_allclose(twice.high, once.high, atol=0.02)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from model.artifacts import Artifact
-from model.inference import Remarks
-from model.inference.input_warnings import Familiar
+from model.inference import InputNotes
+from model.inference.input_warnings import TrainingRangeChecker
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def values() -> np.ndarray:
     return rows
 
 
-def one_by_one(artifact: Artifact, row: np.ndarray) -> Remarks | None:
+def one_by_one(artifact: Artifact, row: np.ndarray) -> InputNotes | None:
     """The rule itself, column by column."""
     missing, warned = [], []
     for column, value in zip(artifact.schema.columns, row.tolist(), strict=True):
@@ -40,21 +40,21 @@ def one_by_one(artifact: Artifact, row: np.ndarray) -> Remarks | None:
         return None
     cautions = {
         (c.field, c.code): c
-        for r in Familiar(artifact.schema, artifact.manifest.ranges).remarks(row[None]).values()
+        for r in TrainingRangeChecker(artifact.schema, artifact.manifest.ranges).check(row[None]).values()
         for c in r.warnings
     }
-    return Remarks(tuple(missing), tuple(cautions[key] for key in warned))
+    return InputNotes(tuple(missing), tuple(cautions[key] for key in warned))
 
 
 def test_each_row_is_remarked_upon_by_the_rule(artifact: Artifact, values: np.ndarray) -> None:
     """In company, where equal rows share their words, and alone."""
-    familiar = Familiar(artifact.schema, artifact.manifest.ranges)
-    together = familiar.remarks(values)
+    familiar = TrainingRangeChecker(artifact.schema, artifact.manifest.ranges)
+    together = familiar.check(values)
     assert 300 < len(together) < 400
     assert list(together) == sorted(together)
     for row in range(len(values)):
         expected = one_by_one(artifact, values[row])
         assert together.get(row) == expected
-        assert familiar.remarks(values[row : row + 1]).get(0) == expected
+        assert familiar.check(values[row : row + 1]).get(0) == expected
     said = {c.code for remarks in together.values() for c in remarks.warnings}
     assert said == {"outside_training_range", "level_not_in_training"}

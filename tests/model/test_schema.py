@@ -113,8 +113,8 @@ def test_no_file_no_toml_no_schema(tmp_path: Path) -> None:
 
 def test_two_levels_may_not_share_a_spelling() -> None:
     levels = (
-        Level(code=0, label="No", spellings=("no",)),
-        Level(code=1, label="Yes", spellings=("NO",)),
+        Level(code=0, label="No", aliases=("no",)),
+        Level(code=1, label="Yes", aliases=("NO",)),
     )
     with pytest.raises(ValueError, match="share"):
         Column(name="x", title="X", help="", kind="category", example=0, levels=levels)

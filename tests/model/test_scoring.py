@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 import pytest
 
-from model.artifacts import Artifact, Golden
+from model.artifacts import Artifact, GoldenRows
 from model.artifacts.artifact import FILES, read_artifact, write_artifact
 from model.errors import ArtifactDamaged, GoldenRowsDiffer
 from model.features import Encoding
 from model.features.gaussian_imputation import RIDGE
-from model.inference import Graph, Incomplete, Scorer, onnx_session
-from model.inference.missing_values import ROWS_AT_ONCE, Completion, shrinkage
+from model.inference import MissingValueScorer, OnnxSession, Scorer, onnx_session
+from model.inference.missing_values import IMPUTATION_ROWS_PER_BLOCK, MissingValueFile, shrinkage
 from pipelines.data import Table
 from tests.conftest import ROOT
 
@@ -46,7 +46,7 @@ def without(artifact: Artifact, *names: str) -> Artifact:
 def by_hand(artifact: Artifact, row: np.ndarray) -> float:
     """The answer to one record from the numbers in the files, as the formula stands in the books."""
     encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
-    inputs = msgspec.json.decode(artifact.files["inputs.json"], type=Completion).inputs
+    inputs = msgspec.json.decode(artifact.files["inputs.json"], type=MissingValueFile).moments
     first, last = json.loads(artifact.files["explanation.json"])["layers"]
     mean, n_features = np.array(inputs.means), len(encoding.features)
     spread = np.array(inputs.covariance) + RIDGE / inputs.n * np.eye(n_features)
@@ -70,7 +70,7 @@ def test_complete_records_are_answered_by_the_graph_to_the_last_bit(
     """Whatever stands beside them, and whatever the artifact knows of its inputs."""
     complete = ~np.isnan(values).any(axis=1)
     assert 250 < complete.sum() < 350
-    graph = Graph(artifact.files["model.onnx"])
+    graph = OnnxSession(artifact.files["model.onnx"])
     mixed = Scorer(artifact).score(values).probabilities
     np.testing.assert_array_equal(mixed[complete], graph.probabilities(values)[complete])
     alone = Scorer(artifact).score(values[complete]).probabilities
@@ -84,7 +84,7 @@ def test_missing_values_are_filled_and_the_answer_is_drawn_to_one_half(
     artifact: Artifact, values: np.ndarray
 ) -> None:
     found = Scorer(artifact).score(values).probabilities
-    means = Graph(artifact.files["model.onnx"]).probabilities(values)
+    means = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
     incomplete = np.flatnonzero(np.isnan(values).any(axis=1))
     for row in incomplete:
         assert found[row] == pytest.approx(by_hand(artifact, values[row]), abs=1e-6)
@@ -104,13 +104,13 @@ def test_incomplete_batches_of_other_sizes_agree(
 def test_great_batches_are_answered_in_parts(artifact: Artifact, values: np.ndarray) -> None:
     """Sorted by pattern before, so that hardly a pattern is in two parts."""
     scorer = Scorer(artifact)
-    incomplete: Any = scorer.incomplete
-    asked = incomplete.conditional._covariance.cache_info
+    incomplete: Any = scorer.missing_value_scorer
+    asked = incomplete.imputer._covariance.cache_info
     before = asked()
     found = scorer.score(np.tile(values, (8, 1))).probabilities.reshape(8, -1)
     n_asked = asked().misses + asked().hits - before.misses - before.hits
     n_patterns = len(np.unique(np.isnan(values), axis=0)) - 1  # without the complete ones
-    n_parts = -(-8 * np.isnan(values).any(axis=1).sum() // ROWS_AT_ONCE)
+    n_parts = -(-8 * np.isnan(values).any(axis=1).sum() // IMPUTATION_ROWS_PER_BLOCK)
     assert n_parts > 1 and n_asked < n_patterns + n_parts
     alone = scorer.score(values).probabilities
     np.testing.assert_allclose(found, np.tile(alone, (8, 1)), atol=1e-6)
@@ -121,18 +121,18 @@ def test_the_answer_is_the_mean_over_what_the_missing_values_may_be(
 ) -> None:
     """The shrinkage is an approximation of this mean; drawn here, it is within two points."""
     scorer = Scorer(artifact)
-    incomplete: Any = scorer.incomplete
+    incomplete: Any = scorer.missing_value_scorer
     draw = np.random.default_rng(1)
     rows = values[np.isnan(values).any(axis=1)][:60]
-    filled = incomplete.conditional.fill(rows)
+    filled = incomplete.imputer.impute(rows)
     network = incomplete.network
     means, unshrunk = [], []
     for row in range(len(rows)):
         drawn = draw.multivariate_normal(
             filled.features[row], filled.covariance(row), 4_000, method="eigh"
         )
-        means.append((1 / (1 + np.exp(-network.log_odds(network.first(drawn))))).mean())
-        unshrunk.append(network.log_odds(network.first(filled.features[row : row + 1]))[0])
+        means.append((1 / (1 + np.exp(-network.log_odds(network.first_layer_sums(drawn))))).mean())
+        unshrunk.append(network.log_odds(network.first_layer_sums(filled.features[row : row + 1]))[0])
     answers = scorer.score(rows).probabilities
     certain = 1 / (1 + np.exp(-np.array(unshrunk)))
     assert np.abs(answers - means).mean() < 0.02
@@ -146,10 +146,10 @@ def test_shrinkage_is_none_for_the_certain_and_grows() -> None:
 
 def test_a_version_of_before_fills_with_means(artifact: Artifact, values: np.ndarray) -> None:
     """Written before inputs.json, or before explanation.json as well."""
-    graph = Graph(artifact.files["model.onnx"]).probabilities(values)
+    graph = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
     for names in (("inputs.json",), ("inputs.json", "explanation.json")):
         scorer = Scorer(without(artifact, *names))
-        assert scorer.incomplete is None
+        assert scorer.missing_value_scorer is None
         np.testing.assert_array_equal(scorer.score(values).probabilities, graph)
 
 
@@ -158,18 +158,18 @@ def test_a_network_without_open_layers_is_answered_by_the_graph(
     artifact: Artifact, values: np.ndarray, layers: list[Any] | None
 ) -> None:
     """As it is where an activation is one's own; its golden answers are then the graph's."""
-    golden = msgspec.json.decode(artifact.files["golden.json"], type=Golden).probabilities
+    golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
     closed = with_file(artifact, "explanation.json", lambda c: {**c, "layers": layers})
     closed = with_file(closed, "inputs.json", lambda c: {**c, "answers": golden})
     scorer = Scorer(closed)
-    assert scorer.incomplete is None
-    expected = Graph(artifact.files["model.onnx"]).probabilities(values)
+    assert scorer.missing_value_scorer is None
+    expected = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
     np.testing.assert_array_equal(scorer.score(values).probabilities, expected)
 
 
 def test_an_artifact_says_what_it_answers_where_something_is_missing(artifact: Artifact) -> None:
-    golden = msgspec.json.decode(artifact.files["golden.json"], type=Golden)
-    answers = msgspec.json.decode(artifact.files["inputs.json"], type=Completion).answers
+    golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
+    answers = msgspec.json.decode(artifact.files["inputs.json"], type=MissingValueFile).golden_probabilities
     rows = np.array(golden.values, dtype=np.float32)
     missing = np.isnan(rows)
     assert set(np.flatnonzero(missing.any(axis=0))) == set(range(3, 13))
@@ -241,26 +241,26 @@ def test_a_new_version_is_not_written_without_inputs(artifact: Artifact, tmp_pat
 def test_one_column_known_for_certain_needs_no_inputs(artifact: Artifact) -> None:
     """A schema in which everything must be known has nothing to fill."""
     columns = tuple(
-        msgspec.structs.replace(column, must_be_known=True) for column in artifact.schema.columns
+        msgspec.structs.replace(column, required=True) for column in artifact.schema.columns
     )
     strict = replace(artifact, schema=msgspec.structs.replace(artifact.schema, columns=columns))
-    golden = msgspec.json.decode(artifact.files["golden.json"], type=Golden).probabilities
+    golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
     strict = with_file(strict, "inputs.json", lambda c: {**c, "answers": golden})
-    assert Scorer(strict).incomplete is None
+    assert Scorer(strict).missing_value_scorer is None
 
 
 def test_what_answers_can_be_asked_for_its_parts(artifact: Artifact, values: np.ndarray) -> None:
     """Intervals ask for the filled features, and for the variance of any other network's answer."""
-    incomplete = Scorer(read_artifact(artifact.folder)).incomplete
-    assert isinstance(incomplete, Incomplete)
-    filled = incomplete.conditional.fill(values[:10])
+    incomplete = Scorer(read_artifact(artifact.folder)).missing_value_scorer
+    assert isinstance(incomplete, MissingValueScorer)
+    filled = incomplete.imputer.impute(values[:10])
     assert filled.features.shape == (10, 29)
     assert filled.variances(np.ones((100, 10, 29))).shape == (100, 10)
 
 
 def test_the_runtime_is_set_up_with_a_valid_graph_and_leaves_no_thread() -> None:
     """A thread would not be there after a fork, and whoever waits for it would wait for good."""
-    onnx.checker.check_model(onnx.load_from_string(onnx_session._LEAST))
+    onnx.checker.check_model(onnx.load_from_string(onnx_session._IDENTITY_MODEL))
     program = (
         "import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'; from model import inference;"
         "inference.set_up_runtime(); print(len(os.listdir('/proc/self/task')))"

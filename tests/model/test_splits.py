@@ -45,5 +45,5 @@ def test_too_few_records_are_said() -> None:
     labels = np.array([0] * 30 + [1] * 9)
     with pytest.raises(InvalidConfig, match="10 different positive records; there are 9"):
         list(repeated_folds(labels, np.arange(39), seed=0))
-    with pytest.raises(InvalidConfig, match="validation_share"):
+    with pytest.raises(InvalidConfig, match="validation_fraction"):
         holdout(np.array([0, 0, 1]), np.arange(3), share=0.3, seed=0)

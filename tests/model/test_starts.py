@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.training import TrainingConfig, draw_kernel, draw_kernels
-from model.training.shuffling import RowOrders
+from model.training.shuffling import EpochShuffler
 
 
 @pytest.mark.parametrize(
@@ -37,15 +37,15 @@ def test_layers_and_seeds_are_drawn_apart() -> None:
 
 @pytest.mark.parametrize("n_rows", [1, 2, 303, 4096, 5000])
 def test_every_row_comes_once_an_epoch(n_rows: int) -> None:
-    orders = RowOrders(n_rows, seed=3).next(3)
+    orders = EpochShuffler(n_rows, seed=3).next(3)
     np.testing.assert_array_equal(np.sort(orders), np.tile(np.arange(n_rows), (3, 1)))
     if n_rows > 2:
         assert (orders[0] != orders[1]).any()
-    stream = RowOrders(n_rows, seed=3)
+    stream = EpochShuffler(n_rows, seed=3)
     np.testing.assert_array_equal(orders, np.concatenate([stream.next(), stream.next(2)]))
 
 
 def test_every_row_comes_everywhere_equally_often() -> None:
-    orders = RowOrders(5, seed=0).next(20_000)
+    orders = EpochShuffler(5, seed=0).next(20_000)
     counts = np.array([np.bincount(place, minlength=5) for place in orders.T])
     assert np.abs(counts - 4_000).max() < 5 * np.sqrt(20_000 * 0.2 * 0.8)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.artifacts import CURRENT, MANIFEST, Artifact, Store
+from model.artifacts import CURRENT_FILE, MANIFEST_FILE, Artifact, Store
 from model.errors import (
     ArtifactDamaged,
     NoCurrentVersion,
@@ -34,7 +34,7 @@ def test_promote_and_roll_back(store: Store, artifact: Artifact) -> None:
     store.promote("3")
     store.promote("2")
     store.promote("2")
-    assert store.current().before == ("1", "3")
+    assert store.current().previous == ("1", "3")
     assert store.rollback().version == "3"
     assert store.rollback().version == "1"
     with pytest.raises(NothingToRollBack, match="version 1 has no predecessor"):
@@ -65,7 +65,7 @@ def test_files_can_be_read_by_another_user_whatever_the_umask(
         store.promote(version)
     finally:
         os.umask(before)
-    for path in (store.folder / CURRENT, *store.path(version).iterdir()):
+    for path in (store.folder / CURRENT_FILE, *store.path(version).iterdir()):
         assert path.stat().st_mode & 0o444 == 0o444
     assert store.path(version).stat().st_mode & 0o555 == 0o555
 
@@ -85,7 +85,7 @@ def test_an_empty_store(tmp_path: Path) -> None:
 
 
 def test_a_damaged_pointer_is_said_and_mended_by_promoting(store: Store) -> None:
-    (store.folder / CURRENT).write_text("{")
+    (store.folder / CURRENT_FILE).write_text("{")
     with pytest.raises(StoreError, match="is damaged"):
         store.current()
     assert store.promote("1").version == "1"
@@ -99,11 +99,11 @@ def test_the_folder_of_one_version_is_a_store(store: Store) -> None:
         folder = folder.rename(store.folder / name)
         single = Store(folder)
         assert single.current().version == "1" and single.versions() == ["1"]
-        assert (single.path("1") / MANIFEST).is_file()
+        assert (single.path("1") / MANIFEST_FILE).is_file()
         assert single.read("1").manifest.version == "1"
         with pytest.raises(StoreError, match="single version"):
             single.promote("1")
-    (folder / MANIFEST).write_text("{")
+    (folder / MANIFEST_FILE).write_text("{")
     assert Store(folder).versions() == ["model"], "its manifest no longer says which it is"
 
 
@@ -132,4 +132,4 @@ def test_writers_do_not_get_into_each_others_way(store: Store) -> None:
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert store.versions() == [str(number) for number in range(1, 42)]
     now = store.current()
-    assert sorted(map(int, (*now.before, now.version))) == list(range(1, 42)), "one was lost"
+    assert sorted(map(int, (*now.previous, now.version))) == list(range(1, 42)), "one was lost"

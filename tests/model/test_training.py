@@ -21,7 +21,7 @@ from model.training import (
     scale_output,
 )
 from model.training.config import learning_rates
-from model.training.fit import EpochBar
+from model.training.fit import EpochProgressBar
 from model.training.keras_network import save_weights
 
 
@@ -76,7 +76,7 @@ def test_a_schedule_moves_the_learning_rate() -> None:
 def test_early_stopping_keeps_the_best_weights() -> None:
     features, labels = sample()
     wrong = (features, 1 - labels)  # whatever is learnt makes it worse
-    config = TrainingConfig(epochs=50, patience=2, validation_share=0.2, learning_rate=0.05)
+    config = TrainingConfig(epochs=50, patience=2, validation_fraction=0.2, learning_rate=0.05)
     fit = fit_network(features, labels, config, validation=wrong)
     assert (len(fit.history["loss"]), fit.n_epochs) == (3, 1)
     one = fit_network(features, labels, msgspec.structs.replace(config, epochs=1), validation=wrong)
@@ -89,7 +89,7 @@ def test_a_missed_positive_can_cost_more() -> None:
     features, labels = sample()
     plain, wary = (
         predict(
-            fit_network(features, labels, TrainingConfig(epochs=5, missed_cost=cost)).network,
+            fit_network(features, labels, TrainingConfig(epochs=5, positive_class_weight=cost)).network,
             features,
         )
         for cost in (1.0, 10.0)
@@ -192,7 +192,7 @@ def test_the_bar_shows_losses_and_metrics_on_a_terminal(monkeypatch: pytest.Monk
 
     for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
         monkeypatch.setattr("sys.stderr", stream)
-        bar = EpochBar(2)
+        bar = EpochProgressBar(2)
         for epoch in range(2):
             bar.on_epoch_end(epoch, {"loss": 0.5, "val_loss": 0.625})
         bar.on_train_end()

@@ -15,7 +15,7 @@ from app import create_app
 from app.settings import Settings
 from model.artifacts import Artifact, Store
 from model.artifacts.artifact import read_artifact
-from model.calibration import Choice
+from model.calibration import CalibrationSelection
 from model.evaluation import log_loss
 from model.inference import Scorer
 from pipelines.data import Table
@@ -44,13 +44,13 @@ def loss_of(artifact: Artifact, table: Table) -> float:
     return float(log_loss(table.labels, p[None], np.ones((1, len(table))))[0])
 
 
-@pytest.mark.parametrize("choice", ["--loss=focal", "--missed-cost=4"])
+@pytest.mark.parametrize("choice", ["--loss=focal", "--positive-class-weight=4"])
 def test_scores_are_made_probabilities(
     tmp_path: Path, table: Table, artifact: Artifact, choice: str
 ) -> None:
     """The loss asks for other numbers than probabilities; what is served are probabilities again."""
     new = train(tmp_path / "store", choice)
-    found = msgspec.convert(new.manifest.metrics["calibration"], Choice)
+    found = msgspec.convert(new.manifest.metrics["calibration"], CalibrationSelection)
     assert calibration_of(new).method == found.calibration.method != "none"
     assert found.before.slope and found.before.in_the_large and found.after.slope
     biased = abs(found.before.in_the_large.value) > 0.5 or abs(found.before.slope.value - 1) > 0.5

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from model.artifacts import Artifact, Store
 from model.artifacts.artifact import read_artifact
-from model.evaluation import Evaluation
+from model.evaluation import ModelComparison
 from pipelines.cli import main
 from pipelines.devices import select_device
 from pipelines.evaluation import baselines
@@ -116,10 +116,10 @@ def test_evaluate_prints_a_table_and_writes_it_into_the_version(run: Any, store:
     metrics = read_artifact(store.path("1")).manifest.metrics
     assert metrics["evaluation"]["seed"] == 20241
     assert metrics["evaluation_second_seed"]["seed"] == 20242
-    stored = msgspec.convert(metrics["evaluation"], Evaluation)
-    assert set(stored.figures) == set(names)
-    found = stored.figures["default"]["log_loss"].value
-    before = metrics["folds"]["figures"]["default"]["log_loss"]["value"]
+    stored = msgspec.convert(metrics["evaluation"], ModelComparison)
+    assert set(stored.estimates) == set(names)
+    found = stored.estimates["default"]["log_loss"].value
+    before = metrics["folds"]["estimates"]["default"]["log_loss"]["value"]
     assert found == pytest.approx(before, abs=1e-5)
 
 

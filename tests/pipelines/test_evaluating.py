@@ -17,18 +17,18 @@ def test_every_model_is_on_the_same_folds(table: Table) -> None:
     predictors = [fit_baselines([baseline]) for baseline in reversed(FEW)]
     found, predictions = evaluate(table, predictors, n_repeats=1, left_out={"x": "slow"})
     assert (found.model, found.baseline) == ("decision tree", REFERENCE)
-    assert found.left_out == {"x": "slow"} and found.n_splits == 10
-    assert found.figures.keys() == predictions.keys()
+    assert found.skipped_models == {"x": "slow"} and found.n_splits == 10
+    assert found.estimates.keys() == predictions.keys()
     again, _ = evaluate(table, [fit_baselines(list(reversed(FEW)))], n_repeats=1)
-    assert again.figures == found.figures and again.differences == found.differences
+    assert again.estimates == found.estimates and again.differences == found.differences
     other, _ = evaluate(table, predictors, n_repeats=1, seed=1)
-    assert other.figures != found.figures
+    assert other.estimates != found.estimates
 
 
 def test_a_recipe_is_evaluated_quickly(table: Table) -> None:
     config = TrainingConfig(epochs=3)
     found, predictions = evaluate_recipe(table, config, name="short")
-    assert list(found.figures) == ["short", REFERENCE]
+    assert list(found.estimates) == ["short", REFERENCE]
     assert predictions["short"].shape == (10, 1, 303)
     assert predictions[REFERENCE].shape == (1, 303)
     assert found.n_repeats == 1
@@ -50,11 +50,11 @@ def test_the_table_holds_the_recipe_twice_the_textbook_and_the_baselines(
 
     monkeypatch.setattr(evaluating, "choose_baselines", chosen)
     found = evaluate_beside_all(table, config, name="it", n_repeats=1, jobs=1, slow=True)
-    assert list(found.figures) == [*names, *[b.name for b in FEW]]
+    assert list(found.estimates) == [*names, *[b.name for b in FEW]]
     assert found.model == "it" and found.baseline == REFERENCE
-    assert found.left_out == {"another": "why"}
-    for figures in (*found.figures.values(), *found.beside_baseline().values()):
+    assert found.skipped_models == {"another": "why"}
+    for figures in (*found.estimates.values(), *found.differences_to_baseline().values()):
         assert figures.keys() == METRICS.keys()
-    average, single = found.figures["it, ten averaged"], found.figures["it"]
+    average, single = found.estimates["it, ten averaged"], found.estimates["it"]
     # Log loss is convex: an average of probabilities is never worse than its members on the mean.
     assert average["log_loss"].value < single["log_loss"].value

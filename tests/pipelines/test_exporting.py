@@ -14,7 +14,7 @@ import pytest
 from model.artifacts import Artifact
 from model.artifacts.artifact import read_artifact
 from model.errors import ExportUnavailable
-from model.inference import Graph
+from model.inference import OnnxSession
 from pipelines.data import Table
 from pipelines.training import export as exporting
 from pipelines.training.export import export_elsewhere
@@ -24,8 +24,8 @@ from tests.conftest import ROOT
 def test_a_graph_made_in_another_process_is_the_same(artifact: Artifact, table: Table) -> None:
     values = table.values.astype(np.float32)
     np.testing.assert_allclose(
-        Graph(export_elsewhere(artifact.files, "tensorflow")).probabilities(values),
-        Graph(artifact.files["model.onnx"]).probabilities(values),
+        OnnxSession(export_elsewhere(artifact.files, "tensorflow")).probabilities(values),
+        OnnxSession(artifact.files["model.onnx"]).probabilities(values),
         atol=1e-7,
     )
 

@@ -82,7 +82,7 @@ def test_a_recipe_answers_as_its_version_would(table: Table, artifact: Artifact)
 
 def test_a_network_with_an_activation_of_ones_own_is_filled_with_means(table: Table) -> None:
     """Its gradient is nobody's to work out."""
-    activations.hand_in("keras.activations:silu")
+    activations.register_custom_activation("keras.activations:silu")
     config = TrainingConfig(activation="keras.activations:silu", epochs=1)
     fitted = fit_pipeline(table, config)
     values = table.values.astype(np.float32)

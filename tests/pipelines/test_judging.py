@@ -13,14 +13,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from model.artifacts import MANIFEST, Artifact, Store
+from model.artifacts import MANIFEST_FILE, Artifact, Store
 from model.artifacts.artifact import read_artifact
 from model.artifacts.manifest import encode_manifest
-from model.calibration import METHODS, Choice, Method
+from model.calibration import METHODS, CalibrationSelection, Method
 from model.calibration.methods import fit_calibration
 from model.errors import InvalidConfig
-from model.evaluation import DecisionCurve, Evaluation, Performance, ReliabilityCurve, compare
-from model.inference import Graph, Scorer
+from model.evaluation import (
+    DecisionCurve,
+    ModelComparison,
+    ReliabilityCurve,
+    ThresholdPerformance,
+    compare,
+)
+from model.inference import OnnxSession, Scorer
 from model.logit import to_log_odds, to_probabilities
 from model.schema import Schema
 from model.training import RECIPES
@@ -52,15 +58,15 @@ def judged(table: Table, predictions: np.ndarray, **choices: Any) -> Judgement:
 
 def test_the_manifest_says_what_the_probabilities_are_worth(artifact: Artifact) -> None:
     metrics = artifact.manifest.metrics
-    choice = msgspec.convert(metrics["calibration"], Choice)
-    assert choice.asked == "auto" and choice.calibration == calibration_of(artifact)
-    assert set(choice.trials) == set(METHODS)
+    choice = msgspec.convert(metrics["calibration"], CalibrationSelection)
+    assert choice.requested == "auto" and choice.calibration == calibration_of(artifact)
+    assert set(choice.candidates) == set(METHODS)
     assert choice.before.slope and 0.6 < choice.before.slope.value < 1.6
     assert choice.before.slope.low < 1 < choice.before.slope.high
     reliability = msgspec.convert(metrics["reliability"], ReliabilityCurve)
     assert sum(part.n for part in reliability.bins) == 303
     curve = msgspec.convert(metrics["decision_curve"], DecisionCurve)
-    at_threshold = msgspec.convert(metrics["threshold"], Performance)
+    at_threshold = msgspec.convert(metrics["threshold"], ThresholdPerformance)
     assert at_threshold.threshold == artifact.manifest.threshold == 0.5
     assert not at_threshold.stated and artifact.manifest.cost_ratio is msgspec.UNSET
     assert at_threshold.true_positives.value + at_threshold.false_negatives.value == 139
@@ -76,11 +82,11 @@ def test_everything_is_computed_of_what_will_be_served(table: Table, baseline: n
     method = found.calibration.method
     assert method != "none"
     np.testing.assert_allclose(found.probabilities, calibrated_folds(table, extreme, method))
-    losses = found.evaluation.figures["a"]["log_loss"], found.choice.trials[method].log_loss
+    losses = found.evaluation.estimates["a"]["log_loss"], found.choice.candidates[method].log_loss
     assert losses[0].value == pytest.approx(losses[1].value)
     assert found.evaluation.baseline == "logistic regression"
-    assert msgspec.convert(found.metrics["folds"], Evaluation) == found.evaluation
-    again = judged(table, found.probabilities, asked="none").metrics
+    assert msgspec.convert(found.metrics["folds"], ModelComparison) == found.evaluation
+    again = judged(table, found.probabilities, requested="none").metrics
     for name in ("reliability", "decision_curve", "threshold"):
         assert found.metrics[name] == again[name], name
 
@@ -96,7 +102,7 @@ def test_what_was_found_is_told(
     table: Table, baseline: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="pipelines.judging"):
-        judged(table, baseline, asked="platt", cost_ratio=4.0)
+        judged(table, baseline, requested="platt", cost_ratio=4.0)
     before, taken, after, threshold = (record.getMessage() for record in caplog.records)
     assert before.startswith("calibration on the folds: slope ")
     assert taken.startswith("calibration taken: Platt's line, as asked; difference in log loss, ")
@@ -125,12 +131,12 @@ def test_a_calibrated_version_with_a_stated_cost_ratio(
     assert result.exit_code == 0, result.output
     new = read_artifact(store.path("2"))
     assert new.manifest.threshold == pytest.approx(0.2) and new.manifest.cost_ratio == 4
-    assert new.manifest.metrics["calibration"]["asked"] == "isotonic"
+    assert new.manifest.metrics["calibration"]["requested"] == "isotonic"
     calibration = calibration_of(new)
     assert calibration.method == "isotonic"
 
     values = table.values.astype(np.float32)
-    plain, served = (Graph(a.files["model.onnx"]).probabilities(values) for a in (artifact, new))
+    plain, served = (OnnxSession(a.files["model.onnx"]).probabilities(values) for a in (artifact, new))
     expected = to_probabilities(calibration.apply(to_log_odds(plain)))
     np.testing.assert_allclose(served, expected, atol=2e-6)
     features = fit_pipeline(table, RECIPES["default"]).preprocessing.transform(table.frame)
@@ -183,7 +189,7 @@ def test_a_loss_without_probabilities_needs_a_calibration(
 ) -> None:
     assert judged(table, baseline, gives_probabilities=False).calibration.method == "platt"
     with pytest.raises(InvalidConfig, match="what it is least for is no probability"):
-        judged(table, baseline, gives_probabilities=False, asked="none")
+        judged(table, baseline, gives_probabilities=False, requested="none")
 
 
 def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
@@ -216,7 +222,7 @@ def test_a_version_of_the_first_format_is_read(artifact: Artifact) -> None:
     unsealed = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
     content["checksum"] = hashlib.sha256(unsealed).hexdigest()
     sealed = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
-    (folder / MANIFEST).write_bytes(sealed)
+    (folder / MANIFEST_FILE).write_bytes(sealed)
     old = read_artifact(folder)
     assert calibration_of(old).method == "none"
     assert old.manifest.cost_ratio is msgspec.UNSET

@@ -31,8 +31,8 @@ def alone(folds: Folds, config: TrainingConfig, number: int) -> np.ndarray:
     return fit_pipeline(folds.table, config, train).predict(folds.table, test)
 
 
-def seeded(config: TrainingConfig, seed: int, order_seed: int) -> TrainingConfig:
-    return msgspec.structs.replace(config, seed=seed, order_seed=order_seed)
+def seeded(config: TrainingConfig, seed: int, shuffle_seed: int) -> TrainingConfig:
+    return msgspec.structs.replace(config, seed=seed, shuffle_seed=shuffle_seed)
 
 
 def test_the_networks_of_all_folds_are_those_of_lone_fits(folds: Folds) -> None:
@@ -63,7 +63,7 @@ def test_folds_that_do_not_fit_into_memory_together_are_trained_in_parts(
 
 
 def test_a_validation_share_is_neither_fitted_on_nor_standardised_by(table: Table) -> None:
-    config = msgspec.structs.replace(SHORT, validation_share=0.2)
+    config = msgspec.structs.replace(SHORT, validation_fraction=0.2)
     folds = prepare_folds(table, seed=20241, n_repeats=1)
     found = train_folds(folds, config, 1)[0]
     train, test = folds.splits[0]

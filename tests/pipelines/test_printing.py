@@ -17,7 +17,7 @@ def test_a_row_for_every_model_under_every_metric() -> None:
         seed=7,
         n_splits=10,
         baseline="theirs",
-        left_out={"another": "slow"},
+        skipped_models={"another": "slow"},
     )
     text = evaluation_table(found)
     assert "2 x 10 stratified folds, seed 7, 60 patients" in text
@@ -29,7 +29,7 @@ def test_a_row_for_every_model_under_every_metric() -> None:
         next(line for line in text.splitlines() if line.startswith(f"  {name} "))
         for name in ("ours", "blunt", "theirs")
     )
-    figure, beside = found.figures["blunt"]["log_loss"], found.others["blunt"]["log_loss"]
+    figure, beside = found.estimates["blunt"]["log_loss"], found.other_differences["blunt"]["log_loss"]
     assert figure.value != 0 and beside.value != 0
     for number in (figure.value, figure.low, figure.high):
         assert f"{number:.4f}" in blunt

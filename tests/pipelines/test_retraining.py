@@ -15,7 +15,7 @@ import pytest
 from model.artifacts import Artifact, Store
 from model.artifacts.artifact import read_artifact
 from model.errors import InvalidConfig, InvalidTable, ParityError
-from model.inference import Basis
+from model.inference import ExplanationData
 from model.schema import Schema
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table, read_table
@@ -118,7 +118,7 @@ def test_a_far_smaller_table_is_not_promoted(
 def worse_by(store: Store, artifact: Artifact, loss: float) -> Artifact:
     """A version whose log loss on the folds is recorded as so much higher."""
     folds = msgspec.to_builtins(artifact.manifest.metrics["folds"])
-    for figure in folds["figures"].values():
+    for figure in folds["estimates"].values():
         for field in ("value", "low", "high"):
             figure["log_loss"][field] += loss
     manifest = msgspec.structs.replace(artifact.manifest, metrics={"folds": folds})
@@ -208,9 +208,9 @@ def test_the_release_schema_trains_too(tmp_path: Path) -> None:
     assert artifact.manifest.ranges["cp"].codes == (0, 1, 2, 3, 4)
     assert explainer_of(artifact).explain(np.full((1, 13), np.nan, np.float32))
     # The schema does not name this file as published, so none of its rows may be in the artifact.
-    background = msgspec.json.decode(artifact.files["explanation.json"], type=Basis).background
+    background = msgspec.json.decode(artifact.files["explanation.json"], type=ExplanationData).background
     patients = {tuple(row) for row in read_table(file, release).values.astype(np.float32).tolist()}
-    assert background.origin == "drawn"
+    assert background.origin == "synthetic"
     assert not patients & {tuple(row) for row in background.values}
     report = (store.path("1") / "report.html").read_text()
     assert "“marked disease” (target &gt; 0)" in report and "84 of them (28 %)" in report

@@ -116,7 +116,7 @@ def test_the_simplest_come_first_and_good_configs_win(table: Table) -> None:
 
 def test_a_validation_share_is_refused(table: Table) -> None:
     with pytest.raises(InvalidConfig, match="holds its own folds out"):
-        run_sweep(table, [TrainingConfig(validation_share=0.2)], seed=1)
+        run_sweep(table, [TrainingConfig(validation_fraction=0.2)], seed=1)
 
 
 def test_the_command_prints_and_writes_a_page(tmp_path: Path) -> None:

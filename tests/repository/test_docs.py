@@ -11,10 +11,10 @@ import msgspec
 from app import Settings
 from app.web import KINDS
 from model.schema import Schema
-from model.training import KINDS as KINDS_OF_CHOICE
+from model.training import FIELD_TYPES as KINDS_OF_CHOICE
 from model.training import TrainingConfig
-from model.training.activations import ACTIVATIONS
-from model.training.config import allowed_words
+from model.training.activations import ACTIVATION_NAMES
+from model.training.config import allowed_literals
 from tests.conftest import ROOT
 from tests.repository.test_watching import METRICS
 
@@ -52,9 +52,9 @@ def test_every_choice_of_a_training_is_documented_with_its_default() -> None:
     for name, default in defaults.items():
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else f"{default}"
         assert rows[name][0] in {shown, f"{default:g}" if isinstance(default, float) else shown}
-        for word in allowed_words(KINDS_OF_CHOICE[name]):
+        for word in allowed_literals(KINDS_OF_CHOICE[name]):
             assert word in rows[name][1], f"{name}: {word}"
-    assert all(word in rows["activation"][1] for word in ACTIVATIONS)
+    assert all(word in rows["activation"][1] for word in ACTIVATION_NAMES)
 
 
 def test_every_column_is_documented_with_its_unit_or_codes(schema: Schema) -> None:

@@ -159,10 +159,10 @@ def test_words_and_codes_are_the_same(
     client: FlaskClient, patients: Records, schema: Schema
 ) -> None:
     words = {
-        (column.name, float(level.code)): level.spellings[0].upper()
+        (column.name, float(level.code)): level.aliases[0].upper()
         for column in schema.columns
         for level in column.levels
-        if level.spellings
+        if level.aliases
     }
     spelt = [{n: words.get((n, v), v) for n, v in patient.items()} for patient in patients]
     assert own(client, spelt) == own(client, patients)

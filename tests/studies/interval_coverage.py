@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from model.inference import LEVEL, SPREAD, bounds
+from model.inference import INTERVAL_LEVEL, SPREAD_FACTOR, interval_bounds
 from model.training import TrainingConfig
-from model.training.ensemble import N_MEMBERS, bootstrap_members, fit_ensemble
+from model.training.ensemble import N_MEMBERS, bootstrap_member_specs, fit_ensemble
 
-HELD_OUT = 0.2
+HELD_OUT_FRACTION = 0.2
 N_TENTHS = 10
 
 
@@ -46,7 +46,7 @@ def simulate_coverage(
     n_redraws: int,
     seed: int,
     n_members: int = N_MEMBERS,
-    spread: float = SPREAD,
+    spread: float = SPREAD_FACTOR,
     progress: str = "",
 ) -> dict[str, Coverage]:
     """Coverage of nominal 90 % intervals, by name of the truth.
@@ -65,9 +65,9 @@ def simulate_coverage(
     for number in range(len(truths) * n_redraws):
         truth = list(truths.values())[number // n_redraws]
         labels.append(draw.random(n) < truth)
-        out = np.isin(groups, draw.choice(np.unique(groups), round(HELD_OUT * n), replace=False))
+        out = np.isin(groups, draw.choice(np.unique(groups), round(HELD_OUT_FRACTION * n), replace=False))
         held.append(out)
-        members += bootstrap_members(
+        members += bootstrap_member_specs(
             config,
             groups,
             seed=seed + number,
@@ -90,7 +90,7 @@ def _coverage(drawn: np.ndarray, truth: np.ndarray, held: np.ndarray, spread: fl
     """Of (n_redraws, n_members, n) log-odds."""
     rows = drawn.transpose(0, 2, 1).reshape(-1, drawn.shape[1])
     middle, low, high = (
-        found.reshape(held.shape) for found in bounds(rows, LEVEL, spread, np.zeros((len(rows), 1)))
+        found.reshape(held.shape) for found in interval_bounds(rows, INTERVAL_LEVEL, spread, np.zeros((len(rows), 1)))
     )
     inside = (low <= truth) & (truth <= high)
     tenth = np.minimum((middle * N_TENTHS).astype(int), N_TENTHS - 1)

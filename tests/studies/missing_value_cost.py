@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 
 from model.evaluation import log_loss
-from model.features import ConditionalMeans, Encoding, measure_inputs
-from model.inference import DenseNetwork, Incomplete, columns_that_may_be_missing
+from model.features import ConditionalGaussianImputer, Encoding, fit_feature_moments
+from model.inference import DenseNetwork, MissingValueScorer, optional_columns
 from model.logit import to_probabilities
 from model.schema import Schema
 from model.training import TrainingConfig
@@ -53,13 +53,13 @@ def fit_together(
     """Fit networks as ensembles, some hundreds at a time, so that memory stays flat."""
     # Only now: Keras is not needed to say what to hide.
     from model.training import read_layers
-    from model.training.ensemble import Member, fit_ensemble
+    from model.training.ensemble import MemberSpec, fit_ensemble
 
     jobs = iter(jobs)
     while some := list(itertools.islice(jobs, JOBS_AT_ONCE)):
         tables = np.stack([job.features for job in some])
         members = [
-            Member(msgspec.structs.replace(config, seed=job.seed), rows=job.rows, table=table)
+            MemberSpec(msgspec.structs.replace(config, seed=job.seed), rows=job.rows, table=table)
             for table, job in enumerate(some)
         ]
         ensemble = fit_ensemble(tables, labels, members)
@@ -82,7 +82,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 def patterns_to_hide(schema: Schema, *, seed: int) -> list[tuple[str, ...]]:
     """Nothing, each column that may be missing, and 25 different random sets of two or more."""
-    names = [schema.column_names[index] for index in columns_that_may_be_missing(schema)]
+    names = [schema.column_names[index] for index in optional_columns(schema)]
     draw = np.random.default_rng(seed)
     found: list[tuple[str, ...]] = [(), *((name,) for name in names)]
     n_wanted = min(len(found) + N_RANDOM, 2 ** len(names))
@@ -116,7 +116,7 @@ def costs_of_hiding(
     refitted = answered.copy()
     for number, fold in enumerate(folds):
         repeat = number // N_SPLITS
-        whole = Incomplete(fold.conditional, next(networks))
+        whole = MissingValueScorer(fold.conditional, next(networks))
         for place, pattern in enumerate(patterns):
             answered[place, repeat, fold.test] = whole.probabilities(
                 _hidden(table, fold.test, pattern)
@@ -124,7 +124,7 @@ def costs_of_hiding(
             # Without columns that are missing anyway: what else is missing has its mean.
             features = _without(fold.encoding, table, pattern)[fold.test]
             network = next(networks) if pattern else whole.network
-            log_odds = network.log_odds(network.first(features))
+            log_odds = network.log_odds(network.first_layer_sums(features))
             refitted[place, repeat, fold.test] = to_probabilities(log_odds)
     losses = (_losses(table.labels, found) for found in (answered, refitted))
     return {
@@ -138,15 +138,15 @@ class _Fold:
     train: np.ndarray
     test: np.ndarray
     encoding: Encoding
-    conditional: ConditionalMeans
+    conditional: ConditionalGaussianImputer
 
 
 def _folds(table: Table, seed: int, n_repeats: int) -> Iterator[_Fold]:
     folds = prepare_folds(table, seed=seed, n_repeats=n_repeats)
-    columns = columns_that_may_be_missing(table.schema)
+    columns = optional_columns(table.schema)
     for (train, test), encoding in zip(folds.splits, folds.encodings, strict=True):
-        inputs = measure_inputs(encoding.encode(table.values[train]))
-        yield _Fold(train, test, encoding, ConditionalMeans(inputs, encoding, columns))
+        inputs = fit_feature_moments(encoding.encode(table.values[train]))
+        yield _Fold(train, test, encoding, ConditionalGaussianImputer(inputs, encoding, columns))
 
 
 def _jobs(

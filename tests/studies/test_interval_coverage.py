@@ -7,7 +7,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from model.training import TrainingConfig
-from model.training.ensemble import Member, fit_ensemble
+from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.data import Table, build_preprocessing
 from tests.conftest import Told
 from tests.studies.interval_coverage import Coverage, simulate_coverage
@@ -23,7 +23,7 @@ def simulate(
     truths = {}
     for name in names:
         if name == "the recipe":
-            fit = fit_ensemble(features, table.labels, [Member(TrainingConfig())])
+            fit = fit_ensemble(features, table.labels, [MemberSpec(TrainingConfig())])
             truths[name] = fit.predict(features)[0]
         else:
             model = boosting if name == "boosting" else LogisticRegression(C=0.3, max_iter=2_000)

@@ -105,7 +105,7 @@ def test_networks_fitted_together_are_lone_networks(table: Table) -> None:
     for job, network in zip(jobs, found, strict=True):
         own = msgspec.structs.replace(config, seed=job.seed)
         alone = fit_network(job.features[job.rows], table.labels[job.rows], own).network
-        log_odds = network.log_odds(network.first(job.features))
+        log_odds = network.log_odds(network.first_layer_sums(job.features))
         np.testing.assert_allclose(
             1 / (1 + np.exp(-log_odds)), predict(alone, job.features), atol=1e-4
         )

@@ -48,13 +48,13 @@ class OneVersion:
 
     def __init__(self, store: Store, record: dict[str, Any], n: int) -> None:
         from model.inference import Scorer
-        from model.records import RecordReader
+        from model.records import RecordValidator
 
         self.content = [{**record, "age": 30 + i % 40} for i in range(n)]
         self._known = {}
         for version in ("1", "2"):
             artifact = store.read(version)
-            values = RecordReader(artifact.schema).values(self.content)
+            values = RecordValidator(artifact.schema).values(self.content)
             self._known[version] = Scorer(artifact).graph.probabilities(values).tolist()
         differences = zip(self._known["1"], self._known["2"], strict=True)
         assert all(abs(one - two) > 1e-4 for one, two in differences)

@@ -86,7 +86,7 @@ class _CellReader:
     """Cells of one column as JSON would have given them: numbers, words, None."""
 
     def __init__(self, column: Column) -> None:
-        self._words = {word.casefold() for level in column.levels for word in level.spellings}
+        self._words = {word.casefold() for level in column.levels for word in level.aliases}
 
     def __call__(self, cell: str) -> float | str | None:
         text = cell.strip()

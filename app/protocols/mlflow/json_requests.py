@@ -18,7 +18,7 @@ from app.protocols.table_payload import (
     values_of_table,
 )
 from model.errors import Problem, UnreadableBody
-from model.records import REPEATED, parse, printable, repeated_keys
+from model.records import DUPLICATE_KEY_MESSAGE, duplicate_keys, parse_strict_json, printable
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -35,7 +35,7 @@ def values_of_json(body: bytes, model: LoadedModel) -> np.ndarray:
         UnreadableBody: it is not JSON.
         InvalidRecords: everything that is wrong with it.
     """
-    content = parse(body)
+    content = parse_strict_json(body)
     form = _form_of(content, model)
     given = content[form]
     if form == "dataframe_split":
@@ -64,7 +64,7 @@ def values_of_lines(body: bytes, model: LoadedModel) -> np.ndarray:
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(parse(line))
+            rows.append(parse_strict_json(line))
         except UnreadableBody as error:
             code = "broken_json" if error.code == "empty_body" else error.code
             message = str(error).replace("the body", f"line {number}", 1)
@@ -122,8 +122,8 @@ def _transposed(given: Mapping[str, Any], model: LoadedModel) -> Table:
     names = list(given)
     require_few_columns(names, model, path)
     problems = [
-        Problem(field=printable(name), code="duplicate_key", message=REPEATED)
-        for name in repeated_keys(given)
+        Problem(field=printable(name), code="duplicate_key", message=DUPLICATE_KEY_MESSAGE)
+        for name in duplicate_keys(given)
     ]
     length: int | None = None
     for name, values in given.items():
@@ -155,8 +155,8 @@ def _other_keys(content: Mapping[str, Any], known: Sequence[str], message: str) 
     return [
         *(Problem(field=printable(n), code="unknown_key", message=message) for n in others),
         *(
-            Problem(field=printable(n), code="duplicate_key", message=REPEATED)
-            for n in repeated_keys(content)
+            Problem(field=printable(n), code="duplicate_key", message=DUPLICATE_KEY_MESSAGE)
+            for n in duplicate_keys(content)
         ),
     ]
 

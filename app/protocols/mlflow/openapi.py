@@ -78,7 +78,7 @@ def mlflow_schemas(subject: Subject) -> Json:
                 an_object(
                     row={"type": "integer", "minimum": 0},
                     missing=a_list({"enum": names}),
-                    warnings=a_list(ref("Caution")),
+                    warnings=a_list(ref("InputWarning")),
                 )
             ),
         ),

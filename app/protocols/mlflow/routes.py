@@ -137,7 +137,7 @@ def _answer(call: Call, declared: Declared, scores: Scores) -> Answer:
     if media_type != JSON:
         lines = numbers[1:-1].replace(b",", b"\n") + b"\n"
         return Answer(lines, media_type=media_type, headers=headers)
-    remarks = b"" if not scores.remarks else b',"remarks":' + _encode(_remarks(scores))
+    remarks = b"" if not scores.notes else b',"remarks":' + _encode(_remarks(scores))
     return Answer(b'{"predictions":' + numbers + remarks + b"}", headers=headers)
 
 
@@ -161,7 +161,7 @@ def _remarks(scores: Scores) -> list[dict[str, Any]]:
     """What ``/predict`` says beside a probability, for the rows of which there is anything to say."""
     return [
         {"row": row, "missing": remarks.missing, "warnings": remarks.warnings}
-        for row, remarks in scores.remarks.items()
+        for row, remarks in scores.notes.items()
     ]
 
 
@@ -175,7 +175,7 @@ def _execution_parameters(model: LoadedModel, settings: Settings) -> dict[str, A
     concurrent = min(settings.workers, 100)
     payload = max(1, min(settings.max_body_bytes // MEBIBYTE, 100 // concurrent))
     columns = model.schema.columns
-    shortest_row = len(columns) + sum(column.must_be_known for column in columns)
+    shortest_row = len(columns) + sum(column.required for column in columns)
     many = settings.max_records * shortest_row // MEBIBYTE
     return {
         "MaxConcurrentTransforms": concurrent,

@@ -18,9 +18,9 @@ from app.models import Models
 from app.protocols.open_inference.requests import as_this
 from app.service import Render, Service
 from app.web import Answer, Call, NotReady, Refused
-from model.artifacts import MANIFEST, Store, decode_manifest
+from model.artifacts import MANIFEST_FILE, Store, decode_manifest
 from model.errors import ModelError
-from model.records import parse
+from model.records import parse_strict_json
 
 _encode = msgspec.json.Encoder().encode
 
@@ -102,7 +102,7 @@ def _name(models: Models, store: Store) -> str:
     with suppress(OSError):
         for version in reversed(store.versions()):
             with suppress(ModelError, OSError):
-                manifest = (store.path(version) / MANIFEST).read_bytes()
+                manifest = (store.path(version) / MANIFEST_FILE).read_bytes()
                 return decode_manifest(manifest, version).name
     raise NotReady(models.failure or "nothing is loaded")
 
@@ -111,7 +111,7 @@ def _read(call: Call) -> _Request:
     body = call.body()
     if not body.strip():
         return _Request()
-    return as_this(_Request, parse(body))
+    return as_this(_Request, parse_strict_json(body))
 
 
 def _version(request: _Request) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from app.protocols.open_inference.tensors import BYTES, Tensor, elements_of
 from app.web import Refused
-from model.records import Given, count_colons, parse, printable, repeated_keys
+from model.records import ColumnValues, count_colons, duplicate_keys, parse_strict_json, printable
 
 _Kind = TypeVar("_Kind")
 _Parameters = dict[str, Any] | msgspec.UnsetType | None
@@ -66,7 +66,7 @@ def read_request(body: bytes, header: str, n_columns: int) -> tuple[InferRequest
     return InferRequest([matrix], parameters={"binary_data_output": True}), body
 
 
-def columns_of(request: InferRequest, binary: bytes, names: Sequence[str]) -> Mapping[str, Given]:
+def columns_of(request: InferRequest, binary: bytes, names: Sequence[str]) -> Mapping[str, ColumnValues]:
     """The columns of the records, each of the same length.
 
     Either one tensor a column, shape [n] or [n, 1]; or one tensor of any other name for all, shape
@@ -85,7 +85,7 @@ def columns_of(request: InferRequest, binary: bytes, names: Sequence[str]) -> Ma
     if len(tensors) == 1 and tensors[0].name not in names:
         return _columns_of_matrix(tensors[0], buffers[0], names)
     first = tensors[0]
-    columns: dict[str, Given] = {}
+    columns: dict[str, ColumnValues] = {}
     for tensor, buffer in zip(tensors, buffers, strict=True):
         if tensor.name in columns:
             tensor.refuse("there is more than one of that name")
@@ -131,7 +131,7 @@ def wanted_outputs(request: InferRequest, names: Sequence[str]) -> list[tuple[st
 
 def _columns_of_matrix(
     tensor: Tensor, buffer: bytes | None, names: Sequence[str]
-) -> Mapping[str, Given]:
+) -> Mapping[str, ColumnValues]:
     if tensor.datatype == BYTES:
         tensor.refuse("a matrix must be of numbers; words need one tensor a column")
     if tensor.shape[1:] != [len(names)]:
@@ -186,7 +186,7 @@ def _parse(body: bytes) -> InferRequest:
             return _checked(request)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
-    content = parse(body)
+    content = parse_strict_json(body)
     _refuse_repeated(content)
     return _checked(as_this(InferRequest, content))
 
@@ -229,7 +229,7 @@ def _n_keys(part: msgspec.Struct) -> int:
 def _refuse_repeated(content: Any) -> None:
     """Refuse a key that stands twice, of which other decoders take the last without a word."""
     if isinstance(content, dict):
-        for name in repeated_keys(content):
+        for name in duplicate_keys(content):
             raise Refused("bad_request", f"{printable(name)} is given more than once")
         for value in content.values():
             _refuse_repeated(value)

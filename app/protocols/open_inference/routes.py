@@ -87,7 +87,7 @@ def register_open_inference(service: Service) -> None:
         columns = model.schema.column_names
         request, binary = read_request(call.body(), call.header(JSON_LENGTH), len(columns))
         wanted = wanted_outputs(request, OUTPUTS)
-        values = model.read_columns(columns_of(request, binary, columns), "/inputs")
+        values = model.validate_columns(columns_of(request, binary, columns), "/inputs")
         return packed(call, _answer(model, model.score(values), request, wanted))
 
     def add(method: str, path: str, handler: Any, scope: str) -> None:
@@ -184,7 +184,7 @@ def _described(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
 
 def _parameters_of(column: Column) -> dict[str, Any]:
     """What there is to know of a column; the protocol allows words, numbers and booleans here."""
-    told: dict[str, Any] = {"title": column.title, "must_be_known": column.must_be_known}
+    told: dict[str, Any] = {"title": column.title, "required": column.required}
     if column.kind == "number":
         told |= {"minimum": column.minimum, "maximum": column.maximum, "unit": column.unit}
     else:

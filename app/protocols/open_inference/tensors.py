@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from app.web import Refused
-from model.records import Given, printable
+from model.records import ColumnValues, printable
 
 NUMBERS = {
     "BOOL": np.dtype("?"),
@@ -61,7 +61,7 @@ class Output(NamedTuple):
     values: np.ndarray | Sequence[str]
 
 
-def elements_of(tensor: Tensor, binary: bytes | None) -> Given:
+def elements_of(tensor: Tensor, binary: bytes | None) -> ColumnValues:
     """The elements of a tensor, row after row.
 
     Args:
@@ -113,7 +113,7 @@ def _as_bytes(values: np.ndarray | Sequence[str]) -> bytes:
     return b"".join(map(packed.__getitem__, values))
 
 
-def _from_json(tensor: Tensor, n_elements: int) -> Given:
+def _from_json(tensor: Tensor, n_elements: int) -> ColumnValues:
     elements = tensor.data
     if not isinstance(elements, list):
         tensor.refuse("it needs its elements as a list under data, or as binary data")
@@ -187,7 +187,7 @@ def _refuse_first(
     tensor.refuse(f"element {wrong[0]} is not {expected}, as {tensor.datatype} says{more}")
 
 
-def _from_bytes(tensor: Tensor, n_elements: int, data: bytes) -> Given:
+def _from_bytes(tensor: Tensor, n_elements: int, data: bytes) -> ColumnValues:
     if tensor.data is not msgspec.UNSET:
         tensor.refuse("it has data both in the JSON and as bytes")
     if tensor.datatype == BYTES:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from app.protocols.tensorflow_serving.metadata import SIGNATURE
 from model.errors import InvalidRecords, Problem, UnreadableBody
-from model.records import MAX_LISTED_PROBLEMS, parse, printable, repeated_keys
+from model.records import MAX_LISTED_PROBLEMS, duplicate_keys, parse_strict_json, printable
 
 _MULTIPLE = "multiple input tensors required as per tensorinfo_map"
 _READ_KEYS = ("signature_name", "instances", "inputs", "context", "examples")
@@ -100,7 +100,7 @@ def read_examples(
     shared = {name: _scalar(context[name]) for name in columns if name in context}
     for example in examples:
         if isinstance(example, dict):
-            # In place, because what parse() returns remembers the keys that stood twice.
+            # In place, because what parse_strict_json() returns remembers the keys that stood twice.
             for name in [name for name in example if name not in columns]:
                 del example[name]
             _unwrap(example)
@@ -111,7 +111,7 @@ def read_examples(
 def _content(body: bytes, signatures: Collection[str]) -> dict[str, Any]:
     """The object that the body is, with a signature that there is."""
     try:
-        content = parse(body)
+        content = parse_strict_json(body)
     except UnreadableBody as error:
         told = "The document is empty" if error.code == "empty_body" else str(error)
         raise UnreadableBody(error.code, f"JSON Parse error: {told}") from None
@@ -215,7 +215,7 @@ def _is_mapping(value: Any) -> bool:
 
 
 def _refuse_repeated(content: dict[str, Any], names: Collection[str], path: str) -> None:
-    repeated = ((None, name) for name in repeated_keys(content) if name in names)
+    repeated = ((None, name) for name in duplicate_keys(content) if name in names)
     _refuse(repeated, "key: {name} is given more than once", n_records=0, path=path)
 
 
@@ -258,7 +258,7 @@ def _refuse(
             problems.append(Problem(row=row, field=name, code="duplicate_key", message=told))
     if problems:
         raise InvalidRecords(
-            problems, n_records=n_records, n_wrong=len(rows), path=path, n_problems=n_problems
+            problems, n_records=n_records, n_invalid=len(rows), path=path, n_problems=n_problems
         )
 
 

@@ -144,7 +144,7 @@ class _Door:
         names = model.schema.column_names
         inputs = read(call.body(), names, SIGNATURES[verb], model.max_records)
         try:
-            return model.read_records(inputs.records, inputs.path), inputs.path
+            return model.validate_records(inputs.records, inputs.path), inputs.path
         except InvalidRecords as error:
             if not inputs.shared:
                 raise
@@ -198,7 +198,7 @@ def _once(error: InvalidRecords, shared: Collection[str]) -> InvalidRecords:
     return InvalidRecords(
         list(problems.values()),
         n_records=error.n_records,
-        n_wrong=error.n_wrong,
+        n_invalid=error.n_invalid,
         path=error.path,
         n_problems=error.n_problems - len(error.problems) + len(problems),
     )

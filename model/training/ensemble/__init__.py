@@ -5,7 +5,7 @@ members     what each member is, and its results
 packing     initial weights and rows stacked by member
 program     one program, from initial to final weights, with early stopping
 train_step  an epoch of all members
-forward     forward pass and losses
+forward     forward pass and record_losses
 optimizers  update steps with a learning rate a member
 autodiff    gradients and compilation by backend
 bootstrap   members trained on bootstrap samples, for intervals
@@ -16,51 +16,51 @@ from typing import TYPE_CHECKING
 from model.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
-    from model.training.ensemble.autodiff import compiled as compiled
+    from model.training.ensemble.autodiff import compile_function as compile_function
     from model.training.ensemble.autodiff import gradients as gradients
     from model.training.ensemble.bootstrap import N_MEMBERS as N_MEMBERS
-    from model.training.ensemble.bootstrap import bootstrap_members as bootstrap_members
-    from model.training.ensemble.bootstrap import fit_members as fit_members
-    from model.training.ensemble.bootstrap import members_file as members_file
-    from model.training.ensemble.bootstrap import pack as pack
+    from model.training.ensemble.bootstrap import bootstrap_member_specs as bootstrap_member_specs
+    from model.training.ensemble.bootstrap import encode_bootstrap_file as encode_bootstrap_file
+    from model.training.ensemble.bootstrap import fit_bootstrap_ensemble as fit_bootstrap_ensemble
+    from model.training.ensemble.bootstrap import to_bootstrap_file as to_bootstrap_file
     from model.training.ensemble.fit import fit_ensemble as fit_ensemble
-    from model.training.ensemble.forward import Plan as Plan
-    from model.training.ensemble.forward import forward as forward
-    from model.training.ensemble.forward import losses as losses
-    from model.training.ensemble.forward import penalty as penalty
+    from model.training.ensemble.forward import ProgramSpec as ProgramSpec
+    from model.training.ensemble.forward import forward_pass as forward_pass
+    from model.training.ensemble.forward import l2_penalty as l2_penalty
+    from model.training.ensemble.forward import record_losses as record_losses
     from model.training.ensemble.members import Ensemble as Ensemble
-    from model.training.ensemble.members import Member as Member
-    from model.training.ensemble.optimizers import STEPS as STEPS
-    from model.training.ensemble.optimizers import first_slots as first_slots
+    from model.training.ensemble.members import MemberSpec as MemberSpec
+    from model.training.ensemble.optimizers import UPDATE_RULES as UPDATE_RULES
+    from model.training.ensemble.optimizers import initial_slots as initial_slots
 else:
     __getattr__ = lazy_attributes(
         __name__,
         {
             "autodiff": (
-                "compiled",
+                "compile_function",
                 "gradients",
             ),
             "bootstrap": (
                 "N_MEMBERS",
-                "bootstrap_members",
-                "fit_members",
-                "members_file",
-                "pack",
+                "bootstrap_member_specs",
+                "fit_bootstrap_ensemble",
+                "encode_bootstrap_file",
+                "to_bootstrap_file",
             ),
             "fit": ("fit_ensemble",),
-            "forward": (
-                "Plan",
-                "forward",
-                "losses",
-                "penalty",
+            "forward_pass": (
+                "ProgramSpec",
+                "forward_pass",
+                "record_losses",
+                "l2_penalty",
             ),
             "members": (
                 "Ensemble",
-                "Member",
+                "MemberSpec",
             ),
             "optimizers": (
-                "STEPS",
-                "first_slots",
+                "UPDATE_RULES",
+                "initial_slots",
             ),
         },
     )

@@ -12,11 +12,11 @@ from typing import Any
 import keras
 
 Tensor = Any
-Loss = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]
+LossFunction = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]
 """Weights → a number to differentiate, and something else that came up on the way."""
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled by XLA, anew for other shapes; on PyTorch as it is.
 
     Args:
@@ -37,7 +37,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *given: function(*keras.tree.map_structure(keras.ops.convert_to_tensor, given))
 
 
-def gradients(loss: Loss, weights: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+def gradients(loss: LossFunction, weights: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
     """What came up on the way, and the gradient of the loss by every weight."""
     match keras.config.backend():
         case "tensorflow":

@@ -13,19 +13,26 @@ import numpy as np
 
 from model.artifacts import golden_values
 from model.calibration import Calibration
-from model.evaluation import bootstrapped
-from model.inference import LEVEL, SPREAD, Band, MemberLayer, Members, open_incomplete
+from model.evaluation import bootstrap_statistic
+from model.inference import (
+    INTERVAL_LEVEL,
+    SPREAD_FACTOR,
+    BootstrapFile,
+    EnsembleScorer,
+    MemberLayer,
+    load_missing_value_scorer,
+)
 from model.schema import Schema
 from model.training.config import TrainingConfig
 from model.training.ensemble.fit import fit_ensemble
-from model.training.ensemble.members import Ensemble, Member
+from model.training.ensemble.members import Ensemble, MemberSpec
 
 N_MEMBERS = 100
-LONGER = 1.4
+EPOCH_FACTOR = 1.4
 """As many epochs as the answering network's, times this."""
 
 
-def bootstrap_members(
+def bootstrap_member_specs(
     config: TrainingConfig,
     groups: np.ndarray,
     *,
@@ -34,26 +41,26 @@ def bootstrap_members(
     table: int = 0,
     n_epochs: int | None = None,
     n_members: int = N_MEMBERS,
-) -> list[Member]:
+) -> list[MemberSpec]:
     """Members of an ensemble, each with a bootstrap sample of its own as weights of the rows.
 
     Args:
         groups: (n,), equal for copies of a record, which are drawn together.
         seed: of the samples.
         rows: that may be drawn; all if None.
-        table: as :class:`model.training.fit.ensemble.members.Member` takes it.
+        table: as :class:`model.training.fit.ensemble.members.MemberSpec` takes it.
         n_epochs: after which the answering network's weights are what they are; the config's if
             None.
     """
     everyone = np.arange(len(groups)) if rows is None else rows
     weights = np.zeros((n_members, len(groups)))
-    weights[:, everyone] = bootstrapped(
+    weights[:, everyone] = bootstrap_statistic(
         np.asarray, groups[everyone], seed=seed, n_samples=n_members
     )
-    longer = max(1, round((n_epochs or config.epochs) * LONGER))
+    longer = max(1, round((n_epochs or config.epochs) * EPOCH_FACTOR))
     longest = msgspec.structs.replace(config, epochs=longer, patience=0)
     return [
-        Member(
+        MemberSpec(
             longest.reseeded(1 + number, 0),
             rows=rows,
             weights=own,
@@ -63,7 +70,7 @@ def bootstrap_members(
     ]
 
 
-def fit_members(
+def fit_bootstrap_ensemble(
     features: np.ndarray,
     labels: np.ndarray,
     groups: np.ndarray,
@@ -76,13 +83,13 @@ def fit_members(
     Args:
         features: (n, n_features), the training inputs.
         labels, groups: (n,)
-        n_epochs: as :func:`bootstrap_members` takes it.
+        n_epochs: as :func:`bootstrap_member_specs` takes it.
     """
-    members = bootstrap_members(config, groups, seed=config.seed, n_epochs=n_epochs)
+    members = bootstrap_member_specs(config, groups, seed=config.seed, n_epochs=n_epochs)
     return fit_ensemble(features, labels, members, progress="bootstrap members")
 
 
-def pack(ensemble: Ensemble, calibration: Calibration) -> Members:
+def to_bootstrap_file(ensemble: Ensemble, calibration: Calibration) -> BootstrapFile:
     """The members as numbers, without the bounds of the golden rows.
 
     Args:
@@ -96,9 +103,9 @@ def pack(ensemble: Ensemble, calibration: Calibration) -> Members:
     stacked[-1] = (stacked[-1] * np.float32(slope) + np.float32(intercept)).astype("<f4")
     config = ensemble.members[0].config
     activations = [*[config.activation] * len(config.hidden), "linear"]
-    return Members(
-        level=LEVEL,
-        spread=SPREAD,
+    return BootstrapFile(
+        level=INTERVAL_LEVEL,
+        spread=SPREAD_FACTOR,
         layers=[
             MemberLayer(
                 shape=(kernel.shape[0], kernel.shape[1], kernel.shape[2]),
@@ -114,8 +121,8 @@ def pack(ensemble: Ensemble, calibration: Calibration) -> Members:
     )
 
 
-def members_file(
-    schema: Schema, files: Mapping[str, bytes], members: Members, probabilities: np.ndarray
+def encode_bootstrap_file(
+    schema: Schema, files: Mapping[str, bytes], members: BootstrapFile, probabilities: np.ndarray
 ) -> bytes:
     """``members.json`` for an artifact that otherwise is whole.
 
@@ -126,6 +133,6 @@ def members_file(
         ValueError: the files do not fit each other.
     """
     rows = golden_values(schema)
-    band = Band(files, members, open_incomplete(schema, files))
+    band = EnsembleScorer(files, members, load_missing_value_scorer(schema, files))
     lows, highs = band.bounds(rows, probabilities).tolist()
     return msgspec.json.encode(msgspec.structs.replace(members, lows=lows, highs=highs))

@@ -7,7 +7,7 @@ they agree to 1e-6, on every backend. Only dropout draws other numbers here than
 
 >>> from model.training import TrainingConfig
 >>> features, labels = np.eye(4), np.array([0, 1, 0, 1])
->>> members = [Member(TrainingConfig(hidden=(2,), epochs=2, seed=seed)) for seed in range(3)]
+>>> members = [MemberSpec(TrainingConfig(hidden=(2,), epochs=2, seed=seed)) for seed in range(3)]
 >>> fit_ensemble(features, labels, members).predict(features).shape
 (3, 4)
 """
@@ -23,22 +23,22 @@ import numpy as np
 from tqdm import tqdm
 
 from model.errors import InvalidConfig
-from model.training.ensemble.members import Ensemble, Member
+from model.training.ensemble.members import Ensemble, MemberSpec
 from model.training.ensemble.program import Program
-from model.training.keras_network import PROBABILITY, Head, check_head
+from model.training.keras_network import PROBABILITY_HEAD, Head, check_head
 
-MEMBERS_AT_ONCE = 1_000
+MAX_MEMBERS_PER_PROGRAM = 1_000
 """More in one program are no faster, and take more memory."""
 
 
 def fit_ensemble(
     features: np.ndarray,
     labels: np.ndarray,
-    members: Sequence[Member],
+    members: Sequence[MemberSpec],
     *,
-    head: Head = PROBABILITY,
+    head: Head = PROBABILITY_HEAD,
     progress: str = "",
-    at_once: int = MEMBERS_AT_ONCE,
+    members_per_program: int = MAX_MEMBERS_PER_PROGRAM,
 ) -> Ensemble:
     """Fit many networks.
 
@@ -53,7 +53,7 @@ def fit_ensemble(
         labels: (n,) of 0 and 1; (n, n_outputs) for another head; (n_tables, n, n_outputs) where
             the tables differ in them.
         progress: what the bar on stderr is called; empty for no bar.
-        at_once: members that a program holds.
+        members_per_program: members that a program holds.
 
     Raises:
         InvalidConfig: a member with patience and nothing to look at; a loss that does not fit the
@@ -61,7 +61,7 @@ def fit_ensemble(
     """
     for member in members:
         check_head(member.config.loss, head)
-        if member.config.patience and member.held is None:
+        if member.config.patience and member.validation_rows is None:
             raise InvalidConfig("patience: early stopping needs rows to look at")
     dtype = keras.config.floatx()
     tables = np.asarray(features if features.ndim == 3 else features[None], dtype)
@@ -71,7 +71,7 @@ def fit_ensemble(
             targets.reshape(len(labels), -1), (len(tables), len(labels), head.units)
         )
     programs = [
-        Program(tables, targets, members, places, head) for places in _grids(members, at_once)
+        Program(tables, targets, members, member_indices, head) for member_indices in _member_grids(members, members_per_program)
     ]
     with tqdm(
         total=sum(program.n_epochs for program in programs), desc=progress, unit="epoch",
@@ -80,7 +80,7 @@ def fit_ensemble(
         return Ensemble(members, head, [program.run(bar) for program in programs])
 
 
-def _grids(members: Sequence[Member], at_once: int) -> Iterator[np.ndarray]:
+def _member_grids(members: Sequence[MemberSpec], members_per_program: int) -> Iterator[np.ndarray]:
     """(G, m) numbers of the members that share a program, group by group; -1 where nobody stands.
 
     Groups that are about equally large share a program, and programs of one plan are of equal
@@ -91,31 +91,31 @@ def _grids(members: Sequence[Member], at_once: int) -> Iterator[np.ndarray]:
         config = member.config
         # Widths and epochs of about one size: a program does for all what its largest needs.
         plan = (config.activation, config.loss, config.optimizer, config.batch_size,
-                tuple(_size(units) for units in config.hidden), _size(config.epochs),
-                bool(config.dropout), member.held is not None, member.weights is not None)  # fmt: skip
+                tuple(_size_class(units) for units in config.hidden), _size_class(config.epochs),
+                bool(config.dropout), member.validation_rows is not None, member.weights is not None)  # fmt: skip
         group = (
             member.table,
             _fingerprint(member.rows),
-            _fingerprint(member.held),
-            config.order_seed,
+            _fingerprint(member.validation_rows),
+            config.shuffle_seed,
         )
         plans.setdefault(plan, {}).setdefault(group, []).append(number)
     for groups in plans.values():
         sizes: dict[int, list[np.ndarray]] = {}
         for numbers in groups.values():
-            for some in np.array_split(numbers, -(-len(numbers) // at_once)):
+            for some in np.array_split(numbers, -(-len(numbers) // members_per_program)):
                 sizes.setdefault(len(some).bit_length(), []).append(some)
         for alike in sizes.values():
             m = max(map(len, alike))
             filled = np.array([np.pad(g, (0, m - len(g)), constant_values=-1) for g in alike])
-            n_programs = -(-filled.size // max(at_once, m))
+            n_programs = -(-filled.size // max(members_per_program, m))
             length = -(-len(filled) // n_programs)
             for start in range(0, len(filled), length):
                 some = filled[start : start + length]
                 yield np.pad(some, ((0, length - len(some)), (0, 0)), constant_values=-1)
 
 
-def _size(number: int) -> int:
+def _size_class(number: int) -> int:
     """The same for numbers that differ by less than a factor of 4."""
     return (number.bit_length() + 1) // 2
 

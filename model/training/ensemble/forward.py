@@ -17,16 +17,16 @@ import keras
 from keras import ops
 
 from model.training import activations
-from model.training.config import Loss, Optimizer
+from model.training.config import LossName, Optimizer
 
 Tensor = Any
-SMALLEST = 1e-12
+MIN_POWER_BASE = 1e-12
 """Has a power of any sign, and a gradient."""
-ABSENT = -1e9
+ABSENT_UNIT_LOGIT = -1e9
 """What a unit that a member does not have shows to softmax."""
 
 
-class Plan(NamedTuple):
+class ProgramSpec(NamedTuple):
     """What all members of one program have in common.
 
     Attributes:
@@ -36,37 +36,37 @@ class Plan(NamedTuple):
 
     activation: str
     output: str
-    loss: Loss
+    loss: LossName
     optimizer: Optimizer
     batch_size: int
     uneven: bool
 
 
-def forward(
-    plan: Plan,
+def forward_pass(
+    spec: ProgramSpec,
     weights: Sequence[Tensor],
     features: Tensor,
     units: Sequence[Tensor] = (),
-    kept: Sequence[Tensor] = (),
+    dropout_masks: Sequence[Tensor] = (),
 ) -> Tensor:
     """(G, B, F) → (G, B, O, m): what comes out before the last activation.
 
     Args:
         units: by hidden layer (G, 1, U, m) of 0 and 1, which units a member has; empty for all.
-        kept: by hidden layer (G, B, U, m).
+        dropout_masks: by hidden layer (G, B, U, m).
     """
     kernel = weights[0]
     groups, inputs, width, members = kernel.shape
     x = ops.matmul(features, ops.reshape(kernel, (groups, inputs, width * members)))
     x = ops.reshape(x, (groups, -1, width, members)) + weights[1][:, None]
     for layer in range(len(weights) // 2 - 1):
-        if units and plan.activation == "softmax":
-            x = x + (1 - units[layer]) * ABSENT
-        x = _activate(plan.activation, x)
+        if units and spec.activation == "softmax":
+            x = x + (1 - units[layer]) * ABSENT_UNIT_LOGIT
+        x = _activate(spec.activation, x)
         if units:
             x = x * units[layer]
-        if kept:
-            x = x * kept[layer]
+        if dropout_masks:
+            x = x * dropout_masks[layer]
         kernel, bias = weights[2 * layer + 2 : 2 * layer + 4]
         x = ops.einsum("gbum,guvm->gbvm", x, kernel) + bias[:, None]
     return x
@@ -75,10 +75,10 @@ def forward(
 def _activate(name: str, x: Tensor) -> Tensor:
     if name == "softmax":
         return ops.softmax(x, axis=-2)
-    return keras.activations.get(activations.find(name))(x)
+    return keras.activations.get(activations.resolve(name))(x)
 
 
-def losses(plan: Plan, outputs: Tensor, labels: Tensor, gamma: Tensor) -> Tensor:
+def record_losses(spec: ProgramSpec, outputs: Tensor, labels: Tensor, gamma: Tensor) -> Tensor:
     """The loss of every record, without weights and penalty.
 
     Args:
@@ -90,9 +90,9 @@ def losses(plan: Plan, outputs: Tensor, labels: Tensor, gamma: Tensor) -> Tensor
         (G, B, m)
     """
     labels, gamma = labels[:, :, :, None], gamma[:, None, None]
-    if plan.loss == "squared_error":
-        return ops.mean(ops.square(_activate(plan.output, outputs) - labels), axis=2)
-    if plan.output == "softmax":
+    if spec.loss == "squared_error":
+        return ops.mean(ops.square(_activate(spec.output, outputs) - labels), axis=2)
+    if spec.output == "softmax":
         logs = ops.log_softmax(outputs, axis=2)
         parts = -labels * logs
         wrong = 1 - ops.exp(logs)
@@ -100,12 +100,12 @@ def losses(plan: Plan, outputs: Tensor, labels: Tensor, gamma: Tensor) -> Tensor
         parts = ops.softplus(outputs) - outputs * labels  # -log p of what happened, from log-odds
         seen = ops.sigmoid(outputs)
         wrong = seen + labels - 2 * seen * labels
-    if plan.loss == "focal":
-        parts = parts * ops.power(ops.maximum(wrong, SMALLEST), gamma)
-    return ops.sum(parts, axis=2) if plan.output == "softmax" else ops.mean(parts, axis=2)
+    if spec.loss == "focal":
+        parts = parts * ops.power(ops.maximum(wrong, MIN_POWER_BASE), gamma)
+    return ops.sum(parts, axis=2) if spec.output == "softmax" else ops.mean(parts, axis=2)
 
 
-def penalty(weights: Sequence[Tensor], l2: Tensor) -> Tensor:
+def l2_penalty(weights: Sequence[Tensor], l2: Tensor) -> Tensor:
     """(G, m): what the kernels add to the loss."""
     squares = [ops.sum(ops.square(kernel), axis=(1, 2)) for kernel in weights[::2]]
     return l2 * functools.reduce(ops.add, squares)

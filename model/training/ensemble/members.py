@@ -9,15 +9,15 @@ import keras
 import numpy as np
 
 from model.training.config import TrainingConfig
-from model.training.ensemble.forward import Plan, forward
+from model.training.ensemble.forward import ProgramSpec, forward_pass
 from model.training.keras_network import Head, build_network
 
-CELLS_AT_ONCE = 20_000_000
+PREDICTION_CELLS_PER_BLOCK = 20_000_000
 """Numbers that a step of prediction may hold."""
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberSpec:
     """One network of many.
 
     Attributes:
@@ -25,53 +25,53 @@ class Member:
             are trained fastest: they share their batches.
         weights: (n,), how much every row of the table counts, such as how often a bootstrap drew
             it; 1 if None.
-        held: rows that are only looked at; needed where the config has patience.
+        validation_rows: rows that are only looked at; needed where the config has patience.
         table: which table of features it sees, where folds have preprocessings of their own.
     """
 
     config: TrainingConfig
     rows: np.ndarray | None = None
     weights: np.ndarray | None = None
-    held: np.ndarray | None = None
+    validation_rows: np.ndarray | None = None
     table: int = 0
 
 
 @dataclass(frozen=True)
-class Part:
+class ProgramResult:
     """The fitted members of one program, in its grid of G groups with m members each.
 
     Attributes:
-        places: (G, m), the numbers of its members in the ensemble; -1 where a place was only filled
+        member_indices: (G, m), the numbers of its members in the ensemble; -1 where a place was only filled
             up.
         tables: (G,), which table each group sees.
         weights: kernel, bias, kernel, bias, …: (G, inputs, units, m) and (G, units, m); a member
             with fewer units than others has zeros in their place.
         units: by hidden layer (G, 1, units, m) of 0 and 1; empty where all have all.
-        losses, held_losses: (epochs, G, m); NaN after a member's last epoch, and where it has no
+        losses, validation_losses: (epochs, G, m); NaN after a member's last epoch, and where it has no
             rows that are only looked at.
-        best: (G, m), the number of epochs after which the weights are these.
+        best_epochs: (G, m), the number of epochs after which the weights are these.
     """
 
-    plan: Plan
-    places: np.ndarray
+    spec: ProgramSpec
+    member_indices: np.ndarray
     tables: np.ndarray
     weights: Sequence[np.ndarray]
     units: Sequence[np.ndarray]
     losses: np.ndarray
-    held_losses: np.ndarray
-    best: np.ndarray
+    validation_losses: np.ndarray
+    best_epochs: np.ndarray
 
     def outputs(self, tables: np.ndarray) -> np.ndarray:
         """What comes out before the last activation: (G, n, n_outputs, m)."""
         groups, _, width, members = self.weights[0].shape
-        size = max(1, CELLS_AT_ONCE // (groups * width * members))
+        size = max(1, PREDICTION_CELLS_PER_BLOCK // (groups * width * members))
         found = []
         for start in range(0, tables.shape[1], size):
             features = tables[self.tables, start : start + size].astype(self.weights[0].dtype)
             given = keras.tree.map_structure(
                 keras.ops.convert_to_tensor, (self.weights, features, self.units)
             )
-            out = forward(self.plan, *given)
+            out = forward_pass(self.spec, *given)
             found.append(keras.ops.convert_to_numpy(out))
         return np.concatenate(found, axis=1)
 
@@ -80,9 +80,9 @@ class Part:
 class Ensemble:
     """Fitted networks, in the order in which their members were given."""
 
-    members: Sequence[Member]
+    members: Sequence[MemberSpec]
     head: Head
-    parts: Sequence[Part]
+    results: Sequence[ProgramResult]
 
     def __len__(self) -> int:
         return len(self.members)
@@ -108,27 +108,27 @@ class Ensemble:
         tables = features if features.ndim == 3 else features[None]
         shape = len(self), tables.shape[1], self.head.units
         found = np.empty(shape, keras.config.floatx())
-        for part in self.parts:
-            real = part.places >= 0
-            found[part.places[real]] = np.moveaxis(part.outputs(tables), 3, 1)[real]
+        for part in self.results:
+            real = part.member_indices >= 0
+            found[part.member_indices[real]] = np.moveaxis(part.outputs(tables), 3, 1)[real]
         return found
 
     def losses(self) -> np.ndarray:
         """(epochs, M): mean loss of every epoch, L2 and all; NaN after a member's last."""
-        return self._histories([part.losses for part in self.parts])
+        return self._scatter_by_member([part.losses for part in self.results])
 
-    def held_losses(self) -> np.ndarray:
+    def validation_losses(self) -> np.ndarray:
         """(epochs, M): of the rows that were only looked at; NaN where there were none."""
-        return self._histories([part.held_losses for part in self.parts])
+        return self._scatter_by_member([part.validation_losses for part in self.results])
 
-    def best(self) -> np.ndarray:
+    def best_epochs(self) -> np.ndarray:
         """(M,): the number of epochs after which each member's weights are these."""
-        return self._histories([part.best[None] for part in self.parts])[0].astype(int)
+        return self._scatter_by_member([part.best_epochs[None] for part in self.results])[0].astype(int)
 
     def weights(self, number: int) -> list[np.ndarray]:
         """Kernel, bias, kernel, bias, … of one member, as Keras's ``set_weights`` takes them."""
-        part = next(part for part in self.parts if number in part.places)
-        group, place = np.argwhere(part.places == number)[0]
+        part = next(part for part in self.results if number in part.member_indices)
+        group, place = np.argwhere(part.member_indices == number)[0]
         widths = [*self.members[number].config.hidden, self.head.units]
         found, n_inputs = [], part.weights[0].shape[1]
         for layer, n_units in enumerate(widths):
@@ -144,9 +144,9 @@ class Ensemble:
         network.set_weights(weights)
         return network
 
-    def _histories(self, found: Sequence[np.ndarray]) -> np.ndarray:
+    def _scatter_by_member(self, found: Sequence[np.ndarray]) -> np.ndarray:
         whole = np.full((max(len(one) for one in found), len(self)), np.nan)
-        for part, one in zip(self.parts, found, strict=True):
-            real = part.places >= 0
-            whole[: len(one), part.places[real]] = one[:, real]
+        for part, one in zip(self.results, found, strict=True):
+            real = part.member_indices >= 0
+            whole[: len(one), part.member_indices[real]] = one[:, real]
         return whole

@@ -16,7 +16,7 @@ from model.training.config import Optimizer
 
 Tensor = Any
 Slots = tuple[Tensor, ...]
-Step = Callable[[Tensor, Tensor, Slots, Tensor, Tensor, Tensor], tuple[Tensor, Slots]]
+UpdateRule = Callable[[Tensor, Tensor, Slots, Tensor, Tensor, Tensor], tuple[Tensor, Slots]]
 """(weight, gradient, slots, learning rate, momentum, number of the step from 1) → weight, slots.
 
 Rates, momenta and numbers have as many axes as the weight, and broadcast.
@@ -25,10 +25,10 @@ Rates, momenta and numbers have as many axes as the weight, and broadcast.
 EPSILON = 1e-7
 BETA_1, BETA_2 = 0.9, 0.999
 RHO = 0.9
-FIRST_ACCUMULATOR = 0.1
+INITIAL_ACCUMULATOR = 0.1
 
 
-def first_slots(optimizer: Optimizer, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+def initial_slots(optimizer: Optimizer, weight: np.ndarray) -> tuple[np.ndarray, ...]:
     """What an optimizer remembers of a weight before the first step."""
     match optimizer:
         case "sgd":
@@ -36,7 +36,7 @@ def first_slots(optimizer: Optimizer, weight: np.ndarray) -> tuple[np.ndarray, .
         case "adam":
             return np.zeros_like(weight), np.zeros_like(weight)
         case "adagrad":
-            return (np.full_like(weight, FIRST_ACCUMULATOR),)
+            return (np.full_like(weight, INITIAL_ACCUMULATOR),)
     return (np.zeros_like(weight),)
 
 
@@ -83,7 +83,7 @@ def _adam(
     return w - mean * step / (ops.sqrt(mean_square) + EPSILON), (mean, mean_square)
 
 
-STEPS: dict[Optimizer, Step] = {
+UPDATE_RULES: dict[Optimizer, UpdateRule] = {
     "sgd": _sgd,
     "momentum": _momentum,
     "nesterov": _nesterov,

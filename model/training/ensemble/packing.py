@@ -12,14 +12,14 @@ import numpy as np
 
 from model.training.config import TrainingConfig
 from model.training.initializers import draw_kernels
-from model.training.shuffling import RowOrders, dropout_draw
+from model.training.shuffling import EpochShuffler, dropout_generator
 
-Grid = Sequence[Sequence[TrainingConfig]]
+ConfigGrid = Sequence[Sequence[TrainingConfig]]
 """G rows of m configs."""
 
 
 def stack_weights(
-    grid: Grid, n_features: int, n_outputs: int, dtype: str
+    grid: ConfigGrid, n_features: int, n_outputs: int, dtype: str
 ) -> tuple[np.ndarray, ...]:
     """First weights: kernel, bias, kernel, bias, …: (G, inputs, units, m) and (G, units, m).
 
@@ -41,7 +41,7 @@ def stack_weights(
     )
 
 
-def stack_units(grid: Grid, dtype: str) -> tuple[np.ndarray, ...]:
+def stack_units(grid: ConfigGrid, dtype: str) -> tuple[np.ndarray, ...]:
     """By hidden layer (G, 1, units, m) of 0 and 1: which units a member has; empty for all."""
     hidden = np.array([[config.hidden for config in group] for group in grid], int)
     if (hidden == hidden[0, 0]).all():
@@ -60,11 +60,11 @@ def stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
     return stacked
 
 
-def orders(
+def epoch_row_orders(
     rows: Sequence[np.ndarray], seeds: Sequence[int], n_steps: int, size: int
 ) -> Iterator[np.ndarray]:
     """Epoch after epoch int32 (n_steps, G, size): the rows of every step, filled up with row 0."""
-    streams = [RowOrders(len(own), seed=seed) for own, seed in zip(rows, seeds, strict=True)]
+    streams = [EpochShuffler(len(own), seed=seed) for own, seed in zip(rows, seeds, strict=True)]
     while True:
         shown = stack_rows([own[s.next()[0]] for own, s in zip(rows, streams, strict=True)])
         whole = np.zeros((len(rows), n_steps * size), np.int32)
@@ -72,14 +72,14 @@ def orders(
         yield whole.reshape(len(rows), n_steps, size).transpose(1, 0, 2)
 
 
-def dropouts(grid: Grid, n_steps: int, size: int, dtype: str) -> Iterator[tuple[np.ndarray, ...]]:
+def epoch_dropout_masks(grid: ConfigGrid, n_steps: int, size: int, dtype: str) -> Iterator[tuple[np.ndarray, ...]]:
     """Epoch after epoch, by hidden layer (n_steps, G, size, units, m): what units are multiplied by.
 
     0 with the probability that the config names, otherwise what keeps the mean as it was. Empty
     where no member leaves anything out.
     """
     shape = len(grid), len(grid[0])
-    streams = {place: dropout_draw(grid[place[0]][place[1]].seed) for place in np.ndindex(shape)}
+    streams = {place: dropout_generator(grid[place[0]][place[1]].seed) for place in np.ndindex(shape)}
     hidden = np.array([[config.hidden for config in group] for group in grid], int)
     widths = hidden.max(axis=(0, 1)).tolist()
     while any(config.dropout for group in grid for config in group):

@@ -40,7 +40,7 @@ def tensors(table: Table, n: int, schema: Schema) -> dict[str, Any]:
         values = [None if math.isnan(v) else v for v in table.values[:n, index].tolist()]
         one = {"name": column.name, "shape": [n, 1], "datatype": "FP64", "data": values}
         if column.name in ("thal", "sex"):
-            words = {level.code: level.spellings[0] for level in column.levels if level.spellings}
+            words = {level.code: level.aliases[0] for level in column.levels if level.aliases}
             told = [None if v is None else words[int(v)] for v in values]
             one |= {"datatype": "BYTES", "shape": [n], "data": told}
         inputs.append(one)
@@ -144,7 +144,7 @@ def test_all_problems_by_row_and_column_and_none_by_value(
         assert content["detail"] == "3 problems in 3 of 3 records"
         assert content["error"] == "row 0: age must be between 1 and 120 years (and 2 more)"
         assert [(e["row"], e["field"], e["code"]) for e in content["errors"]] == [
-            (0, "age", "out_of_range"), (1, "sex", "must_be_known"), (2, "chol", "out_of_range"),
+            (0, "age", "out_of_range"), (1, "sex", "null_not_allowed"), (2, "chol", "out_of_range"),
         ]  # fmt: skip
         assert not any("pointer" in error for error in content["errors"])
         assert "8151815" not in response.text + caplog.text

@@ -154,7 +154,7 @@ def test_nan_where_a_value_must_be_known(client: FlaskClient, record: dict[str, 
     content = refusal(
         ask(client, f"{MODEL}:predict", {"instances": [{**record, "age": math.nan}]}), 400
     )
-    assert content["errors"][0]["code"] == "must_be_known"
+    assert content["errors"][0]["code"] == "null_not_allowed"
     for infinite in (math.inf, -math.inf):
         body = {"instances": [{**record, "age": infinite}]}
         content = refusal(ask(client, f"{MODEL}:predict", body), 400)

@@ -44,7 +44,7 @@ def column_inputs(table: Table, schema: Schema, *, binary: bool = True) -> list[
         values: np.ndarray = table.values[:, index].astype(np.float64).reshape(-1, 1)
         datatype = "FP64"
         if column.name == "thal":
-            words = {float(lv.code): lv.spellings[0] for lv in column.levels if lv.spellings}
+            words = {float(lv.code): lv.aliases[0] for lv in column.levels if lv.aliases}
             texts = [words.get(v, "") for v in values[:, 0].tolist()]
             values, datatype = np.array(texts, dtype=np.object_).reshape(-1, 1), "BYTES"
         one = triton.InferInput(column.name, list(values.shape), datatype)

@@ -29,11 +29,11 @@ from pipelines.report.weight_space import log_odds, stacked
 def networks_deaf_to(companions: Companions, features: Sequence[int]) -> Companions:
     """The same, with every weight from some of the features at zero."""
     parts = []
-    for part in companions.folds.parts:
+    for part in companions.folds.results:
         kernel = part.weights[0].copy()
         kernel[:, list(features)] = 0
         parts.append(dataclasses.replace(part, weights=[kernel, *part.weights[1:]]))
-    return dataclasses.replace(companions, folds=dataclasses.replace(companions.folds, parts=parts))
+    return dataclasses.replace(companions, folds=dataclasses.replace(companions.folds, results=parts))
 
 
 def features_of(subject: Subject, name: str) -> list[int]:
@@ -116,7 +116,7 @@ def test_a_calibration_is_applied_to_what_further_networks_say(
 
 
 def test_the_loss_at_the_solution_is_what_keras_says(subject: Subject) -> None:
-    config = msgspec.structs.replace(subject.config, missed_cost=1.0)
+    config = msgspec.structs.replace(subject.config, positive_class_weight=1.0)
     network = build_network(config, len(subject.encoding.features))
     network.set_weights(list(subject.weights))
     features = subject.encoding.encode(subject.table.values)
@@ -166,7 +166,7 @@ def test_companions_never_saw_the_records_of_their_fold(companions: Companions) 
         train, test = companions.splits[number_ // SEEDS]
         assert member.rows is not None and not set(member.rows) & set(test)
         np.testing.assert_array_equal(member.rows, train)
-        np.testing.assert_array_equal(member.held, test)
+        np.testing.assert_array_equal(member.validation_rows, test)
     sizes = [size for size, _ in companions.fewer]
     assert sizes == sorted(sizes) and sizes[-1] < 273
     assert all(((held > 0) & (held < 1)).all() for _, held in companions.fewer)
@@ -175,11 +175,11 @@ def test_companions_never_saw_the_records_of_their_fold(companions: Companions) 
 def test_networks_are_trained_as_long_as_the_one_that_stopped_early(subject: Subject) -> None:
     from pipelines.report.auxiliary_networks import _as_long
 
-    training = subject.manifest.training | {"patience": 3, "validation_share": 0.2}
+    training = subject.manifest.training | {"patience": 3, "validation_fraction": 0.2}
     manifest = msgspec.structs.replace(subject.manifest, training=training)
     history = {**subject.history, "val_loss": [0.6, 0.4, 0.5, 0.5, 0.5]}
     config = _as_long(dataclasses.replace(subject, manifest=manifest, history=history))
-    assert (config.epochs, config.patience, config.validation_share) == (2, 0, 0)
+    assert (config.epochs, config.patience, config.validation_fraction) == (2, 0, 0)
     assert _as_long(subject) == subject.config
 
 
@@ -226,9 +226,9 @@ def test_numbers_are_cut_near_their_thirds_unless_told(subject: Subject) -> None
 def test_the_learning_curve_is_about_the_epochs_of_the_recipe(
     subject: Subject, companions: Companions
 ) -> None:
-    assert companions.folds.held_losses().shape == (subject.config.epochs, 10 * SEEDS)
+    assert companions.folds.validation_losses().shape == (subject.config.epochs, 10 * SEEDS)
     text = learning_curves(subject, companions).blocks[0]
-    held = companions.folds.held_losses().mean(axis=1)
+    held = companions.folds.validation_losses().mean(axis=1)
     assert f"lowest after epoch {held.argmin() + 1} of {subject.config.epochs}" in str(text)
 
 

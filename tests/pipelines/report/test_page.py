@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from model.artifacts import Manifest, Store
-from model.calibration import Choice
-from model.evaluation import Evaluation, Performance
+from model.calibration import CalibrationSelection
+from model.evaluation import ModelComparison, ThresholdPerformance
 from model.schema import Column, Schema
 from model.schema.table_schema import Level
 from pipelines.data import Table
@@ -105,16 +105,16 @@ def test_whoever_does_not_see_the_figures_is_told_what_they_show(page: str) -> N
 
 def test_the_numbers_are_those_of_the_manifest(page: str, manifest: Manifest) -> None:
     text = Parsed(page).text
-    folds = msgspec.convert(manifest.metrics["folds"], Evaluation)
-    for figures in folds.figures.values():
+    folds = msgspec.convert(manifest.metrics["folds"], ModelComparison)
+    for figures in folds.estimates.values():
         for figure in figures.values():
             assert with_interval(figure) in text
     for figure in folds.differences.values():
         assert with_interval(figure, sign="+") in text
-    before = msgspec.convert(manifest.metrics["calibration"], Choice).before
+    before = msgspec.convert(manifest.metrics["calibration"], CalibrationSelection).before
     assert with_interval(before.slope) in text
     assert with_interval(before.in_the_large, sign="+") in text
-    at = msgspec.convert(manifest.metrics["threshold"], Performance)
+    at = msgspec.convert(manifest.metrics["threshold"], ThresholdPerformance)
     for share in (at.sensitivity, at.specificity, at.ppv, at.npv):
         assert with_interval(share) in text
     for count in (at.true_positives, at.false_negatives, at.false_positives, at.true_negatives):
@@ -124,12 +124,12 @@ def test_the_numbers_are_those_of_the_manifest(page: str, manifest: Manifest) ->
 
 def test_all_records_together_have_the_figures_of_the_folds(page: str, manifest: Manifest) -> None:
     """Computed a second time, from the same probabilities and the same draws of records."""
-    folds = msgspec.convert(manifest.metrics["folds"], Evaluation)
-    at = msgspec.convert(manifest.metrics["threshold"], Performance)
+    folds = msgspec.convert(manifest.metrics["folds"], ModelComparison)
+    at = msgspec.convert(manifest.metrics["threshold"], ThresholdPerformance)
     row = re.search(r'<th scope="row">All records</th>(.*?)</tr>', page, re.DOTALL)
     assert row
     cells = re.findall(r"<td>(.*?)</td>", row[1])
-    own = folds.figures[folds.model]
+    own = folds.estimates[folds.model]
     assert cells[0] == "303" and cells[1] == "139 (46 %)"
     assert cells[2:4] == [with_interval(own["auc"]), with_interval(own["log_loss"])]
     assert cells[5:] == [with_interval(at.sensitivity), with_interval(at.specificity)]

@@ -1,0 +1,35 @@
+"""Artifacts: files of a model version, checksummed, without pickle, and the store of versions.
+
+artifact      write, verify, read
+manifest      what a version is and how it was trained
+golden_rows   rows with which an artifact is verified on load
+store         versions, the current one, promotion and rollback
+atomic_files  files replaced atomically and synced
+"""
+
+from model.artifacts.artifact import MANIFEST_FILE, Artifact
+from model.artifacts.atomic_files import replace_file
+from model.artifacts.golden_rows import GoldenRows, golden_values
+from model.artifacts.manifest import (
+    FORMAT_VERSION,
+    DataRecord,
+    Manifest,
+    TrainingRange,
+    decode_manifest,
+)
+from model.artifacts.store import CURRENT_FILE, Store
+
+__all__ = [
+    "CURRENT_FILE",
+    "FORMAT_VERSION",
+    "MANIFEST_FILE",
+    "Artifact",
+    "DataRecord",
+    "GoldenRows",
+    "Manifest",
+    "Store",
+    "TrainingRange",
+    "decode_manifest",
+    "golden_values",
+    "replace_file",
+]
