@@ -1,4 +1,4 @@
-"""What a container runs: ``python app serve``, or without the word.
+"""What a container runs: ``python -m app serve``, or without the word.
 
 SageMaker starts an image with the argument ``serve``. The process becomes gunicorn, so gunicorn
 itself gets the signals of whoever started it.

@@ -26,7 +26,7 @@ SCOPES: Mapping[str, str] = {
 _ENTRY = re.compile(r"([A-Za-z0-9._-]{1,64}):([a-z]+(?:\+[a-z]+)*):([0-9a-f]{64})")
 
 
-class Keys:
+class ApiKeys:
     """The keys of the service.
 
     Args:
@@ -34,7 +34,7 @@ class Keys:
 
     Attributes:
         configured: whether there are any; without, everything is open but managing.
-        manages: whether one of them opens managing.
+        can_manage: whether one of them opens managing.
 
     Raises:
         ValueError: an entry is none, by its number; the entry itself is never shown.
@@ -53,7 +53,7 @@ class Keys:
                 )
             self._scopes.append((bytes.fromhex(found[3]), scopes))
         self.configured = bool(self._scopes)
-        self.manages = any("manage" in scopes for _, scopes in self._scopes)
+        self.can_manage = any("manage" in scopes for _, scopes in self._scopes)
 
     def scopes_of(self, key: str) -> frozenset[str] | None:
         """Return the scopes of a key; None for an unknown one, in the same time as for any other."""
@@ -72,7 +72,7 @@ def new_entry(name: str, scopes: Sequence[str]) -> tuple[str, str]:
     """
     key = secrets.token_urlsafe(32)
     entry = f"{name}:{'+'.join(scopes)}:{hashlib.sha256(key.encode()).hexdigest()}"
-    Keys(entry)
+    ApiKeys(entry)
     return key, entry
 
 

@@ -14,16 +14,16 @@ from pathlib import Path
 from model.artifacts import CURRENT_FILE, MANIFEST_FILE
 
 SAGEMAKER_MODEL = Path("/opt/ml/model")
-IMAGE = {"HOST": "0.0.0.0", "PORT": "8080", "MODEL_STORE": "/models"}
+IMAGE_DEFAULTS = {"HOST": "0.0.0.0", "PORT": "8080", "MODEL_STORE": "/models"}
 """What the Dockerfile sets: nobody's wish, so that it gives way to what a host says."""
 
 
-def as_our_own(
+def translate_cloud_environment(
     environment: Mapping[str, str], sagemaker_model: Path = SAGEMAKER_MODEL
 ) -> dict[str, str]:
     """The environment with what a host says added, wherever our own variable is not set.
 
-    A variable that is as :data:`IMAGE` has it counts as not set.
+    A variable that is as :data:`IMAGE_DEFAULTS` has it counts as not set.
     """
     said: dict[str, str] = {}
     if port := environment.get("AIP_HTTP_PORT"):
@@ -31,17 +31,17 @@ def as_our_own(
     storage = environment.get("AIP_STORAGE_URI", "")
     if storage and "://" not in storage:  # gs:// is no folder, and nothing is downloaded
         said["MODEL_STORE"] = storage
-    elif folder := _model_in(sagemaker_model):
+    elif folder := _find_model(sagemaker_model):
         said |= {"MODEL_STORE": str(folder), "HOST": "0.0.0.0"}
     if route := environment.get("AIP_HEALTH_ROUTE"):
         said["HEALTH_ROUTE"] = route
     if route := environment.get("AIP_PREDICT_ROUTE"):
         said["PREDICT_ROUTE"] = route
     ours = {name: value for name, value in environment.items() if value.strip()}
-    return said | {n: v for n, v in ours.items() if n not in said or IMAGE.get(n) != v}
+    return said | {n: v for n, v in ours.items() if n not in said or IMAGE_DEFAULTS.get(n) != v}
 
 
-def _model_in(folder: Path) -> Path | None:
+def _find_model(folder: Path) -> Path | None:
     """The folder with a store or a version: this one, or the only such folder in it.
 
     An archive may hold either, and may hold it in a folder. Where neither is to be found, the

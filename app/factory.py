@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.api import own_routes, own_schemas, register_about, register_predictions
-from app.openapi import Group, register_openapi
+from app.api import api_operations, api_schemas, register_metadata, register_predict
+from app.openapi import RouteGroup, register_openapi
 from app.page import register_page
 from app.protocols.mlflow import mlflow_routes, mlflow_schemas, register_mlflow
 from app.protocols.open_inference import (
@@ -19,16 +19,16 @@ from app.protocols.tensorflow_serving import (
 from app.service import Service
 from app.settings import Settings
 
-GROUPS = (
-    Group(tfserving_routes, tfserving_schemas),
-    Group(open_inference_routes, open_inference_schemas),
-    Group(mlflow_routes, mlflow_schemas),
-    Group(own_routes, own_schemas),  # last: a platform's path is described as our own route
+ROUTE_GROUPS = (
+    RouteGroup(tfserving_routes, tfserving_schemas),
+    RouteGroup(open_inference_routes, open_inference_schemas),
+    RouteGroup(mlflow_routes, mlflow_schemas),
+    RouteGroup(api_operations, api_schemas),  # last: a platform's path is described as our own route
 )
 """The descriptions of the routes, by API."""
 
 
-def create_app(settings: Settings | None = None, *, hot: bool = True) -> Service:
+def create_app(settings: Settings | None = None, *, fast_path: bool = True) -> Service:
     """The service as a WSGI application.
 
     Nothing is loaded yet: a server calls ``service.models.start()`` in each worker after the fork,
@@ -36,13 +36,13 @@ def create_app(settings: Settings | None = None, *, hot: bool = True) -> Service
 
     Args:
         settings: read from the environment unless given.
-        hot: whether predictions take the fast road; see :mod:`app.service`.
+        fast_path: whether predictions take the fast road; see :mod:`app.service`.
     """
-    service = Service(settings or Settings.from_environment(), hot=hot)
-    register_predictions(service)
-    register_about(service)
+    service = Service(settings or Settings.from_environment(), fast_path=fast_path)
+    register_predict(service)
+    register_metadata(service)
     register_tensorflow_serving(service)
     register_mlflow(service)
     register_open_inference(service)
-    register_page(service, register_openapi(service, GROUPS))
+    register_page(service, register_openapi(service, ROUTE_GROUPS))
     return service

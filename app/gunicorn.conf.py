@@ -25,11 +25,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from gunicorn.glogging import Logger
 
-from app.models import WishList
+from app.models import LoadOverrides
 from app.openapi import example_record
-from app.server import require_address
+from app.server import require_free_port
 from app.settings import InvalidSettings, Settings
-from app.web import leave_place, logging_config, make_room, share_between_processes, take_place
+from app.web import (
+    build_logging_config,
+    claim_slot,
+    enable_multiprocess_mode,
+    preallocate_slot,
+    release_slot,
+)
 from model.artifacts import Store
 from model.errors import ModelError
 from model.inference import set_up_runtime
@@ -43,19 +49,19 @@ except InvalidSettings as error:
 
 if _settings.run_folder is None:
     # In memory where that can be had: counting must not wait for a disk, nor fail on a full one.
-    _in_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    os.environ["RUN_FOLDER"] = tempfile.mkdtemp(prefix="tabular-", dir=_in_memory)
-    _made_by = os.getpid()
+    _shared_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    os.environ["RUN_FOLDER"] = tempfile.mkdtemp(prefix="tabular-", dir=_shared_memory)
+    _owner_pid = os.getpid()
     atexit.register(
-        lambda: os.getpid() == _made_by and shutil.rmtree(os.environ["RUN_FOLDER"], True)
+        lambda: os.getpid() == _owner_pid and shutil.rmtree(os.environ["RUN_FOLDER"], True)
     )
-share_between_processes(os.environ["RUN_FOLDER"])
+enable_multiprocess_mode(os.environ["RUN_FOLDER"])
 
 # An event loop holds a file for each client, and the usual limit of 1,024 is soon reached.
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-_wanted = 65_536 if _hard == resource.RLIM_INFINITY else min(_hard, 65_536)
-if _soft != resource.RLIM_INFINITY and _soft < _wanted:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_wanted, _hard))
+_file_limit = 65_536 if _hard == resource.RLIM_INFINITY else min(_hard, 65_536)
+if _soft != resource.RLIM_INFINITY and _soft < _file_limit:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_file_limit, _hard))
 
 # The C library would give the memory of a batch back after each and take it anew for the next: up to
 # 600 pages, a millisecond of fifteen.
@@ -66,8 +72,8 @@ if hasattr(_libc, "mallopt"):
 
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"  # fmt: skip
 workers = _settings.workers
-# An event loop a worker; with `-k app.server.single_thread_worker.OneThread` an ordinary one.
-worker_class = "app.server.worker.EventLoop"
+# An event loop a worker; with `-k app.server.single_thread_worker.SingleThreadWorker` an ordinary one.
+worker_class = "app.server.worker.AsgiWorker"
 preload_app = True
 # Otherwise it would take uvloop and gunicorn_h1c where it finds them, which are neither pinned nor
 # tested here.
@@ -86,7 +92,7 @@ errorlog = "-"
 # The heartbeat file of a worker, in memory: a container's file system is read-only.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 control_socket_disable = True
-logconfig_dict = logging_config(_settings.log_level, _settings.log_format)
+logconfig_dict = build_logging_config(_settings.log_level, _settings.log_format)
 
 
 class logger_class(Logger):  # noqa: N801 - gunicorn's name for the setting
@@ -95,16 +101,16 @@ class logger_class(Logger):  # noqa: N801 - gunicorn's name for the setting
     access_log_enabled = False
 
 
-_STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 """The signals that end a worker. A new one would lose them: until it has handlers of its own it has
 those that it was forked with, which tell nobody; it would then serve until it is killed."""
-os.register_at_fork(after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING))
+os.register_at_fork(after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS))
 
 
 def on_starting(server: Any) -> None:
     """Stop at once, with a message, where the address cannot be had; wish for nothing yet."""
-    require_address(_settings)
-    WishList(Path(os.environ["RUN_FOLDER"])).clear()
+    require_free_port(_settings)
+    LoadOverrides(Path(os.environ["RUN_FOLDER"])).clear()
 
 
 def when_ready(server: Any) -> None:
@@ -114,19 +120,19 @@ def when_ready(server: Any) -> None:
         # client that stops in the middle of a request would keep an ordinary worker for good.
         limit = struct.pack("ll", _settings.client_seconds, 0)
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-    _say(f"\nserving on http://{bind}, {workers} workers; stop with Ctrl-C")
+    _write_stdout(f"\nserving on http://{bind}, {workers} workers; stop with Ctrl-C")
     try:
         store = Store(_settings.model_store)
         schema = store.read(store.current().version).schema
     except ModelError as error:
-        _say(f"no model yet: {error}\n")
+        _write_stdout(f"no model yet: {error}\n")
         return
     record = json.dumps(example_record(schema))
     address = f"http://{bind}/predict".replace("0.0.0.0", "127.0.0.1")
-    _say(f"\ncurl {address} -H 'Content-Type: application/json' \\\n  -d '{record}'\n")
+    _write_stdout(f"\ncurl {address} -H 'Content-Type: application/json' \\\n  -d '{record}'\n")
 
 
-def _say(text: str) -> None:
+def _write_stdout(text: str) -> None:
     """Tell whoever has started the service; where that is not to be had, it serves all the same."""
     with contextlib.suppress(OSError):
         os.write(1, f"{text}\n".encode())
@@ -136,29 +142,29 @@ def pre_fork(server: Any, worker: Any) -> None:
     """Give the worker a place, before it is a process of its own, and let no signal disturb that."""
     # The smallest number that no living worker has; those of before a reload (SIGHUP) live on for a
     # while.
-    taken = {getattr(other, "place", None) for other in server.WORKERS.values()}
-    worker.place = next(n for n in range(len(taken) + 1) if n not in taken)
-    make_room(str(worker.place))
+    taken = {getattr(other, "slot", None) for other in server.WORKERS.values()}
+    worker.slot = next(n for n in range(len(taken) + 1) if n not in taken)
+    preallocate_slot(str(worker.slot))
     # The collector writes into every object that it looks at, and a page that is written to is no
     # longer shared with the workers. What is frozen it leaves alone.
     gc.collect()
     gc.freeze()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """Go on counting where whoever had this place before has stopped."""
-    take_place(str(worker.place))
+    claim_slot(str(worker.slot))
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """Forget what only a living worker can say, and give its place free."""
-    leave_place(str(worker.place))
+    release_slot(str(worker.slot))
 
 
 def post_worker_init(worker: Any) -> None:
     """Open the graph in the worker, before its first request; it may be stopped from here on."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
     worker.app.wsgi().models.start()
     gc.freeze()
     # A request leaves a few cycles behind; looking for them after every 700 objects costs more

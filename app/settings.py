@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.api_keys import Keys
-from app.cloud_environment import as_our_own
+from app.api_keys import ApiKeys
+from app.cloud_environment import translate_cloud_environment
 
 
 class InvalidSettings(Exception):
@@ -29,7 +29,7 @@ def _setting(default: Any, meaning: str, read: Callable[[str], Any] = str) -> An
     return field(default=default, metadata=metadata)
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
+def _integer(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
             raise ValueError(f"expected a whole number from {low} to {high}")
@@ -66,13 +66,13 @@ def _path(text: str) -> str:
 
 
 def _keys(text: str) -> str:
-    Keys(text)
+    ApiKeys(text)
     return text
 
 
 def _keys_file(text: str) -> Path:
     try:
-        Keys(Path(text).read_text(encoding="utf-8"))
+        ApiKeys(Path(text).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"the file cannot be read: {error.strerror}") from None
     return Path(text)
@@ -98,18 +98,18 @@ class Settings:
         Path("artifacts/cleveland"), "folder of the versions, or of a single one", Path
     )
     host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for every one")
-    port: int = _setting(8080, "port to listen on", _whole(1, 65535))
-    workers: int = _setting(2, "processes that answer requests", _whole(1, 256))
-    max_body_bytes: int = _setting(8 * 1024 * 1024, "longest body of a request", _whole(1, 2**31))
-    max_records: int = _setting(10_000, "most records in one request", _whole(1, 10_000_000))
+    port: int = _setting(8080, "port to listen on", _integer(1, 65535))
+    workers: int = _setting(2, "processes that answer requests", _integer(1, 256))
+    max_body_bytes: int = _setting(8 * 1024 * 1024, "longest body of a request", _integer(1, 2**31))
+    max_records: int = _setting(10_000, "most records in one request", _integer(1, 10_000_000))
     reload_seconds: float = _setting(
         1.0, "how often a worker looks whether another version is current", _seconds
     )
     client_seconds: int = _setting(
-        10, "how long a worker waits for a client that has stopped sending", _whole(1, 3600)
+        10, "how long a worker waits for a client that has stopped sending", _integer(1, 3600)
     )
     graceful_seconds: int = _setting(
-        30, "time that requests get to finish when the service is stopped", _whole(1, 3600)
+        30, "time that requests get to finish when the service is stopped", _integer(1, 3600)
     )
     versions: tuple[str, ...] = _setting(
         ("current",),
@@ -120,7 +120,7 @@ class Settings:
         {}, "names of versions for clients, such as canary=4,stable=3", _labels
     )
     max_explained: int = _setting(
-        100, "most records in one request that asks for explanations", _whole(1, 10_000)
+        100, "most records in one request that asks for explanations", _integer(1, 10_000)
     )
     api_keys: str = _setting(
         "", "hashes of API keys, see app/api_keys.py; none leaves it open", _keys
@@ -137,12 +137,12 @@ class Settings:
     )
 
     @property
-    def keys(self) -> Keys:
+    def keys(self) -> ApiKeys:
         """The API keys, of both settings."""
         entries = [self.api_keys]
         if self.api_keys_file is not None:
             entries.append(self.api_keys_file.read_text(encoding="utf-8"))
-        return Keys("\n".join(entries))
+        return ApiKeys("\n".join(entries))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -154,7 +154,7 @@ class Settings:
         Raises:
             InvalidSettings: every variable that is outside what is allowed, at once.
         """
-        environment = as_our_own(os.environ if environment is None else environment)
+        environment = translate_cloud_environment(os.environ if environment is None else environment)
         found, problems = {}, []
         for setting in dataclasses.fields(cls):
             text = environment.get(setting.name.upper(), "").strip()

@@ -1,6 +1,6 @@
 """Who is measured: each contestant's command, request and environment, declared once.
 
-To add one, declare it in :data:`CONTESTANTS`; if it needs packages of its own, give it a folder
+To add one, declare it in :data:`TARGETS`; if it needs packages of its own, give it a folder
 under ``bench/peers`` with a ``requirements.txt``, and the Makefile makes its environment.
 """
 
@@ -26,7 +26,7 @@ _GUNICORN = "{python} -m gunicorn --bind 127.0.0.1:{port} --workers 1"
 
 
 @dataclass(frozen=True)
-class Contestant:
+class BenchmarkTarget:
     """A server, how it is started, and how it is asked.
 
     In ``command``, ``prepare`` and ``settings``, ``{python}`` stands for the interpreter of its
@@ -84,7 +84,7 @@ def _first_output(answer: Any) -> float:
 
 
 _SERVICE = "{python} -m gunicorn -c app/gunicorn.conf.py app.wsgi:app"
-_BESIDE_PEERS = ("service", "service-ordinary")
+_WITH_PEERS = ("service", "service-ordinary")
 _MLSERVER = "{bin}/mlserver start bench/peers/mlserver"
 _MLSERVER_PORTS = {
     "MLSERVER_HTTP_PORT": "{port}",
@@ -92,8 +92,8 @@ _MLSERVER_PORTS = {
     "MLSERVER_METRICS_PORT": "{third_port}",
 }
 
-CONTESTANTS = (
-    Contestant(
+TARGETS = (
+    BenchmarkTarget(
         "floor",
         f"{_GUNICORN} --worker-class gthread --threads 1 bench.floor:app",
         "a Flask route that parses JSON, counts and answers a constant",
@@ -101,14 +101,14 @@ CONTESTANTS = (
         packages=("flask", "gunicorn"),
         batch=True,
     ),
-    Contestant(
+    BenchmarkTarget(
         "floor-wsgi",
         f"{_GUNICORN} --worker-class gthread --threads 1 bench.floor_wsgi:app",
         "the same without Flask",
         probability=None,
         batch=True,
     ),
-    Contestant(
+    BenchmarkTarget(
         "tutorial",
         f"{_GUNICORN} --worker-class gthread --threads 1 --timeout 120 --keep-alive 60 "
         "bench.tutorial:app",
@@ -117,7 +117,7 @@ CONTESTANTS = (
         packages=("tensorflow", "keras", "pandas", "scikit-learn"),
         settings={"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
     ),
-    Contestant(
+    BenchmarkTarget(
         "service",
         _SERVICE,
         "this service as it is deployed, one worker, an event loop",
@@ -126,7 +126,7 @@ CONTESTANTS = (
         settings={"PORT": "{port}", "WORKERS": "1"},
         batch=True,
     ),
-    Contestant(
+    BenchmarkTarget(
         "service-two-workers",
         _SERVICE,
         "for the memory of each of two",
@@ -135,15 +135,15 @@ CONTESTANTS = (
         n_workers=2,
         only_memory=True,
     ),
-    Contestant(
+    BenchmarkTarget(
         "service-ordinary",
-        "{python} -m gunicorn -c app/gunicorn.conf.py -k app.server.single_thread_worker.OneThread app.wsgi:app",
+        "{python} -m gunicorn -c app/gunicorn.conf.py -k app.server.single_thread_worker.SingleThreadWorker app.wsgi:app",
         "this service on an ordinary worker of gunicorn's, one thread",
         probability=_first_prediction,
         settings={"PORT": "{port}", "WORKERS": "1"},
         batch=True,
     ),
-    Contestant(
+    BenchmarkTarget(
         "service-uvloop",
         "{python} -m gunicorn -c app/gunicorn.conf.py --asgi-loop uvloop app.wsgi:app",
         "this service as it is deployed, but with uvloop",
@@ -153,7 +153,7 @@ CONTESTANTS = (
         settings={"PORT": "{port}", "WORKERS": "1"},
         batch=True,
     ),
-    Contestant(
+    BenchmarkTarget(
         "service-granian",
         "{python} -m granian --interface wsgi --host 127.0.0.1 --port {port} --workers 1 "
         "--blocking-threads 1 --no-ws --log-level warning app.wsgi:app",
@@ -163,7 +163,7 @@ CONTESTANTS = (
         packages=("granian",),
         batch=True,
     ),
-    Contestant(
+    BenchmarkTarget(
         "fastapi",
         "{python} -m uvicorn bench.peers.fastapi.server:app --host 127.0.0.1 --port {port} "
         "--no-access-log --log-level warning",
@@ -171,7 +171,7 @@ CONTESTANTS = (
         peer="fastapi",
         packages=("fastapi", "uvicorn", "uvloop", "httptools", "pydantic"),
     ),
-    Contestant(
+    BenchmarkTarget(
         "mlserver",
         _MLSERVER,
         "a custom runtime, one tensor a column",
@@ -182,7 +182,7 @@ CONTESTANTS = (
         packages=("mlserver", "fastapi", "uvicorn"),
         settings=_MLSERVER_PORTS,
     ),
-    Contestant(
+    BenchmarkTarget(
         "mlserver-matrix",
         _MLSERVER,
         "the same, one matrix of codes without names",
@@ -192,7 +192,7 @@ CONTESTANTS = (
         peer="mlserver",
         settings=_MLSERVER_PORTS,
     ),
-    Contestant(
+    BenchmarkTarget(
         "bentoml",
         "{python} -m bentoml serve bench.peers.bentoml.service:Heart --host 127.0.0.1 "
         "--port {port}",
@@ -201,7 +201,7 @@ CONTESTANTS = (
         packages=("bentoml", "uvicorn", "pydantic"),
         settings={"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": "{scratch}"},
     ),
-    Contestant(
+    BenchmarkTarget(
         "mlflow",
         "{python} -m mlflow models serve --model-uri {scratch}/model --env-manager local "
         "--host 127.0.0.1 --port {port} --workers 1",
@@ -217,7 +217,7 @@ CONTESTANTS = (
 )
 
 
-def named_contestants(names: list[str] | None, *, peers: bool) -> list[Contestant]:
+def select_targets(names: list[str] | None, *, peers: bool) -> list[BenchmarkTarget]:
     """The contestants of a run; the floor is always the first, since ratios are taken to it.
 
     Args:
@@ -227,14 +227,14 @@ def named_contestants(names: list[str] | None, *, peers: bool) -> list[Contestan
     Raises:
         ValueError: a name that no contestant has.
     """
-    known = {contestant.name: contestant for contestant in CONTESTANTS}
+    known = {contestant.name: contestant for contestant in TARGETS}
     if names is None:
         chosen = [
-            c for c in CONTESTANTS if (c.peer or c.name in _BESIDE_PEERS if peers else not c.peer)
+            c for c in TARGETS if (c.peer or c.name in _WITH_PEERS if peers else not c.peer)
         ]
     else:
         if unknown := [name for name in names if name not in known]:
             raise ValueError(f"there is no {', '.join(unknown)}; there are: {'; '.join(known)}")
         chosen = [known[name] for name in names]
-    floor = CONTESTANTS[0]
+    floor = TARGETS[0]
     return [floor, *(contestant for contestant in chosen if contestant is not floor)]

@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.contestants import Contestant
+from bench.contestants import BenchmarkTarget
 from bench.running import Cores
 
 
-def header(module: str, contestants: Sequence[Contestant], cores: Cores) -> list[str]:
+def header(module: str, contestants: Sequence[BenchmarkTarget], cores: Cores) -> list[str]:
     """Command line, machine, Python, cores and versions.
 
     Args:
         module: what was run, as in ``python -m bench.serving``.
     """
     lines = [
-        *described(module),
+        *describe_run(module),
         f"server on core {cores.server}, load generator on core {cores.load}"
         + ("; ONE CORE FOR BOTH" if cores.server == cores.load else ""),
     ]
@@ -32,7 +32,7 @@ def header(module: str, contestants: Sequence[Contestant], cores: Cores) -> list
     return lines
 
 
-def described(module: str) -> list[str]:
+def describe_run(module: str) -> list[str]:
     """The command line, the time, the machine and Python."""
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     return [
@@ -44,7 +44,7 @@ def described(module: str) -> list[str]:
     ]
 
 
-def versions(contestant: Contestant) -> str:
+def versions(contestant: BenchmarkTarget) -> str:
     """``package version`` of those that it names, as its environment holds them."""
     path = [str(p) for p in contestant.python.parent.parent.glob("lib/python*/site-packages")]
     found = {

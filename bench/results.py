@@ -69,10 +69,10 @@ def median_and_range(values: Sequence[float], digits: int = 2) -> str:
 
 
 def ratios(
-    rounds: Sequence[Round], beside: Sequence[Round], figure: Callable[[Round], float]
+    rounds: Sequence[Round], baseline: Sequence[Round], figure: Callable[[Round], float]
 ) -> list[float]:
     """A figure of each round over that of the other contestant's round beside it."""
-    return [figure(one) / figure(other) for one, other in zip(rounds, beside, strict=True)]
+    return [figure(one) / figure(other) for one, other in zip(rounds, baseline, strict=True)]
 
 
 def markdown(results: Results) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.contestants import Contestant
+from bench.contestants import BenchmarkTarget
 from bench.load import HOST
 
 START_SECONDS = 120.0
@@ -121,7 +121,7 @@ def memory_of(pid: int) -> Memory:
 
 @contextmanager
 def running(
-    contestant: Contestant, body: bytes, *, store: Path, graph: Path, cores: Cores
+    contestant: BenchmarkTarget, body: bytes, *, store: Path, graph: Path, cores: Cores
 ) -> Iterator[Running]:
     """Start a contestant on its core, wait for its first answer, and stop it afterwards.
 

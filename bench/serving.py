@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from bench.bodies import Record, coded, records_of
-from bench.contestants import Contestant, named_contestants
+from bench.contestants import BenchmarkTarget, select_targets
 from bench.load import measure, post
 from bench.machine import header
 from bench.results import MANY, ONE, Results, Round, Start, markdown
@@ -49,13 +49,13 @@ class Bench:
     records: Sequence[Record]
     cores: Cores
 
-    def request(self, contestant: Contestant, title: str) -> bytes:
+    def request(self, contestant: BenchmarkTarget, title: str) -> bytes:
         """The bytes of its request with as many records as the title says."""
         records = self.records[: N_RECORDS[title]]
         return post(contestant.path, contestant.body(self.artifact.schema, records))
 
     @contextmanager
-    def running(self, contestant: Contestant) -> Iterator[Running]:
+    def running(self, contestant: BenchmarkTarget) -> Iterator[Running]:
         """The contestant, started, and proved to answer what the graph answers.
 
         Raises:
@@ -73,7 +73,7 @@ class Bench:
                     raise DidNotStart(f"it answers {answered}, and the graph {right}")
             yield server
 
-    def start_alone(self, contestant: Contestant) -> Start:
+    def start_alone(self, contestant: BenchmarkTarget) -> Start:
         """Start a contestant with no other running, for its first answer and its memory."""
         with self.running(contestant) as server:
             before = server.cpu_seconds()
@@ -89,7 +89,7 @@ class Bench:
             )
 
     def measure_round(
-        self, contestant: Contestant, server: Running, title: str, seconds: float
+        self, contestant: BenchmarkTarget, server: Running, title: str, seconds: float
     ) -> Round:
         """One turn of one contestant under load."""
         before = sum(server.cpu_seconds().values())
@@ -105,7 +105,7 @@ class Bench:
 
 def run(
     bench: Bench,
-    contestants: Sequence[Contestant],
+    contestants: Sequence[BenchmarkTarget],
     results: Results,
     *,
     n_starts: int,
@@ -114,15 +114,15 @@ def run(
 ) -> None:
     """Measure the contestants into the results: each alone first, then all in turns."""
     for contestant in contestants:
-        with _noted(contestant, results):
+        with _recording_failure(contestant, results):
             starts = [bench.start_alone(contestant) for _ in range(n_starts)]
             results.starts[contestant.name] = starts
             _progress(f"{contestant.name}: started {n_starts} times")
     with ExitStack() as stack:
-        servers: dict[str, tuple[Contestant, Running]] = {}
+        servers: dict[str, tuple[BenchmarkTarget, Running]] = {}
         for contestant in contestants:
             if contestant.name in results.starts and not contestant.only_memory:
-                with _noted(contestant, results):
+                with _recording_failure(contestant, results):
                     server = stack.enter_context(bench.running(contestant))
                     servers[contestant.name] = contestant, server
         for title in (ONE, MANY):
@@ -135,7 +135,7 @@ def run(
             for number in range(n_rounds + 1):
                 for name in list(rounds) if number % 2 else list(reversed(rounds)):
                     contestant, server = servers[name]
-                    with _noted(contestant, results):
+                    with _recording_failure(contestant, results):
                         wanted = seconds if number else WARM_UP_SECONDS
                         measured = bench.measure_round(contestant, server, title, wanted)
                         if number:
@@ -146,7 +146,7 @@ def run(
 
 
 @contextmanager
-def _noted(contestant: Contestant, results: Results) -> Iterator[None]:
+def _recording_failure(contestant: BenchmarkTarget, results: Results) -> Iterator[None]:
     """Whoever fails is left out from here on, and the reason stands in the results."""
     try:
         yield
@@ -178,7 +178,7 @@ def main(
 ) -> None:
     """Measure contestants side by side, and print tables of their ratios to the floor."""
     try:
-        contestants = named_contestants(only.split(",") if only else None, peers=peers)
+        contestants = select_targets(only.split(",") if only else None, peers=peers)
         versions = Store(store)
         artifact = versions.read(versions.current().version)
     except (ValueError, ModelError) as error:

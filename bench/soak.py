@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from bench.bodies import named, records_of
-from bench.contestants import named_contestants
+from bench.contestants import select_targets
 from bench.load import drive, post
 from bench.machine import header
 from bench.running import Cores, memory_of, running
@@ -25,7 +25,7 @@ WARM_UP_REQUESTS = 1000
 @click.option("--store", type=click.Path(path_type=Path), default=Path("artifacts/cleveland"), show_default=True, help="Its current version is served.")  # fmt: skip
 def main(n_requests: int, every: int, store: Path) -> None:
     """Send single-record requests in a row; exit with 1 where any of them failed."""
-    contestant = named_contestants(["service"], peers=False)[1]
+    contestant = select_targets(["service"], peers=False)[1]
     versions = Store(store)
     artifact = versions.read(versions.current().version)
     body = named(artifact.schema, records_of(artifact.schema, DATA, 1))

@@ -24,7 +24,7 @@ import click
 import msgspec
 import numpy as np
 
-from bench.machine import described
+from bench.machine import describe_run
 from bench.results import median_and_range
 from model.training import TrainingConfig, n_parameters
 from pipelines.cli.options import DATA, SCHEMA
@@ -70,7 +70,7 @@ def main(networks: int, epochs: int, rounds: int, fits: int, backend: str | None
         figures = measure(networks, epochs, rounds, fits)
         click.echo(msgspec.json.encode(figures))
         return
-    for line in described("bench.training"):
+    for line in describe_run("bench.training"):
         click.echo(f"    {line}")
     click.echo(
         f"\n{networks:,} networks of {n_parameters(TrainingConfig(), N_FEATURES)} parameters, {epochs} epochs, "
@@ -85,10 +85,10 @@ def main(networks: int, epochs: int, rounds: int, fits: int, backend: str | None
         if importlib.util.find_spec(name) is None:
             click.echo(f"| {name} | not installed |" + " |" * 6)
             continue
-        click.echo(row(measured_in_a_process(name), networks))
+        click.echo(row(measure_in_subprocess(name), networks))
 
 
-def measured_in_a_process(backend: str) -> Figures:
+def measure_in_subprocess(backend: str) -> Figures:
     """Measure a backend where no other is loaded."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.training", *sys.argv[1:], "--backend", backend],

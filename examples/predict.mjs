@@ -23,7 +23,7 @@ const PATIENT = {
 
 // The service has refused a request. `code` is the kind of problem, such as invalid_records
 // (docs/errors.md has them all); `problems` says what is wrong, by row and field.
-export class Refusal extends Error {
+export class ServiceError extends Error {
   constructor(content) {
     super(content.error);
     this.code = content.type.split("/").at(-1);
@@ -64,7 +64,7 @@ export class Service {
       throw new Error(`status ${response.status} from something in between`);
     }
     const answer = await response.json();
-    if (!response.ok) throw new Refusal(answer);
+    if (!response.ok) throw new ServiceError(answer);
     return answer;
   }
 }
@@ -91,14 +91,14 @@ async function main() {
         console.log(`explained: ${name} ${logOdds < 0 ? "" : "+"}${logOdds.toFixed(2)}`);
       });
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
+    if (!(error instanceof ServiceError)) throw error;
     console.log(`not explained: ${error.message}`); // not_explainable, forbidden
   }
 
   try {
     await service.predict([PATIENT, { ...PATIENT, age: 630, thal: "fixd" }]);
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
+    if (!(error instanceof ServiceError)) throw error;
     for (const { row, field, message, did_you_mean: meant } of error.problems) {
       console.log(`mend: row ${row}, ${field}: ${message}${meant ? `; ${meant}?` : ""}`);
     }
@@ -108,7 +108,7 @@ async function main() {
 // True under Node where this file is what was started; a browser has no process.
 if (globalThis.process?.argv[1]?.endsWith("predict.mjs")) {
   main().catch((error) => {
-    console.error(error instanceof Refusal ? `refused: ${error.message}` : `no answer: ${error}`);
+    console.error(error instanceof ServiceError ? `refused: ${error.message}` : `no answer: ${error}`);
     process.exitCode = 1;
   });
 }

@@ -34,7 +34,7 @@ PATIENT: Record = {
 }
 
 
-class Refusal(Exception):
+class ServiceError(Exception):
     """The service has refused a request.
 
     Attributes:
@@ -63,7 +63,7 @@ class Service:
         """One prediction a record, in the same order.
 
         Raises:
-            Refusal: the service answered that something is wrong.
+            ServiceError: the service answered that something is wrong.
             OSError: it did not answer.
         """
         return self._post("/predict", {"instances": records})["predictions"]
@@ -89,11 +89,11 @@ class Service:
             if "json" not in error.headers.get("Content-Type", ""):
                 raise  # a proxy in between has answered, and not the service
             with error:
-                raise Refusal(json.load(error)) from None
+                raise ServiceError(json.load(error)) from None
 
 
 def main() -> None:
-    """Predict one and many, explain, and handle a refusal."""
+    """Predict one and many, explain, and handle an error."""
     service = Service(os.environ.get("SERVICE", "http://127.0.0.1:8080"), os.getenv("API_KEY", ""))
 
     (answer,) = service.predict([PATIENT])
@@ -109,13 +109,13 @@ def main() -> None:
         contributions = answer["explanation"]["contributions"].items()
         for name, log_odds in sorted(contributions, key=lambda pair: -abs(pair[1]))[:3]:
             print(f"explained: {name} {log_odds:+.2f}")
-    except Refusal as refusal:
-        print(f"not explained: {refusal}")  # not_explainable, forbidden
+    except ServiceError as error:
+        print(f"not explained: {error}")  # not_explainable, forbidden
 
     try:
         service.predict([PATIENT, {**PATIENT, "age": 630, "thal": "fixd"}])
-    except Refusal as refusal:
-        for problem in refusal.problems:
+    except ServiceError as error:
+        for problem in error.problems:
             hint = f"; {problem['did_you_mean']}?" if "did_you_mean" in problem else ""
             print(f"mend: row {problem['row']}, {problem['field']}: {problem['message']}{hint}")
 
@@ -123,7 +123,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except Refusal as refusal:
-        sys.exit(f"refused: {refusal}")
+    except ServiceError as error:
+        sys.exit(f"refused: {error}")
     except OSError as error:
         sys.exit(f"no answer: {error}")

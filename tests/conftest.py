@@ -35,8 +35,8 @@ from pipelines.devices import select_device
 Told = Callable[[str], None]
 """How a test says what it counted."""
 ROOT = Path(__file__).parent.parent
-KINDS = {
-    "wsgi": ["-k", "app.server.single_thread_worker.OneThread", "app.wsgi:app"],
+WORKER_CLASSES = {
+    "wsgi": ["-k", "app.server.single_thread_worker.SingleThreadWorker", "app.wsgi:app"],
     "asgi": ["app.wsgi:app"],
 }
 """What follows gunicorn's configuration, by the interface of the worker; the last one is the default."""
@@ -164,7 +164,7 @@ def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
         log = log or tmp_path / f"log-{port}"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", config, *KINDS[kind]],
+                [sys.executable, "-m", "gunicorn", "-c", config, *WORKER_CLASSES[kind]],
                 cwd=ROOT,
                 env=environment,
                 stdout=output,

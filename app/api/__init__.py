@@ -6,16 +6,16 @@ openapi   their descriptions
 schemas   the JSON Schemas of their bodies
 """
 
-from app.api.metadata import NOT_SHOWN, register_about
-from app.api.openapi import own_routes
-from app.api.predict import register_predictions, require_few
-from app.api.schemas import own_schemas
+from app.api.metadata import HIDDEN_FIELDS, register_metadata
+from app.api.openapi import api_operations
+from app.api.predict import check_explanation_limit, register_predict
+from app.api.schemas import api_schemas
 
 __all__ = [
-    "NOT_SHOWN",
-    "own_routes",
-    "own_schemas",
-    "register_about",
-    "register_predictions",
-    "require_few",
+    "HIDDEN_FIELDS",
+    "api_operations",
+    "api_schemas",
+    "check_explanation_limit",
+    "register_metadata",
+    "register_predict",
 ]

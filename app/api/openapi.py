@@ -6,45 +6,45 @@ from collections.abc import Mapping
 
 import msgspec
 
-from app.api.metadata import described_model
+from app.api.metadata import describe_model
 from app.openapi import (
     JSON,
-    NEEDS_MODEL,
-    READS_RECORDS,
+    MODEL_ERRORS,
+    RECORD_ERRORS,
+    DocumentedModel,
     Json,
     Operation,
-    Subject,
-    answer,
-    constants,
+    constant_response,
     media,
-    record_schema,
+    record_json_schema,
     ref,
+    response,
 )
-from app.web import CONTENT_TYPE, KINDS
+from app.web import CONTENT_TYPE, PROBLEM_TYPES
 
 
-def own_routes(subject: Subject) -> Mapping[str, Operation]:
+def api_operations(documented: DocumentedModel) -> Mapping[str, Operation]:
     """Predictions, and what the service says about itself."""
-    return {**_predictions(subject), **_about(subject), **_for_people()}
+    return {**_predictions(documented), **_metadata(documented), **_documentation()}
 
 
-def _predictions(subject: Subject) -> Mapping[str, Operation]:
-    settings = subject.settings
-    one, coded, gappy = subject.record, subject.coded, subject.gappy
-    explained = subject.explained(one)
+def _predictions(documented: DocumentedModel) -> Mapping[str, Operation]:
+    settings = documented.settings
+    one, coded, with_missing = documented.record, documented.coded, documented.with_missing
+    explained = documented.explain_response(one)
     explaining = () if explained is None else (ref("InstancesToExplain"),)
-    intervals = subject.with_intervals(one)
+    intervals = documented.interval_response(one)
     packed = f"The body may be packed with gzip or deflate; unpacked it may hold \
 {settings.max_body_bytes} bytes. Words of levels are taken in any case."
-    answers = {
-        200: answer(
+    responses = {
+        200: response(
             "The probabilities, in the order of the records.",
-            ref("Answer")
+            ref("PredictResponse")
             if explained is None
-            else {"anyOf": [ref("ExplainedAnswer"), ref("Answer")]},
-            one_record=subject.answer(one),
-            something_is_missing=subject.answer(gappy),
-            several_records=subject.answer(one, coded),
+            else {"anyOf": [ref("ExplainResponse"), ref("PredictResponse")]},
+            one_record=documented.predict_response(one),
+            something_is_missing=documented.predict_response(with_missing),
+            several_records=documented.predict_response(one, coded),
             **({} if intervals is None else {"with_intervals": intervals}),
         )
     }
@@ -59,11 +59,11 @@ def _predictions(subject: Subject) -> Mapping[str, Operation]:
         },
         one_record=one,
         a_record_in_codes=coded,
-        something_is_missing=gappy,
+        something_is_missing=with_missing,
         a_list_of_records=[one, coded],
         records_under_a_name={"instances": [one]},
-        **({} if explained is None else {"with_explanations": _asking(one, "explain")}),
-        **({} if intervals is None else {"with_intervals": _asking(one, "interval")}),
+        **({} if explained is None else {"with_explanations": _with_option(one, "explain")}),
+        **({} if intervals is None else {"with_intervals": _with_option(one, "interval")}),
     )
     asked = media(
         {
@@ -76,37 +76,37 @@ def _predictions(subject: Subject) -> Mapping[str, Operation]:
         one_record=one,
         a_list_of_records=[one, coded],
     )
-    told = answer("The probabilities and their explanations.", ref("ExplainedAnswer"))
+    told = response("The probabilities and their explanations.", ref("ExplainResponse"))
     if explained is not None:
-        told["content"][JSON] = media(ref("ExplainedAnswer"), one_record=explained)
-    refusals = (*READS_RECORDS, *NEEDS_MODEL, "not_explainable", "no_interval")
+        told["content"][JSON] = media(ref("ExplainResponse"), one_record=explained)
+    error_codes = (*RECORD_ERRORS, *MODEL_ERRORS, "not_explainable", "no_interval")
     predict = Operation(
         tag="Predictions",
-        answers=answers,
+        responses=responses,
         body={JSON: body},
-        refusals=refusals,
+        error_codes=error_codes,
         note=packed,
     )
     of_host = (
-        {} if not settings.predict_route else {f"POST {settings.predict_route}": _for_host(predict)}
+        {} if not settings.predict_route else {f"POST {settings.predict_route}": _for_platform(predict)}
     )
     return {
         "POST /predict": predict,
         **of_host,
         "POST /explain": Operation(
             tag="Predictions",
-            answers={} if explained is None else {200: told},
+            responses={} if explained is None else {200: told},
             body={JSON: asked},
-            refusals=refusals,
+            error_codes=error_codes,
             note=packed,
         ),
     }
 
 
-def _for_host(predict: Operation) -> Operation:
+def _for_platform(predict: Operation) -> Operation:
     """Vertex AI's clients send ``parameters`` beside the instances, in which nothing counts."""
     body = predict.body[JSON]
-    schema = {"anyOf": [*body["schema"]["anyOf"], ref("HostInstances")]}
+    schema = {"anyOf": [*body["schema"]["anyOf"], ref("PlatformInstances")]}
     return msgspec.structs.replace(predict, body={JSON: {**body, "schema": schema}})
 
 
@@ -114,11 +114,11 @@ def _list_of_records(limit: int) -> Json:
     return {"type": "array", "minItems": 1, "maxItems": limit, "items": ref("Record")}
 
 
-def _asking(record: Json, option: str) -> Json:
+def _with_option(record: Json, option: str) -> Json:
     return {"instances": [record], option: True}
 
 
-def _about(subject: Subject) -> Mapping[str, Operation]:
+def _metadata(documented: DocumentedModel) -> Mapping[str, Operation]:
     ready = {
         "type": "object",
         "required": ["ready", "version"],
@@ -133,58 +133,58 @@ def _about(subject: Subject) -> Mapping[str, Operation]:
         },
     }
     a_schema = {"type": "object", "required": ["$schema", "type", "properties", "required"]}
-    code = next(iter(KINDS))
+    code = next(iter(PROBLEM_TYPES))
     return {
         "GET /healthz": Operation(
-            tag="Health", answers={200: constants("It answers.", status="alive")}
+            tag="Health", responses={200: constant_response("It answers.", status="alive")}
         ),
         "GET /readyz": Operation(
             tag="Health",
-            answers={
-                200: answer(
+            responses={
+                200: response(
                     "A verified model is loaded.",
                     ready,
-                    ready={"ready": True, "version": subject.model.version},
+                    ready={"ready": True, "version": documented.model.version},
                 )
             },
-            refusals=NEEDS_MODEL,
+            error_codes=MODEL_ERRORS,
         ),
         "GET /model": Operation(
             tag="The model",
-            answers={
-                200: answer(
-                    "What serves.", ref("Manifest"), this_model=described_model(subject.model)
+            responses={
+                200: response(
+                    "What serves.", ref("Manifest"), this_model=describe_model(documented.model)
                 )
             },
-            refusals=NEEDS_MODEL,
+            error_codes=MODEL_ERRORS,
         ),
         "GET /schema": Operation(
             tag="The model",
-            answers={
-                200: answer(
+            responses={
+                200: response(
                     "JSON Schema (2020-12) of a record.",
                     a_schema,
                     "application/schema+json",
-                    this_schema=record_schema(subject.schema),
+                    this_schema=record_json_schema(documented.schema),
                 )
             },
-            refusals=NEEDS_MODEL,
+            error_codes=MODEL_ERRORS,
         ),
         "GET /problems/{}": Operation(
             tag="Problems",
-            answers={
-                200: answer(
+            responses={
+                200: response(
                     "What the kind means.",
-                    ref("Kind"),
-                    an_example={"code": code, **KINDS[code]._asdict()},
+                    ref("ProblemType"),
+                    an_example={"code": code, **PROBLEM_TYPES[code]._asdict()},
                 )
             },
-            refusals=("not_found",),
+            error_codes=("not_found",),
         ),
         "GET /metrics": Operation(
             tag="Health",
-            answers={
-                200: answer(
+            responses={
+                200: response(
                     "The text format of Prometheus.",
                     {"type": "string"},
                     CONTENT_TYPE.partition(";")[0],
@@ -194,7 +194,7 @@ def _about(subject: Subject) -> Mapping[str, Operation]:
     }
 
 
-def _for_people() -> Mapping[str, Operation]:
+def _documentation() -> Mapping[str, Operation]:
     document = {
         "type": "object",
         "required": ["openapi", "info", "paths", "components"],
@@ -208,22 +208,22 @@ def _for_people() -> Mapping[str, Operation]:
     return {
         "GET /": Operation(
             tag="Documentation",
-            answers={200: constants("It answers.", status="alive"), 302: to_docs},
+            responses={200: constant_response("It answers.", status="alive"), 302: to_docs},
         ),
         "GET /openapi.json": Operation(
             tag="Documentation",
-            answers={200: answer("This description.", document)},
-            refusals=NEEDS_MODEL,
+            responses={200: response("This description.", document)},
+            error_codes=MODEL_ERRORS,
         ),
         "GET /docs": Operation(
             tag="Documentation",
-            answers={200: answer("A page.", text, "text/html")},
-            refusals=NEEDS_MODEL,
+            responses={200: response("A page.", text, "text/html")},
+            error_codes=MODEL_ERRORS,
         ),
         "GET /docs/page.css": Operation(
-            tag="Documentation", answers={200: answer("A style sheet.", text, "text/css")}
+            tag="Documentation", responses={200: response("A style sheet.", text, "text/css")}
         ),
         "GET /docs/try.js": Operation(
-            tag="Documentation", answers={200: answer("A script.", text, "text/javascript")}
+            tag="Documentation", responses={200: response("A script.", text, "text/javascript")}
         ),
     }

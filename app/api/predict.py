@@ -4,72 +4,72 @@ from __future__ import annotations
 
 from app.models import LoadedModel
 from app.service import Service
-from app.web import Answer, Call, Refused, require
+from app.web import ApiError, ServiceRequest, ServiceResponse, require
 from model.errors import InvalidRecords, Problem
 from model.records import Batch
 
 
-def register_predictions(service: Service) -> None:
+def register_predict(service: Service) -> None:
     """Add ``/predict`` and ``/explain``."""
     settings = service.settings
 
-    def predict(call: Call, ignored_key: str | None = None) -> Answer:
+    def predict(request: ServiceRequest, ignored_key: str | None = None) -> ServiceResponse:
         """Probabilities for one record, a list of records, or ``{"instances": [records]}``.
 
         Beside the instances ``"interval": true`` asks for an interval around each probability, and
         ``"explain": true`` for an explanation, which not every version can give.
         """
-        model, batch = read(call, ignored_key)
+        model, batch = read(request, ignored_key)
         if batch.explain:
-            require(service.keys, call, "explain")
+            require(service.keys, request, "explain")
         elif not batch.interval:
-            return Answer(model.writer.write(model.score(batch.values)))
-        return with_more(model, batch, explain=batch.explain)
+            return ServiceResponse(model.writer.write(model.score(batch.values)))
+        return respond_with_details(model, batch, explain=batch.explain)
 
-    def predict_for_host(call: Call) -> Answer:
+    def predict_for_platform(request: ServiceRequest) -> ServiceResponse:
         """As ``/predict``, with ``parameters`` beside ``instances``, as Vertex AI's clients send.
 
         The model takes none, so that nothing in them counts.
         """
-        return predict(call, ignored_key="parameters")
+        return predict(request, ignored_key="parameters")
 
-    def explain(call: Call) -> Answer:
+    def explain(request: ServiceRequest) -> ServiceResponse:
         """Probabilities, and what each column contributed to each."""
-        return with_more(*read(call), explain=True)
+        return respond_with_details(*read(request), explain=True)
 
-    def read(call: Call, ignored_key: str | None = None) -> tuple[LoadedModel, Batch]:
-        require_json(call)
-        model = call.answered_by(service.models.get())
-        return model, model.validate_json(call.body(), ignored_key=ignored_key)
+    def read(request: ServiceRequest, ignored_key: str | None = None) -> tuple[LoadedModel, Batch]:
+        require_json(request)
+        model = request.bind_model(service.models.get())
+        return model, model.validate_json(request.body(), ignored_key=ignored_key)
 
-    def with_more(model: LoadedModel, batch: Batch, *, explain: bool) -> Answer:
+    def respond_with_details(model: LoadedModel, batch: Batch, *, explain: bool) -> ServiceResponse:
         values, explanations, intervals = batch.values, None, None
         if explain:
-            require_few(len(values), settings.max_explained, batch.path)
+            check_explanation_limit(len(values), settings.max_explained, batch.path)
             explanations = model.explain(values)
         scores = model.scorer.score(values)
         if batch.interval:
             intervals = model.intervals(values, scores)
         model.count(values, scores)
-        return Answer(model.writer.write(scores, explanations, intervals))
+        return ServiceResponse(model.writer.write(scores, explanations, intervals))
 
-    service.add_hot_route("POST", "/predict", predict, "predict")
+    service.add_fast_path_route("POST", "/predict", predict, "predict")
     if path := settings.predict_route:
-        service.add_hot_route("POST", path, predict_for_host, "predict", by_host=True)
+        service.add_fast_path_route("POST", path, predict_for_platform, "predict", platform_route=True)
     service.add_route("POST", "/explain", explain, "explain")
 
 
-def require_json(call: Call) -> None:
+def require_json(request: ServiceRequest) -> None:
     """Refuse a body that is not declared as JSON.
 
     Raises:
-        Refused: it is not.
+        ApiError: it is not.
     """
-    if call.media_type != "application/json":
-        raise Refused("unsupported_media_type", "send Content-Type: application/json")
+    if request.media_type != "application/json":
+        raise ApiError("unsupported_media_type", "send Content-Type: application/json")
 
 
-def require_few(n_records: int, limit: int, path: str | None) -> None:
+def check_explanation_limit(n_records: int, limit: int, path: str | None) -> None:
     """Refuse more records than are explained in one request.
 
     Raises:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from app.api.metadata import NOT_SHOWN
-from app.openapi import Json, Subject, an_object, derived, optionally, record_schema, ref
-from app.web import KINDS, SAFE_ID, Kind
+from app.api.metadata import HIDDEN_FIELDS
+from app.openapi import (
+    DocumentedModel,
+    Json,
+    derive_schemas,
+    object_,
+    record_json_schema,
+    ref,
+    with_optional,
+)
+from app.web import PROBLEM_TYPES, SAFE_ID, ProblemType
 from model.artifacts import Manifest
 from model.errors import Problem
 from model.inference import Interval, Prediction
@@ -12,21 +20,21 @@ from model.records import OPTIONS
 from model.schema import Source
 
 
-def own_schemas(subject: Subject) -> Json:
+def api_schemas(documented: DocumentedModel) -> Json:
     """The schemas of our own bodies, and what others share with them."""
-    schema, settings = subject.schema, subject.settings
-    record = {k: v for k, v in record_schema(schema).items() if k != "$schema"}
-    found = derived(Problem, Prediction, Interval, Manifest, Source)
+    schema, settings = documented.schema, documented.settings
+    record = {k: v for k, v in record_json_schema(schema).items() if k != "$schema"}
+    found = derive_schemas(Problem, Prediction, Interval, Manifest, Source)
     names = list(schema.column_names)
     outcome = schema.outcome
 
     prediction = found["Prediction"]["properties"]
     prediction["probability"] |= {"minimum": 0, "maximum": 1}
     prediction["label"] |= {"enum": [outcome.negative, outcome.positive]}
-    prediction["threshold"] |= {"const": subject.model.manifest.threshold}
+    prediction["threshold"] |= {"const": documented.model.manifest.threshold}
     prediction["missing"]["items"] = {"enum": names}
     found["InputWarning"]["properties"]["field"] |= {"enum": names}
-    if subject.model.offers["interval"]:
+    if documented.model.capabilities["interval"]:
         prediction["interval"] = ref("Interval")
     interval = found["Interval"]["properties"]
     for name in ("low", "high", "level"):
@@ -42,22 +50,22 @@ def own_schemas(subject: Subject) -> Json:
     found["RecordProblem"]["required"].append("pointer")
 
     manifest = found.pop("Manifest")
-    for name in NOT_SHOWN:
+    for name in HIDDEN_FIELDS:
         del manifest["properties"][name]
-    manifest["required"] = [n for n in manifest["required"] if n not in NOT_SHOWN]
-    manifest["required"] += ["outcome", "offers", "source"]
-    manifest["properties"] |= {"outcome": _OUTCOME, "offers": _OFFERS, "source": ref("Source")}
+    manifest["required"] = [n for n in manifest["required"] if n not in HIDDEN_FIELDS]
+    manifest["required"] += ["outcome", "capabilities", "source"]
+    manifest["properties"] |= {"outcome": _OUTCOME, "capabilities": _CAPABILITIES, "source": ref("Source")}
     del found["FileRecord"]
 
-    instances = _instances(subject, settings.max_records, {"const": False})
+    instances = _instances(documented, settings.max_records, {"const": False})
     return found | {
         "Record": record,
         "Instances": instances,
-        "InstancesToExplain": _instances(subject, settings.max_explained, {}),
-        "HostInstances": optionally(instances, parameters={}),
-        "Answer": _answer(subject, ref("Prediction")),
-        "ExplainedAnswer": _answer(
-            subject,
+        "InstancesToExplain": _instances(documented, settings.max_explained, {}),
+        "PlatformInstances": with_optional(instances, parameters={}),
+        "PredictResponse": _prediction_response(documented, ref("Prediction")),
+        "ExplainResponse": _prediction_response(
+            documented,
             {
                 "allOf": [
                     ref("Prediction"),
@@ -78,13 +86,13 @@ def own_schemas(subject: Subject) -> Json:
             "required": ["ready"],
             "properties": {"ready": {"const": False}},
         },
-        "Kind": _kind(),
-        "Error": an_object(error={"type": "string", "description": "One sentence: what is wrong."}),
+        "ProblemType": _problem_type(),
+        "Error": object_(error={"type": "string", "description": "One sentence: what is wrong."}),
     }
 
 
-def _instances(subject: Subject, limit: int, explain: Json) -> Json:
-    interval = {} if subject.model.offers["interval"] else {"const": False}
+def _instances(documented: DocumentedModel, limit: int, explain: Json) -> Json:
+    interval = {} if documented.model.capabilities["interval"] else {"const": False}
     records = {"type": "array", "minItems": 1, "maxItems": limit, "items": ref("Record")}
     return {
         "type": "object",
@@ -98,12 +106,12 @@ def _instances(subject: Subject, limit: int, explain: Json) -> Json:
     }
 
 
-def _answer(subject: Subject, prediction: Json) -> Json:
+def _prediction_response(documented: DocumentedModel, prediction: Json) -> Json:
     return {
         "type": "object",
         "required": ["model", "version", "predictions"],
         "properties": {
-            "model": {"type": "string", "const": subject.model.name},
+            "model": {"type": "string", "const": documented.model.name},
             "version": {"type": "string", "description": "The version that answered."},
             "predictions": {
                 "type": "array",
@@ -136,13 +144,13 @@ def _explanation(names: list[str]) -> Json:
     }
 
 
-def _kind() -> Json:
+def _problem_type() -> Json:
     return {
         "type": "object",
         "description": "A kind of problem, and what to do about it.",
-        "required": ["code", *Kind._fields],
+        "required": ["code", *ProblemType._fields],
         "properties": {
-            "code": {"enum": list(KINDS)},
+            "code": {"enum": list(PROBLEM_TYPES)},
             "status": {"type": "integer"},
             "title": {"type": "string"},
             "what_to_do": {"type": "string"},
@@ -158,7 +166,7 @@ _OUTCOME = {
 }
 
 
-_OFFERS = {
+_CAPABILITIES = {
     "type": "object",
     "description": "By what may be asked for beside instances, whether this version can give it.",
     "required": list(OPTIONS),
@@ -174,7 +182,7 @@ _PROBLEM = {
     "properties": {
         "error": {"type": "string", "description": "One sentence: what is wrong."},
         "type": {
-            "enum": [f"/problems/{code}" for code in KINDS],
+            "enum": [f"/problems/{code}" for code in PROBLEM_TYPES],
             "description": "The kind; GET it to read what to do.",
         },
         "title": {"type": "string"},

@@ -6,13 +6,13 @@ load_overrides   versions loaded and unloaded over HTTP
 response_writer  the JSON of a prediction
 """
 
-from app.models.load_overrides import WishList
+from app.models.load_overrides import LoadOverrides
 from app.models.loaded_model import LoadedModel
-from app.models.registry import Models, Table
+from app.models.registry import ModelRegistry, RegistrySnapshot
 
 __all__ = [
+    "LoadOverrides",
     "LoadedModel",
-    "Models",
-    "Table",
-    "WishList",
+    "ModelRegistry",
+    "RegistrySnapshot",
 ]

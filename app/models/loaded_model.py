@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from app.models.response_writer import AnswerWriter
+from app.models.response_writer import PredictionWriter
 from app.settings import Settings
-from app.web import Metrics, NotReady, Refused
+from app.web import ApiError, Metrics, NotReady
 from model.artifacts import MANIFEST_FILE, Store
 from model.errors import InvalidRecords, ModelError, UnknownVersion
 from model.inference import Explainer, Explanation, Interval, IntervalEstimator, Scorer, Scores
 from model.records import Batch, ColumnValues, RecordValidator
 
-Signature = tuple[int, int]
+Fingerprint = tuple[int, int]
 
 
 class LoadedModel:
@@ -27,7 +27,7 @@ class LoadedModel:
     the metrics see every record once.
 
     Attributes:
-        counting: a context that counts the problems of records, also those that a protocol finds.
+        problem_counter: a context that counts the problems of records, also those that a protocol finds.
 
     Raises:
         ModelError: it cannot answer; the message says why.
@@ -40,12 +40,12 @@ class LoadedModel:
         self.version = artifact.manifest.version
         self.name = artifact.manifest.name
         self.scorer = Scorer(artifact)
-        self.writer = AnswerWriter(self.scorer)
+        self.writer = PredictionWriter(self.scorer)
         self._explainer = Explainer(artifact, self.scorer.missing_value_scorer)
         self._estimator = IntervalEstimator(artifact, self.scorer.missing_value_scorer)
         self._reader = RecordValidator(artifact.schema, max_records=settings.max_records)
         self._metrics = metrics
-        self.counting = _Counting(metrics, artifact.schema.column_names)
+        self.problem_counter = _ProblemCounter(metrics, artifact.schema.column_names)
 
     @property
     def created(self) -> float:
@@ -58,7 +58,7 @@ class LoadedModel:
         return self._reader.max_records
 
     @property
-    def offers(self) -> dict[str, bool]:
+    def capabilities(self) -> dict[str, bool]:
         """By option of a request, whether this version can do what it asks for."""
         return {"explain": self._explainer.available, "interval": self._estimator.available}
 
@@ -68,7 +68,7 @@ class LoadedModel:
         Raises:
             UnreadableBody, InvalidRecords: as :meth:`model.records.validator.validator.RecordValidator.validate_json`.
         """
-        with self.counting:
+        with self.problem_counter:
             return self._reader.validate_json(body, ignored_key=ignored_key)
 
     def validate_records(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
@@ -84,7 +84,7 @@ class LoadedModel:
         Raises:
             InvalidRecords: every problem of every record; also none, or more than are allowed.
         """
-        with self.counting:
+        with self.problem_counter:
             return self._reader.validate_records(records, path)
 
     def validate_columns(self, columns: Mapping[str, ColumnValues], path: str | None = "") -> np.ndarray:
@@ -100,7 +100,7 @@ class LoadedModel:
         Raises:
             InvalidRecords: as :meth:`validate_records`; also where columns are absent or unknown.
         """
-        with self.counting:
+        with self.problem_counter:
             return self._reader.validate_columns(columns, path)
 
     def score(self, values: np.ndarray) -> Scores:
@@ -115,7 +115,7 @@ class LoadedModel:
     def count(self, values: np.ndarray, scores: Scores) -> None:
         """Count values as answered with what :attr:`scorer` gives for them."""
         missing = count_missing(self.schema.column_names, values) if scores.notes else {}
-        self._metrics.answered(self.version, scores.probabilities, missing)
+        self._metrics.observe_predictions(self.version, scores.probabilities, missing)
 
     def explain(self, values: np.ndarray) -> list[Explanation]:
         """What each column contributed to each answer, for validated values.
@@ -140,7 +140,7 @@ def count_missing(names: Sequence[str], values: np.ndarray) -> dict[str, int]:
     return {name: n for name, n in zip(names, counts, strict=True) if n}
 
 
-class _Counting:
+class _ProblemCounter:
     """Counts the problems of records that are refused within its block."""
 
     def __init__(self, metrics: Metrics, columns: Iterable[str]) -> None:
@@ -152,11 +152,11 @@ class _Counting:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, InvalidRecords):
-            self._metrics.refused(error.problems, self._columns)
+            self._metrics.count_problems(error.problems, self._columns)
 
 
 @contextmanager
-def saying_why(what: str) -> Iterator[None]:
+def translate_loading_errors(what: str) -> Iterator[None]:
     """Turn whatever keeps a version from being loaded into a reason for people.
 
     Args:
@@ -167,7 +167,7 @@ def saying_why(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (UnknownVersion, NotReady, Refused):
+    except (UnknownVersion, NotReady, ApiError):
         raise
     except ModelError as error:
         raise NotReady(str(error)) from None
@@ -177,7 +177,7 @@ def saying_why(what: str) -> Iterator[None]:
         raise NotReady(f"{what} cannot be loaded ({type(error).__name__})") from error
 
 
-def signature_of(store: Store, version: str) -> Signature:
+def version_fingerprint(store: Store, version: str) -> Fingerprint:
     """What changes when a version is written anew.
 
     Raises:

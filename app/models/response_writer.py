@@ -18,13 +18,13 @@ _encode = msgspec.json.Encoder().encode
 _FIRST = b'{"probability":'
 _NEXT = b"," + _FIRST
 _END = b"}" + _NEXT
-_NOTHING = InputNotes()
+_NO_NOTES = InputNotes()
 
 
-class AnswerWriter:
+class PredictionWriter:
     """Writes the answers of one version; answer i belongs to record i.
 
-    >>> writer = AnswerWriter(scorer)
+    >>> writer = PredictionWriter(scorer)
     >>> writer.write(scorer.score(values))  # doctest: +ELLIPSIS
     b'{"model":"cleveland","version":"1","predictions":[{"probability":0.6...
     """
@@ -35,7 +35,7 @@ class AnswerWriter:
         self._head = told.removesuffix(b"]}")
         self._threshold = manifest.threshold
         self._labels = (scorer.schema.outcome.negative, scorer.schema.outcome.positive)
-        self._tails = tuple(self._tail(positive, _NOTHING) for positive in (False, True))
+        self._tails = tuple(self._tail(positive, _NO_NOTES) for positive in (False, True))
         self._tails_and_next = tuple(tail + _NEXT for tail in self._tails)
 
     def write(
@@ -64,9 +64,9 @@ class AnswerWriter:
                 told[kind] = self._tail(positive[row], remarks) + _NEXT
             tails[row] = told[kind]
         if intervals is not None:
-            tails = _with(tails, b'"interval":', intervals)
+            tails = _append_member(tails, b'"interval":', intervals)
         if explanations is not None:
-            tails = _with(tails, b'"explanation":', explanations)
+            tails = _append_member(tails, b'"explanation":', explanations)
         parts = [b""] * (2 * len(tails))
         parts[::2] = _encode(numbers.tolist())[1:-1].split(b",")
         parts[1::2] = tails
@@ -85,7 +85,7 @@ class AnswerWriter:
         return _encode(told).replace(b"{", b",", 1)
 
 
-def _with(tails: Sequence[bytes], key: bytes, told: Sequence[msgspec.Struct]) -> list[bytes]:
+def _append_member(tails: Sequence[bytes], key: bytes, told: Sequence[msgspec.Struct]) -> list[bytes]:
     """The tails, each with one member more at its end."""
     return [
         b"".join((tail.removesuffix(_END), b",", key, _encode(one), _END))

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import msgspec
 
 from app.models import LoadedModel
-from app.openapi.document import document
-from app.openapi.operations import Group, Json, Subject
+from app.openapi.document import build_document
+from app.openapi.operations import DocumentedModel, Json, RouteGroup
 from app.service import Service
-from app.web import OPEN, Answer, Call
+from app.web import PUBLIC, ServiceRequest, ServiceResponse
 
 
-def register_openapi(service: Service, groups: Sequence[Group]) -> Description:
+def register_openapi(service: Service, groups: Sequence[RouteGroup]) -> Description:
     """Add ``/openapi.json``.
 
     Args:
@@ -22,28 +22,28 @@ def register_openapi(service: Service, groups: Sequence[Group]) -> Description:
     """
     description = Description(service, groups)
 
-    def openapi(call: Call) -> Answer:
+    def openapi(request: ServiceRequest) -> ServiceResponse:
         """This description, by OpenAPI 3.1."""
-        return Answer(msgspec.json.encode(description.of(call.answered_by(service.models.get()))))
+        return ServiceResponse(msgspec.json.encode(description.for_model(request.bind_model(service.models.get()))))
 
     # Open, as its page is: a browser sends no key, and it holds nothing of a patient.
-    service.add_route("GET", "/openapi.json", openapi, OPEN)
+    service.add_route("GET", "/openapi.json", openapi, PUBLIC)
     return description
 
 
 class Description:
     """The description of the model that serves, made once a version."""
 
-    def __init__(self, service: Service, groups: Sequence[Group]) -> None:
+    def __init__(self, service: Service, groups: Sequence[RouteGroup]) -> None:
         self._service = service
         self._groups = groups
-        self._making = threading.Lock()
-        self._made: tuple[LoadedModel, Json] | None = None
+        self._lock = threading.Lock()
+        self._cached: tuple[LoadedModel, Json] | None = None
 
-    def of(self, model: LoadedModel) -> Json:
+    def for_model(self, model: LoadedModel) -> Json:
         """The OpenAPI document of the service with this model."""
-        with self._making:
-            if self._made is None or self._made[0] is not model:
-                subject = Subject(model, self._service.settings)
-                self._made = (model, document(self._service, subject, self._groups))
-            return self._made[1]
+        with self._lock:
+            if self._cached is None or self._cached[0] is not model:
+                documented = DocumentedModel(model, self._service.settings)
+                self._cached = (model, build_document(self._service, documented, self._groups))
+            return self._cached[1]

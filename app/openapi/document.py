@@ -7,17 +7,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from app.openapi.components import components
-from app.openapi.error_examples import Example, examples, responses
-from app.openapi.operations import Group, Json, Operation, Subject, ref
+from app.openapi.error_examples import ErrorExample, error_examples, error_responses
+from app.openapi.operations import DocumentedModel, Json, Operation, RouteGroup, ref
 from app.service import Route, Service
-from app.web import ANY_KEY, KINDS, OPEN
+from app.web import AUTHENTICATED, PROBLEM_TYPES, PUBLIC
 
 _REFERENCE = re.compile(r'"#/components/schemas/(\w+)')
 _PLACEHOLDER = re.compile(r"<(?:[^<>]*:)?(\w+)>")
 
 
-def described(
-    service: Service, subject: Subject, groups: Iterable[Group]
+def describe_routes(
+    service: Service, documented: DocumentedModel, groups: Iterable[RouteGroup]
 ) -> dict[Route, Operation]:
     """The routes with their descriptions; one that has none of its own gets its handler's.
 
@@ -25,35 +25,35 @@ def described(
     """
     known: dict[str, Operation] = {}
     for group in groups:
-        known |= group.routes(subject)
-    by_handler = {r.handler: known[_key(r)] for r in service.routes() if _key(r) in known}
+        known |= group.routes(documented)
+    by_handler = {r.handler: known[_route_key(r)] for r in service.routes() if _route_key(r) in known}
     return {
-        route: known.get(_key(route)) or by_handler.get(route.handler) or UNDESCRIBED
+        route: known.get(_route_key(route)) or by_handler.get(route.handler) or UNDESCRIBED
         for route in service.routes()
     }
 
 
-UNDESCRIBED = Operation(tag="Others", answers={200: {"description": "The answer."}})
+UNDESCRIBED = Operation(tag="Others", responses={200: {"description": "The answer."}})
 """Of a route of which nothing is known but its docstring. A test wants there to be none."""
 
 
-def document(service: Service, subject: Subject, groups: Sequence[Group]) -> Json:
+def build_document(service: Service, documented: DocumentedModel, groups: Sequence[RouteGroup]) -> Json:
     """The whole document, true of the model that is loaded and the settings of the service."""
-    model, outcome = subject.model, subject.schema.outcome
-    known = examples(subject)
-    operations = described(service, subject, groups)
+    model, outcome = documented.model, documented.schema.outcome
+    known = error_examples(documented)
+    operations = describe_routes(service, documented, groups)
     paths: Json = {}
     for route, operation in operations.items():
-        item = paths.setdefault(path_of(route), {})
-        item[route.method.lower()] = _operation(service, subject, route, operation, known)
+        item = paths.setdefault(openapi_path(route), {})
+        item[route.method.lower()] = _operation(service, documented, route, operation, known)
     schemas: Json = {}
     for group in groups:
-        schemas |= group.schemas(subject)
+        schemas |= group.schemas(documented)
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "info": {
-            "title": f"Predictions: {subject.schema.title}",
+            "title": f"Predictions: {documented.schema.title}",
             "version": model.version,
             "summary": f"Probabilities of {outcome.positive}, by version {model.version} of "
             f"{model.name}.",
@@ -61,38 +61,38 @@ def document(service: Service, subject: Subject, groups: Sequence[Group]) -> Jso
         },
         "tags": [{"name": tag} for tag in dict.fromkeys(o.tag for o in operations.values())],
         "paths": paths,
-        "components": {"schemas": _referred(paths, schemas), **components()},
+        "components": {"schemas": _referenced(paths, schemas), **components()},
     }
 
 
-def path_of(route: Route) -> str:
+def openapi_path(route: Route) -> str:
     """The path of a route as OpenAPI writes it, such as ``/problems/{code}``."""
     return _PLACEHOLDER.sub(r"{\1}", route.rule)
 
 
-def _key(route: Route) -> str:
+def _route_key(route: Route) -> str:
     """Under which the description of a route is found."""
     return f"{route.method} {_PLACEHOLDER.sub('{}', route.rule)}"
 
 
 def _operation(
     service: Service,
-    subject: Subject,
+    documented: DocumentedModel,
     route: Route,
     operation: Operation,
-    known: dict[str, list[Example]],
+    known: dict[str, list[ErrorExample]],
 ) -> Json:
     summary, _, more = (route.handler.__doc__ or "").strip().partition("\n\n")
-    refused = responses(operation, route, _refusals(service, route, operation), known)
-    answered = {str(status): response for status, response in operation.answers.items()}
-    if route.scope == "manage" and not service.keys.manages:
+    refused = error_responses(operation, route, _error_codes(service, route, operation), known)
+    answered = {str(status): response for status, response in operation.responses.items()}
+    if route.scope == "manage" and not service.keys.can_manage:
         answered = {}  # whatever is sent, managing is off
     found: Json = {
         "tags": [operation.tag],
-        "operationId": _name(route),
+        "operationId": _operation_id(route),
         "summary": _one_line(summary),
         "parameters": [
-            *_placeholders(subject, route),
+            *_path_parameters(documented, route),
             *operation.parameters,
             ref("RequestId", "parameters"),
         ],
@@ -104,30 +104,30 @@ def _operation(
         found["requestBody"] = {"required": operation.body_required, "content": operation.body}
     if service.keys.configured:
         scope = route.scope
-        needed = [] if scope == ANY_KEY else [scope]
-        found["security"] = [] if scope == OPEN else [{"bearer": needed}, {"apiKey": needed}]
+        needed = [] if scope == AUTHENTICATED else [scope]
+        found["security"] = [] if scope == PUBLIC else [{"bearer": needed}, {"apiKey": needed}]
     return found
 
 
-def _refusals(service: Service, route: Route, operation: Operation) -> list[str]:
+def _error_codes(service: Service, route: Route, operation: Operation) -> list[str]:
     """The kinds of problems that a route can come with."""
     scope, keys = route.scope, service.keys
-    if scope == "manage" and not keys.manages:
+    if scope == "manage" and not keys.can_manage:
         return ["management_off"]
-    found = [*operation.refusals, "internal_error"]
-    if keys.configured and scope != OPEN:
-        found += ["unauthenticated", *([] if scope == ANY_KEY else ["forbidden"])]
-    return sorted(found, key=list(KINDS).index)
+    found = [*operation.error_codes, "internal_error"]
+    if keys.configured and scope != PUBLIC:
+        found += ["unauthenticated", *([] if scope == AUTHENTICATED else ["forbidden"])]
+    return sorted(found, key=list(PROBLEM_TYPES).index)
 
 
-def _placeholders(subject: Subject, route: Route) -> Iterator[Json]:
+def _path_parameters(documented: DocumentedModel, route: Route) -> Iterator[Json]:
     """The parameters in a path; what one may be is told by the word before it."""
-    settings, model = subject.settings, subject.model
+    settings, model = documented.settings, documented.model
     known: Mapping[str, Json] = {
         "models": {"enum": [model.name]},
         "versions": {"type": "string", "pattern": "^[0-9]{1,18}$", "examples": [model.version]},
         "labels": {"enum": ["current", *settings.version_labels]},
-        "problems": {"enum": list(KINDS)},
+        "problems": {"enum": list(PROBLEM_TYPES)},
     }
     for match in _PLACEHOLDER.finditer(route.rule):
         before = route.rule[: match.start()].strip("/").rpartition("/")[2]
@@ -135,7 +135,7 @@ def _placeholders(subject: Subject, route: Route) -> Iterator[Json]:
         yield {"name": match[1], "in": "path", "required": True, "schema": schema}
 
 
-def _referred(paths: Json, schemas: Json) -> Json:
+def _referenced(paths: Json, schemas: Json) -> Json:
     """The schemas that the paths refer to, directly or by way of others."""
     found: set[str] = set()
     unread = [json.dumps(paths)]
@@ -154,7 +154,7 @@ def _with_request_id(found: dict[str, Json]) -> dict[str, Json]:
     }
 
 
-def _name(route: Route) -> str:
+def _operation_id(route: Route) -> str:
     words = re.findall(r"[A-Za-z0-9]+", route.rule)
     return "_".join([route.method.lower(), *words])
 

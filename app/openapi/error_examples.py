@@ -13,16 +13,24 @@ from collections.abc import Iterator
 import msgspec
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from app.openapi.operations import JSON, Json, Operation, Subject, ref
-from app.service import Render, Route
-from app.web import KINDS, Call, NotReady, Refusal, Refused, as_refusal, current_call
+from app.openapi.operations import JSON, DocumentedModel, Json, Operation, ref
+from app.service import ErrorRenderer, Route
+from app.web import (
+    PROBLEM_TYPES,
+    ApiError,
+    ErrorResponse,
+    NotReady,
+    ServiceRequest,
+    request_var,
+    to_error_response,
+)
 from model.errors import ExplanationUnavailable, IntervalUnavailable, ModelError
 from model.records import MAX_NESTING
 
-REQUEST_ID = "an-example"
+EXAMPLE_REQUEST_ID = "an-example"
 
 
-class Example(msgspec.Struct, frozen=True):
+class ErrorExample(msgspec.Struct, frozen=True):
     """A refusal, and the request that it answers where that can be told.
 
     Attributes:
@@ -30,7 +38,7 @@ class Example(msgspec.Struct, frozen=True):
     """
 
     name: str
-    refusal: Refusal
+    error_response: ErrorResponse
     body: bytes | None = None
     headers: dict[str, str] = {}
 
@@ -46,20 +54,20 @@ class Example(msgspec.Struct, frozen=True):
         return told
 
 
-def examples(subject: Subject) -> dict[str, list[Example]]:
+def error_examples(documented: DocumentedModel) -> dict[str, list[ErrorExample]]:
     """Examples by the kind of problem; every kind has one."""
-    found: dict[str, list[Example]] = {code: [] for code in KINDS}
-    for example in (*_bodies(subject), *_others(subject)):
-        found[example.refusal.code].append(example)
-    for code, kind in KINDS.items():
+    found: dict[str, list[ErrorExample]] = {code: [] for code in PROBLEM_TYPES}
+    for example in (*_body_errors(documented), *_other_errors(documented)):
+        found[example.error_response.code].append(example)
+    for code, kind in PROBLEM_TYPES.items():
         if not found[code]:
-            found[code] = [Example(code, as_refusal(Refused(code, kind.what_to_do)))]
+            found[code] = [ErrorExample(code, to_error_response(ApiError(code, kind.resolution)))]
     return found
 
 
-def _bodies(subject: Subject) -> Iterator[Example]:
+def _body_errors(documented: DocumentedModel) -> Iterator[ErrorExample]:
     """What the reader of records refuses, read by it."""
-    record = subject.record
+    record = documented.record
     bodies = {
         "the_body_is_empty": b"",
         "the_body_is_not_UTF-8": b'{"name": "\xff\xfe"}',
@@ -71,7 +79,7 @@ def _bodies(subject: Subject) -> Iterator[Example]:
     }
     changed: dict[str, Json] = {"a_column_is_unknown": {**record, "no_such_column": 1}}
     changed["a_column_is_absent"] = dict(list(record.items())[:-1])
-    for column in subject.schema.columns:
+    for column in documented.schema.columns:
         name = column.name
         if column.kind == "number":
             assert column.maximum is not None  # the schema saw to it
@@ -85,33 +93,33 @@ def _bodies(subject: Subject) -> Iterator[Example]:
     bodies |= {name: json.dumps(body).encode() for name, body in changed.items()}
     for name, body in bodies.items():
         try:
-            subject.reader.validate_json(body)
+            documented.reader.validate_json(body)
         except ModelError as error:
-            yield Example(name, as_refusal(error), body, {"Content-Type": JSON})
+            yield ErrorExample(name, to_error_response(error), body, {"Content-Type": JSON})
 
 
-def _others(subject: Subject) -> Iterator[Example]:
-    limit = subject.settings.max_body_bytes
-    good = json.dumps(subject.record).encode()
-    yield Example(
+def _other_errors(documented: DocumentedModel) -> Iterator[ErrorExample]:
+    limit = documented.settings.max_body_bytes
+    good = json.dumps(documented.record).encode()
+    yield ErrorExample(
         "it_is_not_packed_as_it_says",
-        as_refusal(BadRequest()),
+        to_error_response(BadRequest()),
         good,
         {"Content-Type": JSON, "Content-Encoding": "gzip"},
     )
-    yield Example(
+    yield ErrorExample(
         "it_declares_more_than_the_limit",
-        as_refusal(RequestEntityTooLarge(), max_body_bytes=limit),
+        to_error_response(RequestEntityTooLarge(), max_body_bytes=limit),
         good,
         {"Content-Type": JSON, "Content-Length": str(limit + 1)},
     )
-    wrong_type = Refused("unsupported_media_type", "send Content-Type: application/json")
-    yield Example(
-        "it_is_not_declared_as_JSON", as_refusal(wrong_type), good, {"Content-Type": "text/csv"}
+    wrong_type = ApiError("unsupported_media_type", "send Content-Type: application/json")
+    yield ErrorExample(
+        "it_is_not_declared_as_JSON", to_error_response(wrong_type), good, {"Content-Type": "text/csv"}
     )
-    yield Example(
+    yield ErrorExample(
         "it_is_packed_in_another_way",
-        as_refusal(UnsupportedMediaType()),
+        to_error_response(UnsupportedMediaType()),
         good,
         {"Content-Type": JSON, "Content-Encoding": "br"},
     )
@@ -120,17 +128,17 @@ def _others(subject: Subject) -> Iterator[Example]:
         ("no_key_was_sent", "send an API key"),
         ("the_key_is_not_known", "this API key is not known"),
     ):
-        yield Example(name, as_refusal(Refused("unauthenticated", detail, headers=challenge)))
-    yield Example("no_model_is_loaded", as_refusal(NotReady("version 4: model.onnx is missing")))
-    yield Example("a_bug", as_refusal(RuntimeError()))
+        yield ErrorExample(name, to_error_response(ApiError("unauthenticated", detail, headers=challenge)))
+    yield ErrorExample("no_model_is_loaded", to_error_response(NotReady("version 4: model.onnx is missing")))
+    yield ErrorExample("a_bug", to_error_response(RuntimeError()))
     old = ExplanationUnavailable("this version holds nothing to explain its answers with")
-    yield Example("the_version_is_old", as_refusal(old))
+    yield ErrorExample("the_version_is_old", to_error_response(old))
     without = IntervalUnavailable("this version holds nothing to give intervals with")
-    yield Example("the_version_has_no_intervals", as_refusal(without))
+    yield ErrorExample("the_version_has_no_intervals", to_error_response(without))
 
 
-def responses(
-    operation: Operation, route: Route, codes: list[str], known: dict[str, list[Example]]
+def error_responses(
+    operation: Operation, route: Route, codes: list[str], known: dict[str, list[ErrorExample]]
 ) -> dict[str, Json]:
     """The Response Objects of the refusals of a route by status, in its protocol's words.
 
@@ -138,37 +146,37 @@ def responses(
     our own words, because no protocol has it.
     """
     found: dict[str, Json] = {}
-    token = current_call.set(Call({"HTTP_X_REQUEST_ID": REQUEST_ID}, 0))
+    token = request_var.set(ServiceRequest({"HTTP_X_REQUEST_ID": EXAMPLE_REQUEST_ID}, 0))
     try:
-        _add(found, operation, route.render, codes, known)
-        if "<" in route.rule and operation.refusal_schema != "Problem":
-            ours = msgspec.structs.replace(operation, refusal_schema="Problem")
-            _add(found, ours, Refusal.answer, ["not_found", "method_not_allowed"], known)
+        _add_responses(found, operation, route.render_error, codes, known)
+        if "<" in route.rule and operation.error_schema != "Problem":
+            ours = msgspec.structs.replace(operation, error_schema="Problem")
+            _add_responses(found, ours, ErrorResponse.to_response, ["not_found", "method_not_allowed"], known)
     finally:
-        current_call.reset(token)
+        request_var.reset(token)
     return found
 
 
-def _add(
+def _add_responses(
     found: dict[str, Json],
     operation: Operation,
-    render: Render,
+    render_error: ErrorRenderer,
     codes: list[str],
-    known: dict[str, list[Example]],
+    known: dict[str, list[ErrorExample]],
 ) -> None:
     for code in codes:
         for example in known[code]:
-            given = render(example.refusal)
+            given = render_error(example.error_response)
             status = str(given.status)
             response = found.setdefault(status, {"description": "", "content": {}})
-            title = f"{KINDS[code].title}."
+            title = f"{PROBLEM_TYPES[code].title}."
             if title not in response["description"]:
                 response["description"] = f"{response['description']} {title}".strip()
             if status == "401":
                 response["headers"] = {"WWW-Authenticate": ref("Challenge", "headers")}
             media_type = given.media_type.partition(";")[0]
             is_json = media_type.endswith("json")
-            schema = operation.more_refusals.get(given.status, ref(operation.refusal_schema))
+            schema = operation.error_schemas.get(given.status, ref(operation.error_schema))
             content = response["content"].setdefault(
                 media_type, {"schema": schema if is_json else {"type": "string"}, "examples": {}}
             )
@@ -176,6 +184,6 @@ def _add(
                 "summary": example.name.replace("_", " "),
                 "value": msgspec.json.decode(given.body) if is_json else given.body.decode(),
             }
-            if example.request and operation.refusal_schema == "Problem":
+            if example.request and operation.error_schema == "Problem":
                 shown["x-request"] = example.request
             content["examples"][example.name] = shown

@@ -21,12 +21,12 @@ from model.records import RecordValidator
 Json = dict[str, Any]
 
 JSON = "application/json"
-NEEDS_MODEL = ("not_ready",)
-READS_JSON = (
+MODEL_ERRORS = ("not_ready",)
+BODY_ERRORS = (
     *("empty_body", "not_utf8", "broken_json", "too_deep", "bad_request"),
     *("body_too_large", "unsupported_media_type"),
 )
-READS_RECORDS = (*READS_JSON, "invalid_records")
+RECORD_ERRORS = (*BODY_ERRORS, "invalid_records")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,29 +37,29 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tag: the group that it is shown in.
-        answers: Response Objects of OpenAPI by status, where nothing is refused.
+        responses: Response Objects of OpenAPI by status, where nothing is refused.
         body: Media Type Objects by media type; empty where no body is read.
         body_required: whether an empty body is refused.
-        refusals: keys of :data:`app.web.problem_types.KINDS` that it can come with, besides those that
+        error_codes: keys of :data:`app.web.problem_types.PROBLEM_TYPES` that it can come with, besides those that
             every route can.
-        refusal_schema: of its JSON refusals, where they are no problem details.
-        more_refusals: schemas of refusals by status that differ from those of the others.
+        error_schema: of its JSON refusals, where they are no problem details.
+        error_schemas: schemas of refusals by status that differ from those of the others.
         note: what there is to say beyond the docstring.
         parameters: beside the placeholders of the path and ``X-Request-ID``.
     """
 
     tag: str
-    answers: Mapping[int, Json]
+    responses: Mapping[int, Json]
     body: Mapping[str, Json] = {}
     body_required: bool = True
-    refusals: Sequence[str] = ()
-    refusal_schema: str = "Problem"
-    more_refusals: Mapping[int, Json] = {}
+    error_codes: Sequence[str] = ()
+    error_schema: str = "Problem"
+    error_schemas: Mapping[int, Json] = {}
     note: str = ""
     parameters: Sequence[Json] = ()
 
 
-class Subject:
+class DocumentedModel:
     """What there is to describe: a model that is loaded, and the settings it is served with.
 
     Its examples are real: the answers are what the model gives.
@@ -67,7 +67,7 @@ class Subject:
     Attributes:
         record: one to try the service with, words where there are any.
         coded: the same in codes.
-        gappy: the same with everything missing that may be.
+        with_missing: the same with everything missing that may be.
     """
 
     def __init__(self, model: LoadedModel, settings: Settings) -> None:
@@ -79,22 +79,22 @@ class Subject:
             column.name: int(column.example) if column.example.is_integer() else column.example
             for column in model.schema.columns
         }
-        self.gappy: Json = {
+        self.with_missing: Json = {
             column.name: self.record[column.name] if column.required else None
             for column in model.schema.columns
         }
         self.reader = RecordValidator(model.schema, max_records=settings.max_records)
 
-    def answer(self, *records: Json) -> Json:
+    def predict_response(self, *records: Json) -> Json:
         """What ``/predict`` answers to records."""
         scores = self.model.scorer.score(self.reader.values(records))
         return msgspec.json.decode(self.model.writer.write(scores))
 
     def probabilities(self, *records: Json) -> list[float]:
         """Of records, as every protocol gives them."""
-        return [answer["probability"] for answer in self.answer(*records)["predictions"]]
+        return [answer["probability"] for answer in self.predict_response(*records)["predictions"]]
 
-    def explained(self, *records: Json) -> Json | None:
+    def explain_response(self, *records: Json) -> Json | None:
         """What ``/explain`` answers to records; None where the version cannot explain."""
         values: np.ndarray = self.reader.values(records)
         try:
@@ -104,7 +104,7 @@ class Subject:
         scores = self.model.scorer.score(values)
         return msgspec.json.decode(self.model.writer.write(scores, explanations))
 
-    def with_intervals(self, *records: Json) -> Json | None:
+    def interval_response(self, *records: Json) -> Json | None:
         """What ``/predict`` answers with intervals; None where the version cannot give any."""
         values: np.ndarray = self.reader.values(records)
         scores = self.model.scorer.score(values)
@@ -115,7 +115,7 @@ class Subject:
         return msgspec.json.decode(self.model.writer.write(scores, intervals=intervals))
 
 
-class Group(NamedTuple):
+class RouteGroup(NamedTuple):
     """The descriptions of a group of routes.
 
     Attributes:
@@ -123,8 +123,8 @@ class Group(NamedTuple):
         schemas: that they refer to, by name.
     """
 
-    routes: Callable[[Subject], Mapping[str, Operation]]
-    schemas: Callable[[Subject], Json]
+    routes: Callable[[DocumentedModel], Mapping[str, Operation]]
+    schemas: Callable[[DocumentedModel], Json]
 
 
 def ref(name: str, kind: str = "schemas") -> Json:
@@ -143,27 +143,27 @@ def media(schema: Json, **examples: Any) -> Json:
     return described
 
 
-def answer(description: str, schema: Json, media_type: str = JSON, /, **examples: Any) -> Json:
+def response(description: str, schema: Json, media_type: str = JSON, /, **examples: Any) -> Json:
     """A Response Object with a body of one kind."""
     return {"description": description, "content": {media_type: media(schema, **examples)}}
 
 
-def an_object(**properties: Json) -> Json:
+def object_(**properties: Json) -> Json:
     """The schema of an object that has all of these properties."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def optionally(schema: Json, **properties: Json) -> Json:
+def with_optional(schema: Json, **properties: Json) -> Json:
     """The schema of an object that may have these properties as well."""
     return {**schema, "properties": {**schema["properties"], **properties}}
 
 
-def a_list(items: Json) -> Json:
+def array(items: Json) -> Json:
     """The schema of an array."""
     return {"type": "array", "items": items}
 
 
-def constants(description: str, **values: Any) -> Json:
+def constant_response(description: str, **values: Any) -> Json:
     """A Response Object whose JSON body is always the same."""
-    schema = an_object(**{name: {"const": value} for name, value in values.items()})
-    return answer(description, schema, as_it_is=values)
+    schema = object_(**{name: {"const": value} for name, value in values.items()})
+    return response(description, schema, as_it_is=values)

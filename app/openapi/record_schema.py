@@ -9,7 +9,7 @@ from model.schema import Column, Schema
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def record_schema(schema: Schema) -> dict[str, Any]:
+def record_json_schema(schema: Schema) -> dict[str, Any]:
     """JSON Schema (2020-12) of one record.
 
     What it allows, ``/predict`` accepts. The service is a little more generous: it takes words in

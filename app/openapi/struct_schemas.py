@@ -11,12 +11,12 @@ import msgspec
 from app.openapi.operations import Json
 
 
-def derived(*types: Any) -> Json:
+def derive_schemas(*types: Any) -> Json:
     """JSON Schemas of types, with what their docstrings say of each attribute."""
     _, found = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     by_name = {t.__name__: t for t in _all_structs(types)}
     for name, schema in found.items():
-        text, attributes = read_docstring(inspect.getdoc(by_name[name]) or "")
+        text, attributes = parse_docstring(inspect.getdoc(by_name[name]) or "")
         schema["description"] = text
         for attribute, meaning in attributes.items():
             if attribute in schema["properties"]:
@@ -33,10 +33,10 @@ def _all_structs(types: Any) -> list[Any]:
     return [*types, *(t for m in modules for t in vars(m).values() if inspect.isclass(t))]
 
 
-def read_docstring(text: str) -> tuple[str, dict[str, str]]:
+def parse_docstring(text: str) -> tuple[str, dict[str, str]]:
     """What a docstring says first, and what it says of each attribute.
 
-    >>> read_docstring("A row.\\n\\nAttributes:\\n    low, high: the\\n        range.\\n    n: count.")
+    >>> parse_docstring("A row.\\n\\nAttributes:\\n    low, high: the\\n        range.\\n    n: count.")
     ('A row.', {'low': 'the range.', 'high': 'the range.', 'n': 'count.'})
     """
     first, _, rest = text.partition("Attributes:")

@@ -13,9 +13,9 @@ from flask import render_template
 from werkzeug.wsgi import get_host
 
 from app.openapi import Description
-from app.page.view_model import contents
+from app.page.view_model import build_view
 from app.service import Service
-from app.web import OPEN, Answer, Call, Refusal
+from app.web import PUBLIC, ErrorResponse, ServiceRequest, ServiceResponse
 
 HTML = "text/html; charset=utf-8"
 
@@ -33,50 +33,50 @@ _FILES = {"page.css": "text/css; charset=utf-8", "try.js": "text/javascript; cha
 def register_page(service: Service, description: Description) -> None:
     """Add ``/``, ``/docs`` and its files: open, because a browser sends no key by itself."""
 
-    def root(call: Call) -> Answer:
+    def root(request: ServiceRequest) -> ServiceResponse:
         """Whether the process answers at all; whoever prefers HTML is sent to the documentation."""
         vary = (("Vary", "Accept"),)
-        if call.accepted.best_match(["application/json", "text/html"]) == "text/html":
-            return Answer(b"", 302, HTML, (("Location", "/docs"), *vary))
-        return Answer(b'{"status":"alive"}', headers=vary)
+        if request.accepted.best_match(["application/json", "text/html"]) == "text/html":
+            return ServiceResponse(b"", 302, HTML, (("Location", "/docs"), *vary))
+        return ServiceResponse(b'{"status":"alive"}', headers=vary)
 
-    def docs(call: Call) -> Answer:
+    def docs(request: ServiceRequest) -> ServiceResponse:
         """The documentation as a page."""
-        model = call.answered_by(service.models.get())
-        address = f"{call.environ['wsgi.url_scheme']}://{get_host(call.environ)}"
+        model = request.bind_model(service.models.get())
+        address = f"{request.environ['wsgi.url_scheme']}://{get_host(request.environ)}"
         return _page(
             "docs.html",
             keys=service.keys.configured,
             address=address,
-            **contents(description.of(model), model.schema),
+            **build_view(description.for_model(model), model.schema),
         )
 
-    def css(call: Call) -> Answer:
+    def css(request: ServiceRequest) -> ServiceResponse:
         """How the documentation looks."""
         return files["page.css"]
 
-    def script(call: Call) -> Answer:
+    def script(request: ServiceRequest) -> ServiceResponse:
         """Sends the record that is written on the page."""
         return files["try.js"]
 
     folder = Path(__file__).parent / "static"
     files = {
-        name: Answer((folder / name).read_bytes(), media_type=kind) for name, kind in _FILES.items()
+        name: ServiceResponse((folder / name).read_bytes(), media_type=kind) for name, kind in _FILES.items()
     }
     service.jinja_env.filters["pretty"] = _pretty
-    service.add_route("GET", "/", root, OPEN)
-    service.add_route("GET", "/docs", docs, OPEN, render=_refused)
-    service.add_route("GET", "/docs/page.css", css, OPEN)
-    service.add_route("GET", "/docs/try.js", script, OPEN)
+    service.add_route("GET", "/", root, PUBLIC)
+    service.add_route("GET", "/docs", docs, PUBLIC, render_error=_render_error)
+    service.add_route("GET", "/docs/page.css", css, PUBLIC)
+    service.add_route("GET", "/docs/try.js", script, PUBLIC)
 
 
-def _page(template: str, status: int = 200, **values: Any) -> Answer:
+def _page(template: str, status: int = 200, **values: Any) -> ServiceResponse:
     body = render_template(template, **values).encode()
-    return Answer(body, status, HTML, (POLICY,))
+    return ServiceResponse(body, status, HTML, (POLICY,))
 
 
-def _refused(refusal: Refusal) -> Answer:
-    return _page("refused.html", refusal.status, details=refusal.details())
+def _render_error(error_response: ErrorResponse) -> ServiceResponse:
+    return _page("error.html", error_response.status, details=error_response.details())
 
 
 def _pretty(value: Any) -> str:

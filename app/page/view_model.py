@@ -15,7 +15,7 @@ from model.schema import Column, Schema
 Json = dict[str, Any]
 
 
-class Row(msgspec.Struct, frozen=True):
+class ColumnView(msgspec.Struct, frozen=True):
     """A column of a record, in words."""
 
     name: str
@@ -26,7 +26,7 @@ class Row(msgspec.Struct, frozen=True):
     example: Any
 
 
-class Shown(msgspec.Struct, frozen=True):
+class OperationView(msgspec.Struct, frozen=True):
     """An operation.
 
     Attributes:
@@ -47,12 +47,12 @@ class Shown(msgspec.Struct, frozen=True):
     responses: list[Json]
 
 
-def contents(document: Json, schema: Schema) -> Json:
+def build_view(document: Json, schema: Schema) -> Json:
     """What the template is filled with."""
-    groups: dict[str, list[Shown]] = {tag["name"]: [] for tag in document["tags"]}
+    groups: dict[str, list[OperationView]] = {tag["name"]: [] for tag in document["tags"]}
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            shown = _operation(document, method.upper(), path, operation)
+            shown = _operation_view(document, method.upper(), path, operation)
             groups[operation["tags"][0]].append(shown)
     record = document["components"]["schemas"]["Record"]
     example = record["examples"][0]
@@ -60,16 +60,16 @@ def contents(document: Json, schema: Schema) -> Json:
         "info": document["info"],
         "caution": schema.outcome.caution,
         "meaning": schema.outcome.meaning,
-        "rows": [_row(column, example[column.name]) for column in schema.columns],
+        "rows": [_column_view(column, example[column.name]) for column in schema.columns],
         "example": example,
-        "pasted": shlex.quote(json.dumps(example)),
+        "shell_example": shlex.quote(json.dumps(example)),
         "request_id": document["components"]["parameters"]["RequestId"]["description"],
         "groups": groups,
         "schemas": document["components"]["schemas"],
     }
 
 
-def _row(column: Column, example: Any) -> Row:
+def _column_view(column: Column, example: Any) -> ColumnView:
     if column.kind == "number":
         allowed: tuple[str, ...] = (
             f"{column.minimum:g} to {column.maximum:g} {column.unit}".strip(),
@@ -80,7 +80,7 @@ def _row(column: Column, example: Any) -> Row:
             + ("" if level.label.lower() in level.aliases else f": {level.label}")
             for level in column.levels
         )
-    return Row(
+    return ColumnView(
         column.name,
         column.title,
         column.help,
@@ -90,7 +90,7 @@ def _row(column: Column, example: Any) -> Row:
     )
 
 
-def _operation(document: Json, method: str, path: str, operation: Json) -> Shown:
+def _operation_view(document: Json, method: str, path: str, operation: Json) -> OperationView:
     body = operation.get("requestBody", {})
     parameters = [p for p in operation["parameters"] if "$ref" not in p]
     responses = [
@@ -102,20 +102,20 @@ def _operation(document: Json, method: str, path: str, operation: Json) -> Shown
         }
         for status, response in operation["responses"].items()
     ]
-    return Shown(
+    return OperationView(
         id=operation["operationId"],
         method=method,
         path=path,
         summary=operation["summary"],
         description=operation.get("description", ""),
-        keys=_keys(operation),
-        parameters=[{**p, "may_be": _may_be(p["schema"])} for p in parameters],
+        keys=_key_requirement(operation),
+        parameters=[{**p, "allowed": _allowed_values(p["schema"])} for p in parameters],
         bodies=list(_media(body.get("content", {}))),
         responses=responses,
     )
 
 
-def _keys(operation: Json) -> str:
+def _key_requirement(operation: Json) -> str:
     """Which key it takes, where keys are configured."""
     if "security" not in operation:
         return ""
@@ -129,23 +129,23 @@ def _media(content: Json) -> Iterator[Json]:
     for media_type, media in content.items():
         yield {
             "media_type": media_type,
-            "schemas": sorted(_names(media.get("schema", {}))),
+            "schemas": sorted(_referenced_schemas(media.get("schema", {}))),
             "examples": list(media.get("examples", {}).values()),
         }
 
 
-def _names(schema: Any) -> set[str]:
+def _referenced_schemas(schema: Any) -> set[str]:
     """The names of the schemas that one refers to directly."""
     if isinstance(schema, list):
-        return set().union(*map(_names, schema))
+        return set().union(*map(_referenced_schemas, schema))
     if not isinstance(schema, dict):
         return set()
     if "$ref" in schema:
         return {schema["$ref"].split("/")[3]}
-    return set().union(*map(_names, schema.values()))
+    return set().union(*map(_referenced_schemas, schema.values()))
 
 
-def _may_be(schema: Json) -> str:
+def _allowed_values(schema: Json) -> str:
     if "enum" in schema:
         return " or ".join(map(str, schema["enum"][:4])) + (" …" if schema["enum"][4:] else "")
     return schema.get("pattern") or "text"

@@ -16,19 +16,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.models import LoadedModel
-from app.web import pointer_of
+from app.web import json_pointer
 from model.errors import InvalidRecords, Problem
 from model.records import DUPLICATE_KEY_MESSAGE, MAX_LISTED_PROBLEMS, duplicate_keys, printable
 from model.schema import Schema, ValueParser, did_you_mean
 
-Place = Callable[[int | None, int | None], str]
+Locator = Callable[[int | None, int | None], str]
 """Row and column → fragment; without a row the head of the table, without a column all of it."""
 
 FEATURES = "features"
 """Under which SageMaker's own clients put the values of a row."""
 
 
-class Table(NamedTuple):
+class TablePayload(NamedTuple):
     """Rows under column names.
 
     Attributes:
@@ -38,10 +38,10 @@ class Table(NamedTuple):
 
     columns: Sequence[Any]
     rows: Sequence[Any]
-    place: Place
+    locator: Locator
 
 
-def values_of_table(table: Table, model: LoadedModel) -> np.ndarray:
+def validate_table(table: TablePayload, model: LoadedModel) -> np.ndarray:
     """Validate the rows of a table.
 
     Returns:
@@ -51,18 +51,18 @@ def values_of_table(table: Table, model: LoadedModel) -> np.ndarray:
         InvalidRecords: the head is wrong, said once; or rows are of another length; or else every
             problem of every row.
     """
-    columns, rows, place = table
-    _require_columns(columns, model, place)
+    columns, rows, locator = table
+    _require_columns(columns, model, locator)
     records: Sequence[Any] = rows
     if 0 < len(rows) <= model.max_records:  # otherwise validate_records refuses them all
-        _require_lengths(dict(enumerate(rows)), len(columns), len(rows), model, place)
-        records = [dict(zip(columns, map(_known, row), strict=True)) for row in rows]
+        _require_lengths(dict(enumerate(rows)), len(columns), len(rows), model, locator)
+        records = [dict(zip(columns, map(_empty_to_none, row), strict=True)) for row in rows]
     numbers = {name: index for index, name in enumerate(columns)}
-    with _locating(lambda found: place(found.row, numbers.get(found.field))):
+    with _attach_locator(lambda found: locator(found.row, numbers.get(found.field))):
         return model.validate_records(records)
 
 
-def values_of_rows(rows: Sequence[Any], path: str, model: LoadedModel) -> np.ndarray:
+def validate_rows(rows: Sequence[Any], path: str, model: LoadedModel) -> np.ndarray:
     """Validate rows of which each says by itself what it is.
 
     A row is a record, the values of one in the order of the schema, or such values as the only
@@ -89,25 +89,25 @@ def values_of_rows(rows: Sequence[Any], path: str, model: LoadedModel) -> np.nda
         elif list(given) == [FEATURES] and FEATURES not in names and not duplicate_keys(given):
             unnamed[row], below[row] = given[FEATURES], f"/{FEATURES}"
         else:
-            records[row] = _with_known(given)
+            records[row] = _normalize_missing(given)
 
-    def place(row: int | None, column: int | None) -> str:
+    def locator(row: int | None, column: int | None) -> str:
         found = f"#{path}" if row is None else f"#{path}/{row}{below[row]}"
         return found if column is None else f"{found}/{column}"
 
     def locate(found: Problem) -> str:
         if found.row in unnamed and found.field in names:
-            return place(found.row, names.index(found.field))
-        return pointer_of(found, path)
+            return locator(found.row, names.index(found.field))
+        return json_pointer(found, path)
 
-    _require_lengths(unnamed, len(names), len(rows), model, place)
+    _require_lengths(unnamed, len(names), len(rows), model, locator)
     for row, values in unnamed.items():
-        records[row] = dict(zip(names, map(_known, values), strict=True))
-    with _locating(locate):
+        records[row] = dict(zip(names, map(_empty_to_none, values), strict=True))
+    with _attach_locator(locate):
         return model.validate_records(records, path)
 
 
-def require_few_columns(columns: Sequence[Any], model: LoadedModel, path: str) -> None:
+def limit_columns(columns: Sequence[Any], model: LoadedModel, path: str) -> None:
     """Refuse a head so long that naming what is wrong with each of its names helps nobody.
 
     Raises:
@@ -116,10 +116,10 @@ def require_few_columns(columns: Sequence[Any], model: LoadedModel, path: str) -
     n_columns = len(model.schema.columns)
     if len(columns) > n_columns + 100:
         message = f"must name {n_columns} columns, and names {len(columns)}"
-        refuse(model, [Problem(code="wrong_length", message=message)], path=path)
+        raise_if_problems(model, [Problem(code="wrong_length", message=message)], path=path)
 
 
-def refuse(
+def raise_if_problems(
     model: LoadedModel,
     problems: Sequence[Problem],
     locate: Callable[[Problem], str] | None = None,
@@ -134,7 +134,7 @@ def refuse(
     """
     if problems:
         n_invalid = len({found.row for found in problems if found.row is not None})
-        with model.counting, _locating(locate):
+        with model.problem_counter, _attach_locator(locate):
             raise InvalidRecords(
                 problems[:MAX_LISTED_PROBLEMS],
                 n_records=n_records,
@@ -145,7 +145,7 @@ def refuse(
 
 
 @contextmanager
-def _locating(locate: Callable[[Problem], str] | None) -> Iterator[None]:
+def _attach_locator(locate: Callable[[Problem], str] | None) -> Iterator[None]:
     try:
         yield
     except InvalidRecords as error:
@@ -153,9 +153,9 @@ def _locating(locate: Callable[[Problem], str] | None) -> Iterator[None]:
         raise
 
 
-def _require_columns(columns: Sequence[Any], model: LoadedModel, place: Place) -> None:
+def _require_columns(columns: Sequence[Any], model: LoadedModel, locator: Locator) -> None:
     """Refuse a head that does not name every column of the schema once, and nothing else."""
-    require_few_columns(columns, model, "")
+    limit_columns(columns, model, "")
     names = model.schema.column_names
     found: list[tuple[Problem, int | None]] = []
     for index, name in enumerate(columns):
@@ -163,7 +163,7 @@ def _require_columns(columns: Sequence[Any], model: LoadedModel, place: Place) -
             message = f"column {index} must have a name, a string"
             found.append((Problem(code="wrong_type", message=message), index))
         elif name not in names:
-            found.append((_unknown(name, model.schema), index))
+            found.append((_unknown_column(name, model.schema), index))
     strings = [name for name in columns if isinstance(name, str)]
     for name, times in Counter(strings).items():
         if times > 1:
@@ -172,12 +172,12 @@ def _require_columns(columns: Sequence[Any], model: LoadedModel, place: Place) -
     for column in model.schema.columns:
         if column.name not in strings:
             found.append((ValueParser(column).missing_key_problem(), None))
-    places = {id(problem): place(None, index) for problem, index in found}
-    refuse(model, [problem for problem, _ in found], lambda problem: places[id(problem)])
+    places = {id(problem): locator(None, index) for problem, index in found}
+    raise_if_problems(model, [problem for problem, _ in found], lambda problem: places[id(problem)])
 
 
 def _require_lengths(
-    rows: Mapping[int, Any], n_columns: int, n_records: int, model: LoadedModel, place: Place
+    rows: Mapping[int, Any], n_columns: int, n_records: int, model: LoadedModel, locator: Locator
 ) -> None:
     """Refuse rows that are no lists of one value a column."""
     problems = []
@@ -188,10 +188,10 @@ def _require_lengths(
         elif len(values) != n_columns:
             message = f"must hold {n_columns} values, one a column, and holds {len(values)}"
             problems.append(Problem(row=row, code="wrong_length", message=message))
-    refuse(model, problems, lambda found: place(found.row, None), n_records=n_records)
+    raise_if_problems(model, problems, lambda found: locator(found.row, None), n_records=n_records)
 
 
-def _unknown(name: str, schema: Schema) -> Problem:
+def _unknown_column(name: str, schema: Schema) -> Problem:
     return Problem(
         field=printable(name),
         code="unknown_column",
@@ -200,14 +200,14 @@ def _unknown(name: str, schema: Schema) -> Problem:
     )
 
 
-def _known(value: Any) -> Any:
+def _empty_to_none(value: Any) -> Any:
     """The value, or None where a table says in its way that there is none: NaN or nothing."""
     missing = value == "" or (isinstance(value, float) and math.isnan(value))
     return None if missing else value
 
 
-def _with_known(record: Mapping[str, Any]) -> Mapping[str, Any]:
+def _normalize_missing(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """A record without NaN and empty strings; the same object where it has none of them."""
     if duplicate_keys(record):
         return record
-    return {name: _known(value) for name, value in record.items()}
+    return {name: _empty_to_none(value) for name, value in record.items()}

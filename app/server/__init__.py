@@ -7,8 +7,8 @@ listening             draining the accept queue
 port_check            whether the port can be bound
 """
 
-from app.server.port_check import require_address
+from app.server.port_check import require_free_port
 
 __all__ = [
-    "require_address",
+    "require_free_port",
 ]

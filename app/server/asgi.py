@@ -38,36 +38,36 @@ class AsgiService:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._beside = ThreadPoolExecutor(1, "beside")
-        self._large = asyncio.Semaphore(MAX_LARGE_BODIES)
+        self._executor = ThreadPoolExecutor(1, "slow-path")
+        self._large_bodies = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in the start and the end of the server."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _handle_lifespan(receive, send)
         if scope["type"] != "http":
             return
         if _may_be_large(scope):
-            async with self._large:
+            async with self._large_bodies:
                 await self._respond(scope, receive, send)
         else:
             await self._respond(scope, receive, send)
 
     async def _respond(self, scope: Message, receive: Receive, send: Send) -> None:
         """Read a request whole and answer it."""
-        read = await self._body(receive)
+        read = await self._read_body(receive)
         if read is None:
             return
-        environ = _environ(scope, *read)
-        if self.service.is_hot(environ) and not _asks_for_more(read[0]):
-            start, content = self._answer(environ)
+        environ = _build_environ(scope, *read)
+        if self.service.uses_fast_path(environ) and not _has_option(read[0]):
+            start, content = self._call_wsgi(environ)
         else:
             loop = asyncio.get_running_loop()
-            start, content = await loop.run_in_executor(self._beside, self._answer, environ)
+            start, content = await loop.run_in_executor(self._executor, self._call_wsgi, environ)
         await send(start)
         await send({"type": "http.response.body", "body": content})
 
-    def _answer(self, environ: dict[str, Any]) -> tuple[Message, bytes]:
+    def _call_wsgi(self, environ: dict[str, Any]) -> tuple[Message, bytes]:
         started: list[Message] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
@@ -86,7 +86,7 @@ class AsgiService:
                 chunks.close()
         return started[-1], content
 
-    async def _body(self, receive: Receive) -> tuple[bytes, bool] | None:
+    async def _read_body(self, receive: Receive) -> tuple[bytes, bool] | None:
         """The body, and whether that is all of it; None where the client has left.
 
         One that is too long is read to one byte more than is allowed, one whose client stops sending
@@ -115,7 +115,7 @@ class AsgiService:
         return body[: limit + 1], not more or n_bytes > limit
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _handle_lifespan(receive: Receive, send: Send) -> None:
     """ASGI's lifespan; the models are opened by the server's own hook."""
     while True:
         message = await receive()
@@ -124,7 +124,7 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-def _asks_for_more(body: bytes) -> bool:
+def _has_option(body: bytes) -> bool:
     """Whether a body seems to name an option, which stands before or behind its records.
 
     What it asks for is read later. A wrong guess changes where it is answered, and nothing else.
@@ -143,7 +143,7 @@ def _may_be_large(scope: Message) -> bool:
     return False
 
 
-def _environ(scope: Message, body: bytes, whole: bool) -> dict[str, Any]:
+def _build_environ(scope: Message, body: bytes, whole: bool) -> dict[str, Any]:
     """A request that has been read, as WSGI (PEP 3333) describes it.
 
     Of one that is not whole the length promises more than there is, as it did to the server.

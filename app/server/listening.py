@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 
-def accept_everybody(listener: Any) -> list[tuple[socket.socket, Any]]:
+def drain_accept_queue(listener: Any) -> list[tuple[socket.socket, Any]]:
     """Accept whoever waits, at once.
 
     Who connects after the last look sees a reset when the listener is closed: close it right then.

@@ -9,7 +9,7 @@ import sys
 from app.settings import InvalidSettings, Settings
 
 
-def require_address(settings: Settings) -> None:
+def require_free_port(settings: Settings) -> None:
     """Stop the process with a message where the address cannot be had.
 
     gunicorn would try five times, and end with a stack.
@@ -31,6 +31,6 @@ def require_address(settings: Settings) -> None:
 
 if __name__ == "__main__":
     try:
-        require_address(Settings.from_environment())
+        require_free_port(Settings.from_environment())
     except InvalidSettings as error:
         sys.exit(f"error: {error}")

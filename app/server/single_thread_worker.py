@@ -24,25 +24,25 @@ from typing import Any, NamedTuple
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from app.server.listening import accept_everybody
+from app.server.listening import drain_accept_queue
 
-SILENT_S = 5.0
+IDLE_TIMEOUT_S = 5.0
 """How long a new connection may be silent, and how long one may take to close."""
 
 
-class OneThread(ThreadWorker):
+class SingleThreadWorker(ThreadWorker):
     """gunicorn's ``gthread``, whatever its number of threads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._answering = self._deaf = False
+        self._handling = self._stopped_accepting = False
 
     def enqueue_req(self, conn: TConn) -> None:
         """Answer a connection's request, once there is something to read."""
         if not (conn.initialized or conn.data_ready):
-            self._leave_to_poller(conn, self.on_pending_socket_readable)
+            self._wait_readable(conn, self.on_pending_socket_readable)
             return
-        if self._answering:
+        if self._handling:
             # The next request came with the last one; it waits until all others have had their turn.
             self.method_queue.defer(self.enqueue_req, conn)
             return
@@ -50,15 +50,15 @@ class OneThread(ThreadWorker):
         if not self.alive:
             # Before the first answer announces the close: its client connects anew at once.
             self.set_accept_enabled(False)
-        self._answering = True
+        self._handling = True
         try:
             keep = self.handle(conn)
             if keep:
-                self.finish_request(conn, _Done(keep))
+                self.finish_request(conn, _CompletedFuture(keep))
             else:
                 self._close(conn)
         finally:
-            self._answering = False
+            self._handling = False
 
     def _close(self, conn: TConn) -> None:
         """Announce the end and wait for the client's, so that it gets all of its answer.
@@ -68,11 +68,11 @@ class OneThread(ThreadWorker):
         try:
             conn.sock.shutdown(socket.SHUT_WR)
         except OSError:  # the client has gone
-            self._forget(conn)
+            self._discard(conn)
         else:
-            self._leave_to_poller(conn, self._on_closing)
+            self._wait_readable(conn, self._drain_until_closed)
 
-    def _on_closing(self, conn: TConn, _: socket.socket) -> None:
+    def _drain_until_closed(self, conn: TConn, _: socket.socket) -> None:
         """Read what is of no interest any more, until the client closes."""
         try:
             if conn.sock.recv(1 << 16):
@@ -81,30 +81,30 @@ class OneThread(ThreadWorker):
             pass
         self.poller.unregister(conn.sock)
         self.pending_conns.remove(conn)
-        self._forget(conn)
+        self._discard(conn)
 
-    def _forget(self, conn: TConn) -> None:
+    def _discard(self, conn: TConn) -> None:
         self.nr_conns -= 1
         conn.close()
 
-    def _leave_to_poller(self, conn: TConn, then: Callable[[TConn, socket.socket], None]) -> None:
+    def _wait_readable(self, conn: TConn, then: Callable[[TConn, socket.socket], None]) -> None:
         """Have a function called once there is something to read; drop the client where not."""
         conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + (SILENT_S if self.alive else STOP_KEEPALIVE_LINGER)
+        conn.timeout = time.monotonic() + (IDLE_TIMEOUT_S if self.alive else STOP_KEEPALIVE_LINGER)
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(then, conn))
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Accept or not; whoever waits when the worker stops is accepted still, and nobody after."""
-        if self._deaf:
+        if self._stopped_accepting:
             return
         super().set_accept_enabled(enabled)
         if enabled or self.alive:
             return
-        self._deaf = True
+        self._stopped_accepting = True
         for listener in self.sockets:
             own_address = listener.getsockname()
-            waiting = accept_everybody(listener)
+            waiting = drain_accept_queue(listener)
             listener.close()
             for client, address in waiting:
                 self.nr_conns += 1
@@ -119,7 +119,7 @@ class OneThread(ThreadWorker):
 
     def accept(self, listener: Any) -> None:
         """Accept a client, also where the poller saw one before the worker stopped accepting."""
-        if not self._deaf:
+        if not self._stopped_accepting:
             super().accept(listener)
 
     def _cap_keepalive(self, deadline: float) -> None:
@@ -129,8 +129,8 @@ class OneThread(ThreadWorker):
             conn.timeout = min(conn.timeout, deadline)
 
 
-class _Done(NamedTuple):
-    """What :meth:`OneThread.finish_request` looks at in a future."""
+class _CompletedFuture(NamedTuple):
+    """What :meth:`SingleThreadWorker.finish_request` looks at in a future."""
 
     keep: Any
 

@@ -16,20 +16,20 @@ from gunicorn.asgi.parser import PythonProtocol
 from gunicorn.workers import gasgi
 
 from app.server.asgi import AsgiService
-from app.server.listening import accept_everybody
+from app.server.listening import drain_accept_queue
 
-HEADERS_S = 10.0
+HEADER_TIMEOUT_S = 10.0
 """How long the event loop waits for the headers of a first request, as the proxy does."""
 
-CLOSING_S = 2.0
+CLOSE_TIMEOUT_S = 2.0
 """How long a client may take to close, once it has been told that the server does."""
 
-ANNOUNCING_S = 0.1
+CLOSE_NOTICE_S = 0.1
 """How long a stopping event loop announces the close before it closes anything; far longer than
 from the bytes of an answer to the look at whether its connection is kept."""
 
 
-class EventLoop(gasgi.ASGIWorker):
+class AsgiWorker(gasgi.ASGIWorker):
     """gunicorn's ``asgi``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -48,7 +48,7 @@ class EventLoop(gasgi.ASGIWorker):
         them the requests that are on their way.
         """
         self.stopping = True
-        self.loop.call_later(ANNOUNCING_S, super().handle_exit_signal)
+        self.loop.call_later(CLOSE_NOTICE_S, super().handle_exit_signal)
 
     async def _shutdown(self) -> None:
         """Accept whoever waits, give silent connections a last two seconds, and stop."""
@@ -56,16 +56,16 @@ class EventLoop(gasgi.ASGIWorker):
         for listener in self.sockets:
             self.loop.remove_reader(listener.sock.fileno())
         await asyncio.sleep(0)  # what has been accepted becomes a connection while it still can
-        waiting = [client for listener in self.sockets for client in accept_everybody(listener)]
+        waiting = [client for listener in self.sockets for client in drain_accept_queue(listener)]
         for server in self.servers:
             server.close()
         if waiting:
-            await self._take([client for client, _ in waiting])
+            await self._connect_clients([client for client, _ in waiting])
         for connection in self.connections:
-            connection.close_if_silent()
+            connection.close_if_idle()
         await super()._shutdown()
 
-    async def _take(self, clients: list[socket.socket]) -> None:
+    async def _connect_clients(self, clients: list[socket.socket]) -> None:
         """Make connections of accepted clients; with TLS that takes a handshake, which may fail."""
         context = self._get_ssl_context()
         tasks = []
@@ -75,7 +75,7 @@ class EventLoop(gasgi.ASGIWorker):
                 lambda: gasgi.ASGIProtocol(self), client, ssl=context
             )
             tasks.append(self.loop.create_task(connect))
-        done, _ = await asyncio.wait(tasks, timeout=CLOSING_S)
+        done, _ = await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT_S)
         for task in done:
             task.exception()  # the client's own affair
 
@@ -104,7 +104,7 @@ class Connection(protocol.ASGIProtocol):
         super().connection_made(transport)
         self.worker.connections.add(self)
         if self._request_ready is not None:  # HTTP/1
-            self._keepalive_handle = self.worker.loop.call_later(HEADERS_S, self._keepalive_timeout)
+            self._keepalive_handle = self.worker.loop.call_later(HEADER_TIMEOUT_S, self._keepalive_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -137,14 +137,14 @@ class Connection(protocol.ASGIProtocol):
             self.transport.close()
             return
         self._resume_reading()
-        self.worker.loop.call_later(CLOSING_S, self.transport.close)
+        self.worker.loop.call_later(CLOSE_TIMEOUT_S, self.transport.close)
 
     def data_received(self, data: bytes) -> None:
         """Take no notice of what comes after the end."""
         if not self._closed:
             super().data_received(data)
 
-    def close_if_silent(self) -> None:
+    def close_if_idle(self) -> None:
         """Close it after as long as a kept connection may be idle, unless a request comes."""
         if self._awaiting_request:
             self._arm_keepalive_timer()

@@ -6,47 +6,54 @@ problem_types   the registry of problem types
 authentication  the guard of the routes: API keys and scopes
 compression     gzip and deflate responses
 metrics         Prometheus metrics of all workers
-logging_config  log lines without values of records
+build_logging_config  log lines without values of records
 """
 
-from app.web.authentication import ANY_KEY, OPEN, require
-from app.web.compression import packed
-from app.web.errors import NotReady, Refusal, Refused, as_refusal, pointer_of, refusal_of
-from app.web.logging_config import logging_config
+from app.web.authentication import AUTHENTICATED, PUBLIC, require
+from app.web.logging_config import build_logging_config
+from app.web.compression import compress_response
+from app.web.errors import (
+    ApiError,
+    ErrorResponse,
+    NotReady,
+    json_pointer,
+    log_error,
+    to_error_response,
+)
 from app.web.metrics import (
     CONTENT_TYPE,
     Metrics,
-    leave_place,
-    make_room,
-    share_between_processes,
-    take_place,
+    claim_slot,
+    enable_multiprocess_mode,
+    preallocate_slot,
+    release_slot,
 )
-from app.web.problem_types import KINDS, Kind
-from app.web.request import KEY, SAFE_ID, Answer, Call, current_call
+from app.web.problem_types import PROBLEM_TYPES, ProblemType
+from app.web.request import ENVIRON_KEY, SAFE_ID, ServiceRequest, ServiceResponse, request_var
 
 __all__ = [
-    "ANY_KEY",
+    "AUTHENTICATED",
     "CONTENT_TYPE",
-    "KEY",
-    "KINDS",
-    "OPEN",
+    "ENVIRON_KEY",
+    "PROBLEM_TYPES",
+    "PUBLIC",
     "SAFE_ID",
-    "Answer",
-    "Call",
-    "Kind",
+    "ApiError",
+    "ErrorResponse",
     "Metrics",
     "NotReady",
-    "Refusal",
-    "Refused",
-    "as_refusal",
-    "current_call",
-    "leave_place",
-    "logging_config",
-    "make_room",
-    "packed",
-    "pointer_of",
-    "refusal_of",
+    "ProblemType",
+    "ServiceRequest",
+    "ServiceResponse",
+    "build_logging_config",
+    "claim_slot",
+    "compress_response",
+    "enable_multiprocess_mode",
+    "json_pointer",
+    "log_error",
+    "preallocate_slot",
+    "release_slot",
+    "request_var",
     "require",
-    "share_between_processes",
-    "take_place",
+    "to_error_response",
 ]

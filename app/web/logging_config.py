@@ -15,14 +15,14 @@ from typing import Any
 
 import msgspec
 
-from app.web.request import current_call
+from app.web.request import request_var
 
 ExceptionInfo = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 )
 
 
-class Discreet(logging.Filter):
+class RedactingFilter(logging.Filter):
     """Takes what a client sent out of gunicorn's messages."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -35,7 +35,7 @@ class Discreet(logging.Filter):
         return True
 
 
-class Bounded(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Lets a hundred lines a second of each logger through, and says how many it left out.
 
     A client that sends nothing but nonsense is refused thousands of times a second. A line for each
@@ -63,7 +63,7 @@ class Bounded(logging.Filter):
         return n < self._per_second
 
 
-class WithoutMessages(logging.Formatter):
+class NoMessageFormatter(logging.Formatter):
     """Shows an exception's class and where it happened; its message may quote a value."""
 
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802
@@ -73,10 +73,10 @@ class WithoutMessages(logging.Formatter):
         return "".join(traceback.format_tb(where)) + name
 
 
-class AsJson(WithoutMessages):
+class JsonFormatter(NoMessageFormatter):
     """One JSON object an event, with the request's id where there is a request.
 
-    {"time": "2026-11-20T10:15:02.123+00:00", "level": "info", "logger": "app.errors",
+    {"time": "2026-11-20T10:15:02.123+00:00", "level": "info", "logger": "app.web.errors",
      "message": "refused: broken_json, status 400", "process": 17,
      "request_id": "…", "trace_id": "…", "route": "/predict"}
     """
@@ -91,19 +91,19 @@ class AsJson(WithoutMessages):
             "message": record.getMessage(),
             "process": record.process,
         }
-        call = current_call.get()
-        if call is not None:
-            line["request_id"] = call.request_id
-            if call.trace_id:
-                line["trace_id"] = call.trace_id
-            if call.route:
-                line["route"] = call.route
+        request = request_var.get()
+        if request is not None:
+            line["request_id"] = request.request_id
+            if request.trace_id:
+                line["trace_id"] = request.trace_id
+            if request.route:
+                line["route"] = request.route
         if record.exc_info:
-            line["where"] = self.formatException(record.exc_info)
+            line["traceback"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()
 
 
-def logging_config(level: str, form: str) -> dict[str, Any]:
+def build_logging_config(level: str, form: str) -> dict[str, Any]:
     """For :func:`logging.config.dictConfig`; gunicorn takes it as ``logconfig_dict``.
 
     Args:
@@ -113,18 +113,18 @@ def logging_config(level: str, form: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "json": {"()": AsJson},
+            "json": {"()": JsonFormatter},
             "text": {
-                "()": WithoutMessages,
+                "()": NoMessageFormatter,
                 "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
             },
         },
-        "filters": {"discreet": {"()": Discreet}, "bounded": {"()": Bounded}},
+        "filters": {"redact": {"()": RedactingFilter}, "rate_limit": {"()": RateLimitFilter}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": form,
-                "filters": ["discreet", "bounded"],
+                "filters": ["redact", "rate_limit"],
             }
         },
         "root": {"level": level.upper(), "handlers": ["stderr"]},

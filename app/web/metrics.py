@@ -28,23 +28,23 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from model.errors import Problem
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 LATENCIES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 PROBABILITIES = tuple(step / 10 for step in range(1, 11))
 
 # prometheus_client names its files by the kind of metric. A histogram of 40 routes needs 100 KB.
-_FILES = {
+_FILE_BYTES = {
     "counter": 1 << 17,
     "histogram": 1 << 18,
     "gauge_livesum": 1 << 16,
     "gauge_livemax": 1 << 16,
 }
 
-_place = "start"
+_slot = "start"
 
 
-def make_room(place: str) -> None:
+def preallocate_slot(slot: str) -> None:
     """Make the files of a worker's place before it starts.
 
     Their bytes are set aside at once: a worker that writes into a file for which no room is left
@@ -53,8 +53,8 @@ def make_room(place: str) -> None:
     Raises:
         OSError: there is no room.
     """
-    for kind, n_bytes in _FILES.items():
-        file = Path(os.environ[FOLDER]) / f"{kind}_{place}.db"
+    for kind, n_bytes in _FILE_BYTES.items():
+        file = Path(os.environ[MULTIPROC_DIR]) / f"{kind}_{slot}.db"
         if file.exists():
             continue
         half_made = file.with_suffix(".new")
@@ -69,35 +69,35 @@ def make_room(place: str) -> None:
         half_made.rename(file)
 
 
-def take_place(place: str) -> None:
+def claim_slot(slot: str) -> None:
     """Say which worker this process is; its figures go on where that place's last ones ended."""
-    global _place  # noqa: PLW0603
-    _place = place
+    global _slot  # noqa: PLW0603
+    _slot = slot
 
 
-def leave_place(place: str) -> None:
+def release_slot(slot: str) -> None:
     """Forget what only a living worker can say, such as which version it serves.
 
     The files stay, for on a full disk there would be no room to make them again.
     """
-    folder = os.environ.get(FOLDER)
+    folder = os.environ.get(MULTIPROC_DIR)
     if folder:
-        for file in Path(folder).glob(f"gauge_live*_{place}.db"):
+        for file in Path(folder).glob(f"gauge_live*_{slot}.db"):
             with file.open("r+b") as handle:
                 handle.write(bytes(8))  # the length of what is in use, as in a new file
 
 
-def share_between_processes(folder: str) -> None:
+def enable_multiprocess_mode(folder: str) -> None:
     """Keep the figures in files; to be called before any metric is made."""
-    os.environ[FOLDER] = folder
-    values.ValueClass = values.MultiProcessValue(lambda: _place)
+    os.environ[MULTIPROC_DIR] = folder
+    values.ValueClass = values.MultiProcessValue(lambda: _slot)
 
 
 class Metrics:
     """The service's metrics; one for each process and its children."""
 
     def __init__(self) -> None:
-        self._shared = FOLDER in os.environ
+        self._shared = MULTIPROC_DIR in os.environ
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
             "tabular_requests", "Requests by route, status and the version that answered.",
@@ -142,9 +142,9 @@ class Metrics:
         # by what the service itself names: routes, statuses, versions, columns.
         self._requests: dict[tuple[str, int, str], Any] = {}
         self._seconds: dict[str, Any] = {}
-        self._versions: dict[str, _OfVersion] = {}
+        self._versions: dict[str, _VersionMetrics] = {}
 
-    def request(self, route: str, status: int, version: str, seconds: float) -> None:
+    def observe_request(self, route: str, status: int, version: str, seconds: float) -> None:
         """Count a request that was answered."""
         key = (route, status, version)
         counter = self._requests.get(key)
@@ -156,31 +156,31 @@ class Metrics:
         counter.inc()
         histogram.observe(seconds)
 
-    def answered(self, version: str, probabilities: np.ndarray, missing: Mapping[str, int]) -> None:
+    def observe_predictions(self, version: str, probabilities: np.ndarray, missing: Mapping[str, int]) -> None:
         """Count the records of one request.
 
         Args:
             probabilities: float32 (n,).
             missing: by column, in how many of them it was missing.
         """
-        of_version = self._versions.get(version)
-        if of_version is None:
-            of_version = self._versions[version] = _OfVersion(self, version)
-        of_version.answered(probabilities)
+        version_metrics = self._versions.get(version)
+        if version_metrics is None:
+            version_metrics = self._versions[version] = _VersionMetrics(self, version)
+        version_metrics.observe_predictions(probabilities)
         for column, n in missing.items():
             self.missing.labels(column).inc(n)
 
-    def refused(self, problems: Sequence[Problem], columns: frozenset[str]) -> None:
+    def count_problems(self, problems: Sequence[Problem], columns: frozenset[str]) -> None:
         """Count problems of records by column; a name that is no column is not one to count by."""
         found = Tally((p.field if p.field in columns else "", p.code) for p in problems)
         for (column, code), n in found.items():
             self.rejected.labels(column or "(none)", code).inc(n)
 
-    def loaded(self, result: str) -> None:
+    def count_reload(self, result: str) -> None:
         """Count a version that was ``loaded`` or ``failed`` to load."""
         self.reloads.labels(result).inc()
 
-    def serving(self, version: str, created: float, others: Iterable[str]) -> None:
+    def set_serving_version(self, version: str, created: float, others: Iterable[str]) -> None:
         """Note which version this worker now serves as the current one.
 
         Args:
@@ -201,14 +201,14 @@ class Metrics:
         return generate_latest(together)
 
 
-class _OfVersion:
+class _VersionMetrics:
     """The metrics of one version, found once."""
 
     def __init__(self, metrics: Metrics, version: str) -> None:
         self._records = metrics.records.labels(version)
         self._probability = metrics.probability.labels(version)
 
-    def answered(self, probabilities: np.ndarray) -> None:
+    def observe_predictions(self, probabilities: np.ndarray) -> None:
         n = len(probabilities)
         self._records.inc(n)
         if n == 1:

@@ -20,7 +20,7 @@ from werkzeug.exceptions import (
 from werkzeug.http import parse_accept_header
 from werkzeug.wsgi import get_input_stream
 
-KEY = "service.call"
+ENVIRON_KEY = "service.request"
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,64}")
 # W3C Trace Context, version 00 and whatever later versions append to it.
@@ -37,7 +37,7 @@ class HasVersion(Protocol):
 _Versioned = TypeVar("_Versioned", bound=HasVersion)
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ServiceResponse(msgspec.Struct, frozen=True):
     """What goes back, before it belongs to any web framework.
 
     Attributes:
@@ -50,7 +50,7 @@ class Answer(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Call:
+class ServiceRequest:
     """A request under way.
 
     Attributes:
@@ -67,7 +67,7 @@ class Call:
         self.environ = environ
         self.max_body_bytes = max_body_bytes
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        self.request_id = given if SAFE_ID.fullmatch(given) else _new_id()
+        self.request_id = given if SAFE_ID.fullmatch(given) else _new_request_id()
         self.route = self.version = ""
 
     @property
@@ -116,9 +116,9 @@ class Call:
             return self._read()
         if coding not in ("gzip", "x-gzip", "deflate"):
             raise UnsupportedMediaType
-        return self._unpack(self._read())
+        return self._decompress(self._read())
 
-    def _unpack(self, packed: bytes) -> bytes:
+    def _decompress(self, packed: bytes) -> bytes:
         unpacker = zlib.decompressobj(
             zlib.MAX_WBITS | 32
         )  # 32: gzip and zlib, by their first bytes
@@ -153,13 +153,13 @@ class Call:
             raise BadRequest from error
         return body
 
-    def answered_by(self, model: _Versioned) -> _Versioned:
+    def bind_model(self, model: _Versioned) -> _Versioned:
         """Note the version that answers, for the metrics."""
         self.version = model.version
         return model
 
 
-def _new_id() -> str:
+def _new_request_id() -> str:
     """128 random bits in hexadecimal.
 
     Not from the system's source of randomness, which costs as much as scoring a record: an id must
@@ -168,4 +168,4 @@ def _new_id() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
+request_var: ContextVar[ServiceRequest | None] = ContextVar("request_var", default=None)

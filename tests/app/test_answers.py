@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from app.models.response_writer import AnswerWriter
+from app.models.response_writer import PredictionWriter
 from model.artifacts import Artifact
 from model.inference import Explanation, Interval, Scorer
 from pipelines.data import Table
@@ -32,7 +32,7 @@ def test_an_answer_is_what_encoding_it_would_give(
     artifact: Artifact, table: Table, explained: bool, with_intervals: bool
 ) -> None:
     scorer = Scorer(artifact)
-    writer = AnswerWriter(scorer)
+    writer = PredictionWriter(scorer)
     for n, start in itertools.product((1, 2, 5), range(len(GAPS))):
         scores = scorer.score(rows(table)[start : start + n])
         predictions = [msgspec.to_builtins(p) for p in scorer.predictions(scores)]
@@ -58,4 +58,4 @@ def test_an_interval_too_few_is_noticed(artifact: Artifact, table: Table) -> Non
     scorer = Scorer(artifact)
     scores = scorer.score(rows(table))
     with pytest.raises(ValueError, match="shorter"):
-        AnswerWriter(scorer).write(scores, intervals=[Interval(0.1, 0.9, 0.9)])
+        PredictionWriter(scorer).write(scores, intervals=[Interval(0.1, 0.9, 0.9)])

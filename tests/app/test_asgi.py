@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app import Settings, create_app
-from app.models.response_writer import AnswerWriter
+from app.models.response_writer import PredictionWriter
 from app.server.asgi import LARGE_BYTES, MAX_LARGE_BODIES, AsgiService
 from model.artifacts import Store
 from tests.app.test_two_roads import requests
@@ -76,13 +76,13 @@ def test_only_plain_predictions_hold_the_event_loop(
     first: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    write, answered_in = AnswerWriter.write, []
+    write, answered_in = PredictionWriter.write, []
 
     def noting_where(*given: Any) -> bytes:
         answered_in.append(threading.current_thread())
         return write(*given)
 
-    monkeypatch.setattr(AnswerWriter, "write", noting_where)
+    monkeypatch.setattr(PredictionWriter, "write", noting_where)
     service = create_app(Settings(model_store=trained.folder))
     instances = {"instances": [record] * 50}
     content = {**more, **instances} if first else {**instances, **more}

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from app import Settings, create_app
-from app.web import Call
+from app.web import ServiceRequest
 from model.artifacts import Store
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -59,7 +59,7 @@ def test_a_refusal_names_the_request(client: FlaskClient) -> None:
 )
 def test_traceparent(given: str, trace_id: str) -> None:
     """W3C Trace Context, 3.2: what is not well-formed is ignored."""
-    assert Call({"HTTP_TRACEPARENT": given}, 0).trace_id == trace_id
+    assert ServiceRequest({"HTTP_TRACEPARENT": given}, 0).trace_id == trace_id
 
 
 @pytest.mark.parametrize("path", ["/predict", "/explain", "/nope"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from app import Settings, create_app
-from app.web import KINDS
+from app.web import PROBLEM_TYPES
 from model.artifacts import Store
 from tests.conftest import ROOT
 
@@ -64,7 +64,7 @@ def test_what_was_promised_is_kept(trained: Store, name: str) -> None:
 
 def test_no_kind_of_problem_has_gone_or_changed_its_status() -> None:
     for code, status in CONTRACT["kinds"].items():
-        assert KINDS[code].status == status
+        assert PROBLEM_TYPES[code].status == status
 
 
 def test_the_record_holds_every_code_of_a_problem_of_a_record() -> None:

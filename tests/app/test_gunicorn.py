@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from model.artifacts import Store
-from tests.conftest import KINDS, ROOT
+from tests.conftest import ROOT, WORKER_CLASSES
 
 
-@pytest.fixture(params=list(KINDS))
+@pytest.fixture(params=list(WORKER_CLASSES))
 def serve(serve: Callable[..., Any], request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Every test of this file runs on each worker that gunicorn is offered with."""
     return functools.partial(serve, kind=request.param)

@@ -144,11 +144,11 @@ def test_a_version_without_members_serves_and_says_so(
 ) -> None:
     asked = {"instances": [record], **ASKING}
     before = create_app(Settings(model_store=store.folder)).test_client()
-    assert before.get("/model").get_json()["offers"] == {"explain": True, "interval": True}
+    assert before.get("/model").get_json()["capabilities"] == {"explain": True, "interval": True}
     plain = before.post("/predict", json=record).data
     as_before(artifact, "members.json")
     client = create_app(Settings(model_store=store.folder)).test_client()
-    assert client.get("/model").get_json()["offers"] == {"explain": True, "interval": False}
+    assert client.get("/model").get_json()["capabilities"] == {"explain": True, "interval": False}
     assert client.post("/predict", json=record).data == plain
     assert client.post("/predict", json={**asked, "interval": False}).data == plain
     counted = 'tabular_records_total{version="1"} 2.0'

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app import Service, Settings, create_app
-from app.api_keys import SCOPES, Keys, new_entry
-from app.web import ANY_KEY, OPEN
+from app.api_keys import SCOPES, ApiKeys, new_entry
+from app.web import AUTHENTICATED, PUBLIC
 from model.artifacts import Store
 from tests.conftest import ROOT
 
@@ -71,7 +71,7 @@ def test_nothing_but_health_and_descriptions_is_answered_without_a_key(
         method = "POST" if "POST" in (rule.methods or ()) else "GET"
         path = rule.rule
         for placeholder, value in PLACEHOLDERS.items():
-            path = re.sub(f"<(word:)?{placeholder}>", value, path)
+            path = re.sub(f"<(segment:)?{placeholder}>", value, path)
         assert "<" not in path, path
         response = client.open(path, method=method, json=record, headers=headers)
         if path in OPEN_PATHS:
@@ -84,7 +84,7 @@ def test_nothing_but_health_and_descriptions_is_answered_without_a_key(
 def test_every_route_says_which_scope_it_needs(trained: Store) -> None:
     app, _ = service(trained, "predict")
     for endpoint, view in app.view_functions.items():
-        assert getattr(view, "scope", None) in (*SCOPES, ANY_KEY, OPEN), endpoint
+        assert getattr(view, "scope", None) in (*SCOPES, AUTHENTICATED, PUBLIC), endpoint
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_every_route_says_which_scope_it_needs(trained: Store) -> None:
 def test_an_entry_that_is_none_is_named_by_its_number(entry: str) -> None:
     _, good = new_entry("ward", ["predict"])
     with pytest.raises(ValueError, match="entry 2 must be") as caught:
-        Keys(f"{good}\n{entry}")
+        ApiKeys(f"{good}\n{entry}")
     assert "MARKED" not in str(caught.value)
 
 

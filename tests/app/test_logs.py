@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from app.web.logging_config import JsonFormatter, RateLimitFilter
 
-from app.web import Call, current_call
-from app.web.logging_config import AsJson, Bounded
+from app.web import ServiceRequest, request_var
 from model.artifacts import Store
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -19,7 +19,7 @@ def line(**changes: Any) -> dict[str, Any]:
     record = logging.makeLogRecord(
         {"name": "app.x", "levelname": "WARNING", "msg": "%s of %s", "args": (1, 2), **changes}
     )
-    return json.loads(AsJson().format(record))
+    return json.loads(JsonFormatter().format(record))
 
 
 def test_a_line_is_one_json_object() -> None:
@@ -32,13 +32,13 @@ def test_a_line_is_one_json_object() -> None:
 
 def test_a_line_within_a_request_names_it() -> None:
     environ = {"HTTP_X_REQUEST_ID": "mine-1", "HTTP_TRACEPARENT": f"00-{TRACE}-{'1' * 16}-01"}
-    call = Call(environ, 0)
-    call.route = "/predict"
-    token = current_call.set(call)
+    request = ServiceRequest(environ, 0)
+    request.route = "/predict"
+    token = request_var.set(request)
     try:
         found = line()
     finally:
-        current_call.reset(token)
+        request_var.reset(token)
     assert (found["request_id"], found["trace_id"], found["route"]) == ("mine-1", TRACE, "/predict")
 
 
@@ -47,7 +47,7 @@ def test_an_exception_is_shown_without_its_message() -> None:
         raise ValueError("MARKED" + str(8151815))
     except ValueError:
         found = line(exc_info=sys.exc_info())
-    assert found["where"].endswith("ValueError") and "test_logs.py" in found["where"]
+    assert found["traceback"].endswith("ValueError") and "test_logs.py" in found["traceback"]
     assert "MARKED8151815" not in json.dumps(found)
 
 
@@ -80,14 +80,14 @@ def test_both_forms_start(trained: Store, serve: Any, form: str) -> None:
 def test_a_flood_of_lines_is_cut_down_and_errors_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("app.web.logging_config.time.monotonic", lambda: now)
-    bounded = Bounded(per_second=3)
+    bounded = RateLimitFilter(per_second=3)
 
-    def passed(level: int = logging.INFO, name: str = "app.errors") -> str | None:
+    def passed(level: int = logging.INFO, name: str = "app.web.errors") -> str | None:
         record = logging.LogRecord(name, level, "", 0, "refused: %s", ("x",), None)
         return record.getMessage() if bounded.filter(record) else None
 
     assert [passed() for _ in range(5)] == ["refused: x"] * 3 + [None] * 2
-    assert passed(logging.ERROR) == "refused: x" == passed(name="app.models")
+    assert passed(logging.ERROR) == "refused: x" == passed(name="app.models.registry")
     now = 101.0
     assert passed() == "refused: x; 2 lines left out"
     assert passed() == "refused: x"

@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import Settings, create_app
-from app.web import Metrics, leave_place, make_room
-from app.web.metrics import FOLDER, PROBABILITIES
+from app.web import Metrics, preallocate_slot, release_slot
+from app.web.metrics import MULTIPROC_DIR, PROBABILITIES
 from model.artifacts import Artifact, Store
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -69,7 +69,7 @@ def test_probabilities_are_counted_like_single_observations(n: int) -> None:
     drawn = np.random.default_rng(0).random(n).astype(np.float32)
     drawn[0] = np.float32(0.5)
     together, alone = Metrics(), Metrics()
-    together.answered("1", drawn, {})
+    together.observe_predictions("1", drawn, {})
     for probability in drawn.tolist():
         alone.probability.labels("1").observe(probability)
     names = [
@@ -116,13 +116,13 @@ def test_a_place_that_is_left_keeps_its_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a full disk there would be none for the next worker; what a dead one served is forgotten."""
-    monkeypatch.setenv(FOLDER, str(tmp_path))
-    make_room("0")
+    monkeypatch.setenv(MULTIPROC_DIR, str(tmp_path))
+    preallocate_slot("0")
     files = {file: file.stat().st_size for file in tmp_path.iterdir()}
     for file in files:
         with file.open("r+b") as handle:
             handle.write(b"\x08")  # a length, as if something were counted
-    leave_place("0")
+    release_slot("0")
     assert files == {file: file.stat().st_size for file in tmp_path.iterdir()}
     kept = {file.name for file in files if file.read_bytes()[0]}
     assert kept == {"counter_0.db", "histogram_0.db"}

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from app import Settings, create_app
-from app.models import Models
+from app.models import ModelRegistry
 from app.web import Metrics
 from model.artifacts import Artifact, Store
 from model.artifacts.artifact import add_metrics
 
 
 def test_a_promoted_version_is_taken_over(store: Store, artifact: Artifact) -> None:
-    current = Models(Settings(model_store=store.folder), Metrics())
+    current = ModelRegistry(Settings(model_store=store.folder), Metrics())
     current.refresh()
     store.add(artifact.manifest, artifact.files)
     current.refresh()
@@ -59,7 +59,7 @@ def test_results_added_to_the_serving_version_are_shown(store: Store, artifact: 
 
 
 def test_the_store_is_followed_without_being_asked(store: Store, artifact: Artifact) -> None:
-    current = Models(Settings(model_store=store.folder, reload_seconds=0.05), Metrics())
+    current = ModelRegistry(Settings(model_store=store.folder, reload_seconds=0.05), Metrics())
     assert current.get().version == "1"
     store.add(artifact.manifest, artifact.files)
     store.promote("2")

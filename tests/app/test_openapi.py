@@ -20,11 +20,11 @@ from werkzeug.test import TestResponse
 
 from app import Service, Settings, create_app
 from app.api_keys import new_entry
-from app.factory import GROUPS
+from app.factory import ROUTE_GROUPS
 from app.models import LoadedModel
-from app.openapi import Subject, register_openapi, struct_schemas
-from app.openapi.document import UNDESCRIBED, described, path_of
-from app.web import KINDS, OPEN, Answer, Refusal
+from app.openapi import DocumentedModel, register_openapi, struct_schemas
+from app.openapi.document import UNDESCRIBED, describe_routes, openapi_path
+from app.web import PROBLEM_TYPES, PUBLIC, ErrorResponse, ServiceResponse
 from model.artifacts import Store
 from model.schema import Schema
 
@@ -79,15 +79,15 @@ def test_it_is_valid(document: Json) -> None:
 
 def test_it_lists_every_route_and_no_other(app: Service, document: Json) -> None:
     listed = {(method, path) for method, path, _ in operations(document)}
-    assert listed == {(route.method, path_of(route)) for route in app.routes()}
+    assert listed == {(route.method, openapi_path(route)) for route in app.routes()}
     rules = [rule for rule in app.url_map.iter_rules() if rule.methods]
     assert len(listed) == sum(len(set(rule.methods or ()) - {"HEAD", "OPTIONS"}) for rule in rules)
 
 
 def test_every_route_has_a_description_of_its_own(app: Service) -> None:
-    subject = Subject(app.models.get(), app.settings)
-    for route, operation in described(app, subject, GROUPS).items():
-        assert operation is not UNDESCRIBED, f"{route.method} {route.rule}: add it to app/openapi"
+    documented = DocumentedModel(app.models.get(), app.settings)
+    for route, operation in describe_routes(app, documented, ROUTE_GROUPS).items():
+        assert operation is not UNDESCRIBED, f"{route.method} {route.rule}: add it to app/api/openapi.py"
         assert route.handler.__doc__
 
 
@@ -278,15 +278,15 @@ def test_keys_are_asked_for_only_where_they_are_configured(trained: Store, docum
     app = create_app(Settings(model_store=trained.folder, api_keys=new_entry("w", ["predict"])[1]))
     guarded = description_of(app)
     for route in app.routes():
-        operation = guarded["paths"][path_of(route)][route.method.lower()]
-        if route.scope == OPEN:
+        operation = guarded["paths"][openapi_path(route)][route.method.lower()]
+        if route.scope == PUBLIC:
             assert operation["security"] == []
             assert not {"401", "403"} & set(operation["responses"])
         elif route.scope == "manage":
             assert "403" in operation["responses"], "no key may manage"
             assert set(operation["responses"]) <= {"403", "404", "405"}
         else:
-            scopes = [route.scope] if route.scope != "any" else []
+            scopes = [route.scope] if route.scope != "authenticated" else []
             assert operation["security"] == [{"bearer": scopes}, {"apiKey": scopes}]
             assert ("403" in operation["responses"]) is bool(scopes)
             assert "401" in operation["responses"]
@@ -310,29 +310,29 @@ def test_another_version_is_described_anew(store: Store) -> None:
 def test_the_routes_of_a_protocol_appear_when_there_are_some(trained: Store) -> None:
     """In its own words: the form of a refusal is what the protocol makes of it."""
 
-    def in_other_words(refusal: Refusal) -> Answer:
-        status = 400 if refusal.status == 422 else refusal.status
-        return Answer(msgspec.json.encode({"error": refusal.error}), status)
+    def in_other_words(error_response: ErrorResponse) -> ServiceResponse:
+        status = 400 if error_response.status == 422 else error_response.status
+        return ServiceResponse(msgspec.json.encode({"error": error_response.error}), status)
 
     app = Service(Settings(model_store=trained.folder))
-    register_openapi(app, GROUPS)
+    register_openapi(app, ROUTE_GROUPS)
     assert set(description_of(app)["paths"]) == {"/openapi.json"}
     app = Service(Settings(model_store=trained.folder))
-    register_openapi(app, GROUPS)
+    register_openapi(app, ROUTE_GROUPS)
     for method, rule in (
         ("POST", "/v1/models/<name>:predict"),
         ("POST", "/v2/models/<model>/versions/<int:number>/infer"),
     ):
-        app.add_route(method, rule, answers, OPEN, render=in_other_words)
-    app.add_route("GET", "/unheard/<of>", lambda call, of: Answer(b"{}"), OPEN)
+        app.add_route(method, rule, answers, PUBLIC, render_error=in_other_words)
+    app.add_route("GET", "/unheard/<of>", lambda call, of: ServiceResponse(b"{}"), PUBLIC)
     document = description_of(app)
     jsonschema.Draft202012Validator(OPENAPI_31).validate(document)
     predict = document["paths"]["/v1/models/{name}:predict"]["post"]
     assert predict["tags"] == ["TensorFlow Serving"]
     assert predict["summary"] == "It answers so."
     assert "422" not in predict["responses"]
-    examples = predict["responses"]["400"]["content"]["application/json"]["examples"]
-    assert list(examples["a_column_is_absent"]["value"]) == ["error"]
+    error_examples = predict["responses"]["400"]["content"]["application/json"]["examples"]
+    assert list(error_examples["a_column_is_absent"]["value"]) == ["error"]
     infer = document["paths"]["/v2/models/{model}/versions/{number}/infer"]["post"]
     assert [p["name"] for p in infer["parameters"][:2]] == ["model", "number"]
     assert infer["parameters"][0]["schema"] == {"enum": ["cleveland"]}
@@ -341,19 +341,19 @@ def test_the_routes_of_a_protocol_appear_when_there_are_some(trained: Store) -> 
     assert document["paths"]["/unheard/{of}"]["get"]["tags"] == ["Others"]
 
 
-def answers(call: Any, **placeholders: Any) -> Answer:
+def answers(call: Any, **placeholders: Any) -> ServiceResponse:
     """It answers so."""
-    return Answer(b"{}")
+    return ServiceResponse(b"{}")
 
 
 def test_every_kind_of_problem_has_an_example(app: Service) -> None:
-    from app.openapi.error_examples import examples
+    from app.openapi.error_examples import error_examples
 
-    found = examples(Subject(app.models.get(), app.settings))
-    assert set(found) == set(KINDS)
+    found = error_examples(DocumentedModel(app.models.get(), app.settings))
+    assert set(found) == set(PROBLEM_TYPES)
     for code, those in found.items():
         assert those
-        assert {example.refusal.code for example in those} == {code}
+        assert {example.error_response.code for example in those} == {code}
 
 
 def test_the_example_of_how_docstrings_are_read() -> None:

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import Settings, create_app
-from app.web import KINDS
+from app.web import PROBLEM_TYPES
 from model.artifacts import Artifact, Store, TrainingRange
 from model.inference import Scorer
 from model.records import RecordValidator
@@ -147,7 +147,7 @@ def test_the_json_schema_of_a_record(
 
 
 def test_every_kind_of_problem_is_described(client: FlaskClient) -> None:
-    for code, (status, _, remedy) in KINDS.items():
+    for code, (status, _, remedy) in PROBLEM_TYPES.items():
         content = client.get(f"/problems/{code}").get_json()
         assert (content["status"], content["what_to_do"]) == (status, remedy)
     assert client.get("/problems/none").status_code == 404

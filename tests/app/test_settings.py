@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cloud_environment import IMAGE, as_our_own
+from app.cloud_environment import IMAGE_DEFAULTS, translate_cloud_environment
 from app.settings import InvalidSettings, Settings
 from tests.conftest import ROOT
 
@@ -58,20 +58,20 @@ def test_what_a_host_says_is_taken_where_nothing_else_is_set(tmp_path: Path) -> 
     assert (settings.health_route, settings.predict_route) == ("/h", "/p")
     assert settings.model_store == Settings().model_store
     assert Settings.from_environment({**vertex, "PORT": "1234"}).port == 1234
-    assert "MODEL_STORE" not in as_our_own({}, tmp_path)
+    assert "MODEL_STORE" not in translate_cloud_environment({}, tmp_path)
     (tmp_path / "manifest.json").touch()
-    assert as_our_own({}, tmp_path)["MODEL_STORE"] == str(tmp_path)
-    assert as_our_own({"MODEL_STORE": "/mine"}, tmp_path)["MODEL_STORE"] == "/mine"
+    assert translate_cloud_environment({}, tmp_path)["MODEL_STORE"] == str(tmp_path)
+    assert translate_cloud_environment({"MODEL_STORE": "/mine"}, tmp_path)["MODEL_STORE"] == "/mine"
 
 
 def test_what_the_image_sets_gives_way_to_what_a_host_says(tmp_path: Path) -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert all(f"{name}={value}" in dockerfile for name, value in IMAGE.items())
+    assert all(f"{name}={value}" in dockerfile for name, value in IMAGE_DEFAULTS.items())
     (tmp_path / "manifest.json").touch()
-    said = as_our_own({**IMAGE, "AIP_HTTP_PORT": "9090"}, tmp_path)
+    said = translate_cloud_environment({**IMAGE_DEFAULTS, "AIP_HTTP_PORT": "9090"}, tmp_path)
     assert (said["HOST"], said["PORT"]) == ("0.0.0.0", "9090")
     assert said["MODEL_STORE"] == str(tmp_path)
-    assert as_our_own(IMAGE, tmp_path / "none") == IMAGE
+    assert translate_cloud_environment(IMAGE_DEFAULTS, tmp_path / "none") == IMAGE_DEFAULTS
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,6 @@ def test_where_sagemaker_has_unpacked_the_model(
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    said = as_our_own({}, tmp_path)
+    said = translate_cloud_environment({}, tmp_path)
     assert said.get("MODEL_STORE") == (None if found is None else str(tmp_path / found))
     assert ("HOST" in said) is (found is not None)

@@ -85,7 +85,7 @@ def test_both_roads_answer_alike(trained: Store, record: dict[str, Any], keys: s
         api_keys="" if keys == "none" else entry,
     )
     fast, slow = (
-        answers(create_app(settings, hot=hot).test_client(), record, sent) for hot in (True, False)
+        answers(create_app(settings, fast_path=fast_path).test_client(), record, sent) for fast_path in (True, False)
     )
     assert fast == slow
     statuses = {status[:3] for status, *_ in fast}
@@ -97,21 +97,21 @@ def test_both_roads_answer_alike(trained: Store, record: dict[str, Any], keys: s
 
 def test_both_roads_are_taken(trained: Store, record: dict[str, Any]) -> None:
     """Otherwise the comparison would compare one road with itself."""
-    for hot in (True, False):
-        app = create_app(Settings(model_store=trained.folder), hot=hot)
+    for fast_path in (True, False):
+        app = create_app(Settings(model_store=trained.folder), fast_path=fast_path)
         dispatched: list[int] = []
         app.before_request(lambda seen=dispatched: seen.append(1))
         assert app.test_client().post("/predict", json=record).status_code == 200
-        assert bool(dispatched) is not hot
+        assert bool(dispatched) is not fast_path
 
 
 def test_a_model_that_is_not_there(tmp_path: Any, record: dict[str, Any]) -> None:
     settings = Settings(model_store=tmp_path)
     fast, slow = (
-        create_app(settings, hot=hot).test_client().post(
+        create_app(settings, fast_path=fast_path).test_client().post(
             "/predict", json=record, headers={"X-Request-ID": "same"}
         )
-        for hot in (True, False)
+        for fast_path in (True, False)
     )  # fmt: skip
     assert fast.status_code == 503
     assert (fast.status, dict(fast.headers), fast.data) == (

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from app import Settings
-from app.models import Models, WishList
-from app.models.load_overrides import Wishes
-from app.web import Metrics, NotReady, Refused
+from app.models import LoadOverrides, ModelRegistry
+from app.models.load_overrides import OverrideState
+from app.web import ApiError, Metrics, NotReady
 from model.artifacts import Artifact, Store
 from model.errors import UnknownVersion
 
@@ -22,7 +22,7 @@ def two(store: Store, artifact: Artifact) -> Store:
     return store
 
 
-def models_of(store: Store, folder: Path | None = None, *versions: str) -> Models:
+def models_of(store: Store, folder: Path | None = None, *versions: str) -> ModelRegistry:
     """One worker, which looks at the store only when it is told to."""
     settings = Settings(
         model_store=store.folder,
@@ -30,44 +30,44 @@ def models_of(store: Store, folder: Path | None = None, *versions: str) -> Model
         reload_seconds=3600,
         versions=versions or ("current",),
     )
-    models = Models(settings, Metrics())
+    models = ModelRegistry(settings, Metrics())
     models.start()
     return models
 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_the_last_word_about_a_version_counts(tmp_path: Path, shared: bool) -> None:
-    wishes = WishList(tmp_path if shared else None)
-    assert wishes.read() == Wishes()
-    wishes.load("2")
-    wishes.load("3")
-    wishes.load("2")
-    assert wishes.read() == Wishes(loaded=("3", "2"))
-    wishes.unload("2")
-    assert wishes.read() == Wishes(loaded=("3",), unloaded=("2",))
-    wishes.unload("")
-    assert wishes.read().off
-    wishes.load("2")
-    assert wishes.read() == Wishes(loaded=("3", "2"))
-    wishes.forget("2")
-    wishes.unload("3")
-    assert wishes.read() == Wishes(unloaded=("3",))
+    overrides = LoadOverrides(tmp_path if shared else None)
+    assert overrides.read() == OverrideState()
+    overrides.load("2")
+    overrides.load("3")
+    overrides.load("2")
+    assert overrides.read() == OverrideState(loaded=("3", "2"))
+    overrides.unload("2")
+    assert overrides.read() == OverrideState(loaded=("3",), unloaded=("2",))
+    overrides.unload("")
+    assert overrides.read().unload_all
+    overrides.load("2")
+    assert overrides.read() == OverrideState(loaded=("3", "2"))
+    overrides.forget("2")
+    overrides.unload("3")
+    assert overrides.read() == OverrideState(unloaded=("3",))
 
 
 def test_the_wishes_of_one_are_those_of_all_and_end_with_the_service(tmp_path: Path) -> None:
-    one, other = WishList(tmp_path), WishList(tmp_path)
+    one, other = LoadOverrides(tmp_path), LoadOverrides(tmp_path)
     one.unload("")
-    assert other.read().off
+    assert other.read().unload_all
     other.clear()
-    assert one.read() == Wishes()
+    assert one.read() == OverrideState()
     other.clear()
 
 
 def _wish(folder: Path, start: int, together: Any) -> None:
-    wishes = WishList(folder)
+    overrides = LoadOverrides(folder)
     together.wait()
     for number in range(start, start + 25):
-        wishes.load(str(number))
+        overrides.load(str(number))
 
 
 def test_no_wish_is_lost_where_workers_ask_at_once(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_no_wish_is_lost_where_workers_ask_at_once(tmp_path: Path) -> None:
         worker.start()
     for worker in workers:
         worker.join()
-    assert len(WishList(tmp_path).read().loaded) == 75
+    assert len(LoadOverrides(tmp_path).read().loaded) == 75
 
 
 def test_another_worker_follows(two: Store, tmp_path: Path) -> None:
@@ -105,23 +105,23 @@ def test_another_worker_follows(two: Store, tmp_path: Path) -> None:
 
 def test_an_unloaded_version_of_the_settings_stays_away(two: Store) -> None:
     models = models_of(two, None, "all")
-    assert set(models.table.loaded) == {"1", "2"}
+    assert set(models.snapshot.loaded) == {"1", "2"}
     models.unload("2")
     models.refresh()
-    assert set(models.table.loaded) == {"1"}
+    assert set(models.snapshot.loaded) == {"1"}
     models.load("2")
-    assert set(models.table.loaded) == {"1", "2"}
+    assert set(models.snapshot.loaded) == {"1", "2"}
 
 
 def test_the_current_version_is_not_taken_away(two: Store) -> None:
     models = models_of(two)
-    with pytest.raises(Refused, match="version 1 is the current one"):
+    with pytest.raises(ApiError, match="version 1 is the current one"):
         models.unload("1")
     models.load("2")
     two.promote("2")
     models.refresh()
     models.unload("1")
-    assert set(models.table.loaded) == {"2"}
+    assert set(models.snapshot.loaded) == {"2"}
     two.promote("1")
     models.refresh()
     assert models.get().version == "1", "what is promoted serves, whatever was unloaded before"
@@ -138,7 +138,7 @@ def test_a_version_that_cannot_be_opened_is_asked_of_nobody(two: Store, tmp_path
         models.load("9")
     with pytest.raises(UnknownVersion):
         models.unload("9")
-    assert WishList(tmp_path).read() == Wishes(off=True), "nor does it end an unload"
+    assert LoadOverrides(tmp_path).read() == OverrideState(unload_all=True), "nor does it end an unload"
     models.load()
     assert models.failure is None and models.get().version == "1"
 
@@ -160,6 +160,6 @@ def test_the_folder_of_one_version_goes_by_its_number_too(two: Store, tmp_path: 
 def test_a_server_starts_without_the_wishes_of_the_one_before(
     trained: Store, tmp_path: Path, serve: Callable[..., Any]
 ) -> None:
-    WishList(tmp_path).unload("")
+    LoadOverrides(tmp_path).unload("")
     with serve(trained.folder, RUN_FOLDER=str(tmp_path)) as server:
         server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.bodies import records_of
-from bench.contestants import CONTESTANTS, Contestant, named_contestants
+from bench.contestants import TARGETS, BenchmarkTarget, select_targets
 from bench.results import MANY, ONE, Results, Round, markdown, median_and_range, ratios
 from bench.running import Cores, DidNotStart
 from bench.serving import Bench, run
@@ -29,8 +29,8 @@ def bench(trained: Store, schema: Schema, monkeypatch: pytest.MonkeyPatch) -> It
     os.sched_setaffinity(0, usable)
 
 
-def named_contestant(name: str) -> Contestant:
-    return named_contestants([name], peers=False)[-1]
+def select_target(name: str) -> BenchmarkTarget:
+    return select_targets([name], peers=False)[-1]
 
 
 def gone(pid: int) -> bool:
@@ -38,10 +38,10 @@ def gone(pid: int) -> bool:
 
 
 def test_a_small_run(bench: Bench) -> None:
-    two = named_contestant("service-two-workers")
-    absent = dataclasses.replace(named_contestant("fastapi"), name="absent", peer="absent")
+    two = select_target("service-two-workers")
+    absent = dataclasses.replace(select_target("fastapi"), name="absent", peer="absent")
     broken = dataclasses.replace(two, name="broken", command="{python} -c 1/0")
-    chosen = [*named_contestants(["service"], peers=False), two, absent, broken]
+    chosen = [*select_targets(["service"], peers=False), two, absent, broken]
     results = Results(["a machine"])
     run(bench, chosen, results, n_starts=1, n_rounds=2, seconds=1.0)
     assert "was not made" in results.not_measured["absent"]
@@ -68,9 +68,9 @@ def test_a_small_run(bench: Bench) -> None:
 
 
 def test_the_worker_is_told_from_its_master_and_nothing_is_left_running(bench: Bench) -> None:
-    with bench.running(named_contestant("service")) as server:
+    with bench.running(select_target("service")) as server:
         before = server.cpu_seconds()
-        bench.measure_round(named_contestant("service"), server, ONE, 0.3)
+        bench.measure_round(select_target("service"), server, ONE, 0.3)
         (worker,) = server.busiest(1, before)
         pids = list(before)
         assert worker in pids
@@ -81,7 +81,7 @@ def test_the_worker_is_told_from_its_master_and_nothing_is_left_running(bench: B
 
 def test_a_contestant_that_answers_something_else_is_not_measured(bench: Bench) -> None:
     liar = dataclasses.replace(
-        named_contestant("floor"), probability=lambda answer: answer["probability"]
+        select_target("floor"), probability=lambda answer: answer["probability"]
     )
     with pytest.raises(DidNotStart, match=r"answers 0\.5, and the graph"), bench.running(liar):
         pass
@@ -89,14 +89,14 @@ def test_a_contestant_that_answers_something_else_is_not_measured(bench: Bench) 
 
 @pytest.mark.slow
 def test_the_tutorial_answers_what_the_graph_answers(bench: Bench) -> None:
-    with bench.running(named_contestant("tutorial")) as server:
+    with bench.running(select_target("tutorial")) as server:
         assert 0 < server.answer["probability"] < 1
 
 
 def test_contestants_are_declared_once_and_the_floor_is_first() -> None:
-    names = [contestant.name for contestant in CONTESTANTS]
+    names = [contestant.name for contestant in TARGETS]
     assert len(set(names)) == len(names)
-    own = [c.name for c in named_contestants(None, peers=False)]
+    own = [c.name for c in select_targets(None, peers=False)]
     assert own == [
         "floor",
         "floor-wsgi",
@@ -105,21 +105,21 @@ def test_contestants_are_declared_once_and_the_floor_is_first() -> None:
         "service-two-workers",
         "service-ordinary",
     ]
-    peers = [c.name for c in named_contestants(None, peers=True)]
+    peers = [c.name for c in select_targets(None, peers=True)]
     assert peers[:3] == ["floor", "service", "service-ordinary"]
     assert {"fastapi", "mlserver", "bentoml", "mlflow", "service-granian"} <= set(peers)
-    assert [c.name for c in named_contestants(["mlflow", "floor"], peers=False)] == [
+    assert [c.name for c in select_targets(["mlflow", "floor"], peers=False)] == [
         "floor",
         "mlflow",
     ]
     with pytest.raises(ValueError, match="there is no nobody"):
-        named_contestants(["nobody"], peers=False)
+        select_targets(["nobody"], peers=False)
 
 
 def test_make_makes_the_environment_of_every_peer() -> None:
     found = re.search(r"^PEERS := (.*)$", (ROOT / "Makefile").read_text(), re.M)
     assert found
-    declared = {contestant.peer for contestant in CONTESTANTS if contestant.peer}
+    declared = {contestant.peer for contestant in TARGETS if contestant.peer}
     assert set(found[1].split()) == declared
     for peer in declared:
         assert (ROOT / "bench/peers" / peer / "requirements.txt").exists()

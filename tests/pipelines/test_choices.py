@@ -74,6 +74,6 @@ def test_an_activation_of_ones_own_is_not_needed_to_serve(
     assert new.manifest.training["activation"] == "own:mish"
     assert loss_of(new, table) == pytest.approx(loss_of(artifact, table), abs=0.03)
     client = create_app(Settings(model_store=tmp_path / "store")).test_client()
-    assert client.get("/model").get_json()["offers"] == {"explain": False, "interval": False}
+    assert client.get("/model").get_json()["capabilities"] == {"explain": False, "interval": False}
     (answer,) = client.post("/predict", json={**record, "ca": None}).get_json()["predictions"]
     assert 0 < answer["probability"] < 1 and answer["missing"] == ["ca"]

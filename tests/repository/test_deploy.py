@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from app import Settings, create_app
-from app.api_keys import Keys
+from app.api_keys import ApiKeys
 from model.artifacts import Store
 from tests.conftest import ROOT
 
@@ -122,7 +122,7 @@ def test_a_component_leaves_a_valid_deployment(component: str) -> None:
         file = Path(environment(container("serve", found))["API_KEYS_FILE"])
         assert (str(file.parent), [file.name]) == (mount["mountPath"], list(secret["stringData"]))
         entries = secret["stringData"][file.name]
-        Keys(entries)
+        ApiKeys(entries)
         hashes = re.findall(r":([0-9a-f]{64})$", entries, re.M)
         assert hashes and set("".join(hashes)) == {"0"}, "an example holds no real hash"
 
@@ -321,7 +321,7 @@ def test_under_compose_clients_come_through_the_proxy() -> None:
         assert service["cap_drop"] == ["ALL"]
 
 
-@pytest.mark.parametrize("worker", ["", " -k app.server.single_thread_worker.OneThread"])
+@pytest.mark.parametrize("worker", ["", " -k app.server.single_thread_worker.SingleThreadWorker"])
 def test_gunicorn_speaks_tls_by_its_own_options(
     trained: Store, record: dict[str, Any], tmp_path: Path, free_port: int, worker: str
 ) -> None:

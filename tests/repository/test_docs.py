@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from app import Settings
-from app.web import KINDS
+from app.web import PROBLEM_TYPES
 from model.schema import Schema
 from model.training import FIELD_TYPES as KINDS_OF_CHOICE
 from model.training import TrainingConfig
@@ -74,7 +74,7 @@ def test_every_column_is_documented_with_its_unit_or_codes(schema: Schema) -> No
 
 def test_every_kind_of_problem_is_documented() -> None:
     text = (ROOT / "docs/api.md").read_text()
-    for code, (status, _, _) in KINDS.items():
+    for code, (status, _, _) in PROBLEM_TYPES.items():
         assert re.search(rf"\| {status} \|[^|]*`{code}`", text), code
 
 
@@ -91,8 +91,8 @@ def test_every_error_has_a_remedy() -> None:
     """One page from an error to what to do: every kind, every code of a record, no other one."""
     text = (ROOT / "docs/errors.md").read_text()
     kinds, codes = (table_rows(half) for half in text.split("## Codes of single records"))
-    assert set(kinds) - {"code", "---"} == set(KINDS)
-    for code, (status, _, _) in KINDS.items():
+    assert set(kinds) - {"code", "---"} == set(PROBLEM_TYPES)
+    for code, (status, _, _) in PROBLEM_TYPES.items():
         said, cause, _, remedy = kinds[code]
         assert said == str(status) and cause and remedy, code
     assert set(codes) - {"code", "---"} == codes_of_records()
@@ -103,7 +103,7 @@ def test_every_error_has_a_remedy() -> None:
 def codes_of_records() -> set[str]:
     """Every code of a problem of a record that any reader of records gives."""
     readers = [ROOT / "model/schema/value_parser.py", ROOT / "model/records/validator.py", ROOT / "app/api/predict.py",
-               *(ROOT / "app/protocols").glob("*.py")]  # fmt: skip
+               *(ROOT / "app/protocols").rglob("*.py")]  # fmt: skip
     source = "".join(path.read_text() for path in readers)
     return set(re.findall(r'(?:_problem\(|_key\(|_whole_body\(|code=)\s*"([a-z_]+)"', source))
 
@@ -113,7 +113,7 @@ def test_every_route_is_documented() -> None:
 
     text = (ROOT / "docs/api.md").read_text()
     for rule in create_app(Settings()).url_map.iter_rules():
-        path = re.sub(r"<(?:word:)?(\w+)>", lambda found: found[1].upper(), rule.rule)
+        path = re.sub(r"<(?:segment:)?(\w+)>", lambda found: found[1].upper(), rule.rule)
         method = "POST" if "POST" in (rule.methods or ()) else "GET"
         assert f"`{method} {path}`" in text
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from app.models import LoadedModel
-from app.protocols.table_payload import Table, values_of_table
+from app.protocols.table_payload import TablePayload, validate_table
 from model.errors import UnreadableBody
 from model.schema import Column
 
@@ -21,13 +21,13 @@ MAX_NUMBER_LENGTH = 64
 """Longer cells are read as text. A float64 never needs more than 24 characters."""
 
 
-def values_of_csv(body: bytes, model: LoadedModel, *, head: bool | None = None) -> np.ndarray:
+def parse_csv(body: bytes, model: LoadedModel, *, has_header: bool | None = None) -> np.ndarray:
     """Validate a CSV body.
 
     An empty cell is a missing value, and so is ``nan``, which NumPy writes.
 
     Args:
-        head: whether the first row names the columns, which may then stand in any order; unless it
+        has_header: whether the first row names the columns, which may then stand in any order; unless it
             is known, it does where one of its cells is the name of a column, in any case.
 
     Returns:
@@ -39,22 +39,22 @@ def values_of_csv(body: bytes, model: LoadedModel, *, head: bool | None = None) 
             from 1 and with the head.
     """
     # Rows past the limit are refused anyway: reading them would cost memory for nothing.
-    rows = _rows(body, model.max_records + 2)
+    rows = _read_rows(body, model.max_records + 2)
     names = model.schema.column_names
     first = [cell.strip() for cell in rows[0]]
-    if head is None:
+    if has_header is None:
         folded = {name.casefold() for name in names}
-        head = any(cell.casefold() in folded for cell in first)
-    columns = first if head else list(names)
-    n_above = 2 if head else 1
+        has_header = any(cell.casefold() in folded for cell in first)
+    columns = first if has_header else list(names)
+    n_above = 2 if has_header else 1
 
-    def place(row: int | None, column: int | None) -> str:
+    def locator(row: int | None, column: int | None) -> str:
         number = 1 if row is None else row + n_above
         return f"#row={number}" if column is None else f"#cell={number},{column + 1}"
 
-    readers = {column.name: _CellReader(column) for column in model.schema.columns}
+    readers = {column.name: _CellParser(column) for column in model.schema.columns}
     inside = [readers.get(name) for name in columns]
-    cells: list[Any] = rows[1:] if head else rows
+    cells: list[Any] = rows[1:] if has_header else rows
     if all(inside):
         cells = [
             [reader(cell) if reader else cell for reader, cell in zip(inside, row, strict=True)]
@@ -62,10 +62,10 @@ def values_of_csv(body: bytes, model: LoadedModel, *, head: bool | None = None) 
             else row
             for row in cells
         ]
-    return values_of_table(Table(columns, cells, place), model)
+    return validate_table(TablePayload(columns, cells, locator), model)
 
 
-def _rows(body: bytes, limit: int) -> list[list[str]]:
+def _read_rows(body: bytes, limit: int) -> list[list[str]]:
     """The rows of a body, at most ``limit`` of them; blank lines at the end are none."""
     try:
         text = body.decode("utf-8-sig")
@@ -82,7 +82,7 @@ def _rows(body: bytes, limit: int) -> list[list[str]]:
         raise UnreadableBody("broken_csv", message) from None
 
 
-class _CellReader:
+class _CellParser:
     """Cells of one column as JSON would have given them: numbers, words, None."""
 
     def __init__(self, column: Column) -> None:

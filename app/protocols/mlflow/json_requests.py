@@ -11,11 +11,11 @@ import numpy as np
 
 from app.models import LoadedModel
 from app.protocols.table_payload import (
-    Table,
-    refuse,
-    require_few_columns,
-    values_of_rows,
-    values_of_table,
+    TablePayload,
+    limit_columns,
+    raise_if_problems,
+    validate_rows,
+    validate_table,
 )
 from model.errors import Problem, UnreadableBody
 from model.records import DUPLICATE_KEY_MESSAGE, duplicate_keys, parse_strict_json, printable
@@ -23,7 +23,7 @@ from model.records import DUPLICATE_KEY_MESSAGE, duplicate_keys, parse_strict_js
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
-def values_of_json(body: bytes, model: LoadedModel) -> np.ndarray:
+def parse_json(body: bytes, model: LoadedModel) -> np.ndarray:
     """Validate a body that holds its records in one of MLflow's four ways.
 
     ``params`` may stand beside them; the model takes none, so that nothing in it counts.
@@ -36,20 +36,20 @@ def values_of_json(body: bytes, model: LoadedModel) -> np.ndarray:
         InvalidRecords: everything that is wrong with it.
     """
     content = parse_strict_json(body)
-    form = _form_of(content, model)
+    form = _detect_format(content, model)
     given = content[form]
     if form == "dataframe_split":
-        return values_of_table(_split(given, model), model)
+        return validate_table(_parse_split(given, model), model)
     if form == "inputs" and isinstance(given, Mapping):
-        return values_of_table(_transposed(given, model), model)
+        return validate_table(_parse_columns(given, model), model)
     if not isinstance(given, list):
         message = "must be a list of records"
-        refuse(model, [Problem(code="not_records", message=message)], path=f"/{form}")
-    return values_of_rows(given, f"/{form}", model)
+        raise_if_problems(model, [Problem(code="not_records", message=message)], path=f"/{form}")
+    return validate_rows(given, f"/{form}", model)
 
 
-def values_of_lines(body: bytes, model: LoadedModel) -> np.ndarray:
-    """Validate a body of one JSON text a line; each is a row of :func:`values_of_rows`.
+def parse_json_lines(body: bytes, model: LoadedModel) -> np.ndarray:
+    """Validate a body of one JSON text a line; each is a row of :func:`validate_rows`.
 
     Returns:
         float32 (n, n_columns), missing as NaN.
@@ -70,10 +70,10 @@ def values_of_lines(body: bytes, model: LoadedModel) -> np.ndarray:
             message = str(error).replace("the body", f"line {number}", 1)
             message = message.replace("(line 1, ", "(")
             raise UnreadableBody(code, message) from None
-    return values_of_rows(rows, "", model)
+    return validate_rows(rows, "", model)
 
 
-def _form_of(content: Any, model: LoadedModel) -> str:
+def _detect_format(content: Any, model: LoadedModel) -> str:
     """Which of the four forms a body has."""
     listed = ", ".join(FORMS)
     problems = []
@@ -85,42 +85,42 @@ def _form_of(content: Any, model: LoadedModel) -> str:
         if len(found) != 1:
             message = f"must hold exactly one of {listed}"
             problems.append(Problem(code="not_records", message=message))
-        problems += _other_keys(content, (*FORMS, "params"), "is not a key of this protocol")
+        problems += _key_problems(content, (*FORMS, "params"), "is not a key of this protocol")
         if not isinstance(content.get("params", {}), dict | None):
             problems.append(Problem(field="params", code="wrong_type", message="must be an object"))
-    refuse(model, problems)
+    raise_if_problems(model, problems)
     return found[0]
 
 
-def _split(given: Any, model: LoadedModel) -> Table:
+def _parse_split(given: Any, model: LoadedModel) -> TablePayload:
     """``{"columns": [names], "data": [rows]}``, as pandas writes it; ``index`` does not count."""
     path = "/dataframe_split"
     if not isinstance(given, dict):
         message = "must be an object with columns and data"
-        refuse(model, [Problem(code="not_an_object", message=message)], path=path)
-    problems = _other_keys(given, ("columns", "data", "index"), "is not a key of dataframe_split")
+        raise_if_problems(model, [Problem(code="not_an_object", message=message)], path=path)
+    problems = _key_problems(given, ("columns", "data", "index"), "is not a key of dataframe_split")
     for name in ("columns", "data"):
         if name not in given:
             problems.append(Problem(field=name, code="absent", message="is absent"))
         elif not isinstance(given[name], list):
             problems.append(Problem(field=name, code="wrong_type", message="must be a list"))
-    refuse(model, problems, path=path)
+    raise_if_problems(model, problems, path=path)
 
-    def place(row: int | None, column: int | None) -> str:
+    def locator(row: int | None, column: int | None) -> str:
         found = f"#{path}/columns" if row is None else f"#{path}/data/{row}"
         return found if column is None else f"{found}/{column}"
 
-    return Table(given["columns"], given["data"], place)
+    return TablePayload(given["columns"], given["data"], locator)
 
 
-def _transposed(given: Mapping[str, Any], model: LoadedModel) -> Table:
+def _parse_columns(given: Mapping[str, Any], model: LoadedModel) -> TablePayload:
     """``{"age": [63, 41], "sex": [1, 0]}``: one list a column, all of one length.
 
     A tensor of shape (n, 1) stands for n values.
     """
     path = "/inputs"
     names = list(given)
-    require_few_columns(names, model, path)
+    limit_columns(names, model, path)
     problems = [
         Problem(field=printable(name), code="duplicate_key", message=DUPLICATE_KEY_MESSAGE)
         for name in duplicate_keys(given)
@@ -139,17 +139,17 @@ def _transposed(given: Mapping[str, Any], model: LoadedModel) -> Table:
             length = len(values)
         if code:
             problems.append(Problem(field=printable(name), code=code, message=message))
-    refuse(model, problems, path=path)
+    raise_if_problems(model, problems, path=path)
 
-    def place(row: int | None, column: int | None) -> str:
-        found = f"#{path}" if column is None else f"#{path}/{_escaped(names[column])}"
+    def locator(row: int | None, column: int | None) -> str:
+        found = f"#{path}" if column is None else f"#{path}/{_escape_pointer(names[column])}"
         return found if row is None or column is None else f"{found}/{row}"
 
     columns = [list(map(_scalar, values)) for values in given.values()]
-    return Table(names, [list(row) for row in zip(*columns, strict=True)], place)
+    return TablePayload(names, [list(row) for row in zip(*columns, strict=True)], locator)
 
 
-def _other_keys(content: Mapping[str, Any], known: Sequence[str], message: str) -> list[Problem]:
+def _key_problems(content: Mapping[str, Any], known: Sequence[str], message: str) -> list[Problem]:
     """Keys that have no meaning here, and keys that stand twice."""
     others = [name for name in content if name not in known]
     return [
@@ -165,5 +165,5 @@ def _scalar(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _escaped(name: str) -> str:
+def _escape_pointer(name: str) -> str:
     return printable(name).replace("~", "~0").replace("/", "~1")

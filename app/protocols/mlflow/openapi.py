@@ -7,17 +7,17 @@ from collections.abc import Mapping
 
 from app.openapi import (
     JSON,
-    NEEDS_MODEL,
-    READS_RECORDS,
+    MODEL_ERRORS,
+    RECORD_ERRORS,
+    DocumentedModel,
     Json,
     Operation,
-    Subject,
-    a_list,
-    an_object,
-    answer,
+    array,
     media,
-    optionally,
+    object_,
     ref,
+    response,
+    with_optional,
 )
 
 CSV, LINES = "text/csv", "application/jsonlines"
@@ -26,11 +26,11 @@ _TEXT: Json = {"type": "string"}
 _COUNT: Json = {"type": "integer", "minimum": 1}
 
 
-def mlflow_routes(subject: Subject) -> Mapping[str, Operation]:
+def mlflow_routes(documented: DocumentedModel) -> Mapping[str, Operation]:
     """Health, version, predictions, and what batch transform asks first."""
-    health = answer("A verified model is loaded.", {"type": "object"}, it_is={})
-    version = answer("The version, bare.", _TEXT, "text/plain", now=subject.model.version)
-    limits = an_object(
+    health = response("A verified model is loaded.", {"type": "object"}, it_is={})
+    version = response("The version, bare.", _TEXT, "text/plain", now=documented.model.version)
+    limits = object_(
         MaxConcurrentTransforms=_COUNT,
         BatchStrategy={"enum": ["MULTI_RECORD", "SINGLE_RECORD"]},
         MaxPayloadInMB=_COUNT,
@@ -39,26 +39,26 @@ def mlflow_routes(subject: Subject) -> Mapping[str, Operation]:
         "GET /ping": health,
         "GET /health": health,
         "GET /version": version,
-        "GET /execution-parameters": answer("What one request may hold.", limits),
+        "GET /execution-parameters": response("What one request may hold.", limits),
     }
     return {
         route: Operation(
-            tag=_TAG, answers={200: told}, refusals=NEEDS_MODEL, refusal_schema="MlflowError"
+            tag=_TAG, responses={200: told}, error_codes=MODEL_ERRORS, error_schema="MlflowError"
         )
         for route, told in found.items()
-    } | {"POST /invocations": _invocations(subject)}
+    } | {"POST /invocations": _invocations(documented)}
 
 
-def mlflow_schemas(subject: Subject) -> Json:
+def mlflow_schemas(documented: DocumentedModel) -> Json:
     """The four forms of a body."""
-    names = list(subject.schema.column_names)
+    names = list(documented.schema.column_names)
     properties = {
-        name: a_list({"$ref": f"#/components/schemas/Record/properties/{name}"}) for name in names
+        name: array({"$ref": f"#/components/schemas/Record/properties/{name}"}) for name in names
     }
     value: Json = {"type": ["number", "string", "null"]}
-    rows = {**a_list(a_list(value)), "minItems": 1}
-    records = {**a_list(ref("Record")), "minItems": 1, "maxItems": subject.settings.max_records}
-    split = optionally(an_object(columns=a_list({"enum": names}), data=rows), index={})
+    rows = {**array(array(value)), "minItems": 1}
+    records = {**array(ref("Record")), "minItems": 1, "maxItems": documented.settings.max_records}
+    split = with_optional(object_(columns=array({"enum": names}), data=rows), index={})
     by_column = {"type": "object", "required": names, "properties": properties}
     forms = {
         "dataframe_split": split,
@@ -69,25 +69,25 @@ def mlflow_schemas(subject: Subject) -> Json:
     return {
         "Invocation": {
             "anyOf": [
-                optionally(an_object(**{name: form}), params={}) for name, form in forms.items()
+                with_optional(object_(**{name: form}), params={}) for name, form in forms.items()
             ]
         },
-        "Probabilities": optionally(
-            an_object(predictions=a_list({"type": "number", "minimum": 0, "maximum": 1})),
-            remarks=a_list(
-                an_object(
+        "Probabilities": with_optional(
+            object_(predictions=array({"type": "number", "minimum": 0, "maximum": 1})),
+            notes=array(
+                object_(
                     row={"type": "integer", "minimum": 0},
-                    missing=a_list({"enum": names}),
-                    warnings=a_list(ref("InputWarning")),
+                    missing=array({"enum": names}),
+                    warnings=array(ref("InputWarning")),
                 )
             ),
         ),
-        "MlflowError": an_object(error_code=_TEXT, message=_TEXT),
+        "MlflowError": object_(error_code=_TEXT, message=_TEXT),
     }
 
 
-def _invocations(subject: Subject) -> Operation:
-    record, coded = subject.record, subject.coded
+def _invocations(documented: DocumentedModel) -> Operation:
+    record, coded = documented.record, documented.coded
     split = {"columns": list(coded), "data": [list(coded.values())]}
     head, row = ",".join(coded), ",".join(str(value) for value in coded.values())
     body = media(
@@ -99,21 +99,21 @@ def _invocations(subject: Subject) -> Operation:
     )
     return Operation(
         tag=_TAG,
-        answers={200: _probabilities(subject)},
+        responses={200: _probabilities(documented)},
         body={
             JSON: body,
             CSV: media(_TEXT, a_table=f"{head}\n{row}\n"),
             LINES: media(_TEXT, one_record_a_line=f"{json.dumps(record)}\n"),
         },
-        refusals=(*READS_RECORDS, *NEEDS_MODEL),
-        refusal_schema="MlflowError",
+        error_codes=(*RECORD_ERRORS, *MODEL_ERRORS),
+        error_schema="MlflowError",
         note="What comes back is of the kind that Accept names; JSON lines are answered by lines.",
     )
 
 
-def _probabilities(subject: Subject) -> Json:
-    (p,) = subject.probabilities(subject.record)
-    told = answer(
+def _probabilities(documented: DocumentedModel) -> Json:
+    (p,) = documented.probabilities(documented.record)
+    told = response(
         "The probabilities, in order.", ref("Probabilities"), of_one_record={"predictions": [p]}
     )
     lines = media(_TEXT, of_one_record=f"{p}\n")

@@ -23,13 +23,22 @@ from app.models import LoadedModel
 from app.protocols.open_inference.repository import register_repository
 from app.protocols.open_inference.requests import (
     InferRequest,
-    columns_of,
     read_request,
-    wanted_outputs,
+    requested_outputs,
+    to_columns,
 )
-from app.protocols.open_inference.tensors import BYTES, Output, written
+from app.protocols.open_inference.tensors import BYTES, Output, encode_output
 from app.service import Service
-from app.web import ANY_KEY, OPEN, Answer, Call, NotReady, Refusal, Refused, packed
+from app.web import (
+    AUTHENTICATED,
+    PUBLIC,
+    ApiError,
+    ErrorResponse,
+    NotReady,
+    ServiceRequest,
+    ServiceResponse,
+    compress_response,
+)
 from model.inference import Scores
 from model.schema import Column
 
@@ -47,101 +56,101 @@ def register_open_inference(service: Service) -> None:
         numbered = not version or version.isdecimal()
         model = models.get(version) if numbered else models.get(label=version)
         if model.name != name:
-            raise Refused("not_found", f"there is no model of this name; there is {model.name}")
+            raise ApiError("not_found", f"there is no model of this name; there is {model.name}")
         return model
 
-    def server(call: Call) -> Answer:
+    def server(request: ServiceRequest) -> ServiceResponse:
         """What the server offers; the version is that of the protocol, not of any software."""
         extensions = ["binary_tensor_data", "model_repository"]
         told = {"name": "tabular-prediction-service", "version": "2", "extensions": extensions}
-        return Answer(_encode(told))
+        return ServiceResponse(_encode(told))
 
-    def live(call: Call) -> Answer:
+    def live(request: ServiceRequest) -> ServiceResponse:
         """Whether the process answers at all."""
-        return Answer(_encode({"live": True}))
+        return ServiceResponse(_encode({"live": True}))
 
-    def ready(call: Call) -> Answer:
+    def ready(request: ServiceRequest) -> ServiceResponse:
         """Whether a verified model is loaded; without any, the service is not ready."""
-        _or_not_ready(models.get)
-        return Answer(_encode({"ready": True}))
+        _require_ready(models.get)
+        return ServiceResponse(_encode({"ready": True}))
 
-    def listed(call: Call) -> Answer:
+    def listed(request: ServiceRequest) -> ServiceResponse:
         """The names of the models."""
-        names = {model.name for model in models.table.loaded.values()}
-        return Answer(_encode({"models": sorted(names)}))
+        names = {model.name for model in models.snapshot.loaded.values()}
+        return ServiceResponse(_encode({"models": sorted(names)}))
 
-    def metadata(call: Call, name: str, version: str = "") -> Answer:
+    def metadata(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
         """The inputs and outputs of a model, and its versions."""
-        model = call.answered_by(model_of(name, version))
-        versions = [loaded.version for loaded in models.table.loaded.values()]
-        return Answer(_encode(_described(model, versions)))
+        model = request.bind_model(model_of(name, version))
+        versions = [loaded.version for loaded in models.snapshot.loaded.values()]
+        return ServiceResponse(_encode(_model_metadata(model, versions)))
 
-    def model_ready(call: Call, name: str, version: str = "") -> Answer:
+    def model_ready(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
         """Whether a version is loaded."""
-        _or_not_ready(lambda: model_of(name, version))
-        return Answer(_encode({"name": name, "ready": True}))
+        _require_ready(lambda: model_of(name, version))
+        return ServiceResponse(_encode({"name": name, "ready": True}))
 
-    def infer(call: Call, name: str, version: str = "") -> Answer:
+    def infer(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
         """Probabilities and labels for one record a row."""
-        model = call.answered_by(model_of(name, version))
+        model = request.bind_model(model_of(name, version))
         columns = model.schema.column_names
-        request, binary = read_request(call.body(), call.header(JSON_LENGTH), len(columns))
-        wanted = wanted_outputs(request, OUTPUTS)
-        values = model.validate_columns(columns_of(request, binary, columns), "/inputs")
-        return packed(call, _answer(model, model.score(values), request, wanted))
+        infer_request, binary = read_request(request.body(), request.header(JSON_LENGTH), len(columns))
+        wanted = requested_outputs(infer_request, OUTPUTS)
+        values = model.validate_columns(to_columns(infer_request, binary, columns), "/inputs")
+        return compress_response(request, _response(model, model.score(values), infer_request, wanted))
 
     def add(method: str, path: str, handler: Any, scope: str) -> None:
-        service.add_route(method, path, handler, scope, render=as_this_protocol_refuses)
+        service.add_route(method, path, handler, scope, render_error=render_error)
 
-    add("GET", "/v2", server, ANY_KEY)
-    add("GET", "/v2/health/live", live, OPEN)
-    add("GET", "/v2/health/ready", ready, OPEN)
-    add("GET", "/v2/models", listed, ANY_KEY)
+    add("GET", "/v2", server, AUTHENTICATED)
+    add("GET", "/v2/health/live", live, PUBLIC)
+    add("GET", "/v2/health/ready", ready, PUBLIC)
+    add("GET", "/v2/models", listed, AUTHENTICATED)
     for path in ("/v2/models/<name>", "/v2/models/<name>/versions/<version>"):
-        add("GET", path, metadata, ANY_KEY)
-        add("GET", path + "/ready", model_ready, OPEN)
+        add("GET", path, metadata, AUTHENTICATED)
+        add("GET", path + "/ready", model_ready, PUBLIC)
         add("POST", path + "/infer", infer, "predict")
-    register_repository(service, as_this_protocol_refuses)
+    register_repository(service, render_error)
 
 
-def as_this_protocol_refuses(refusal: Refusal) -> Answer:
+def render_error(error_response: ErrorResponse) -> ServiceResponse:
     """400 for whatever is not valid, and JSON as its clients look for it.
 
     A pointer into the body would lead nowhere where the tensors lie behind the JSON; rows and
     columns are named in any case.
     """
-    more = dict(refusal.more)
-    if "errors" in more:
-        more["errors"] = [
+    extensions = dict(error_response.extensions)
+    if "errors" in extensions:
+        extensions["errors"] = [
             {name: told for name, told in problem.items() if name != "pointer"}
-            for problem in more["errors"]
+            for problem in extensions["errors"]
         ]
-    status = 400 if refusal.status == 422 else refusal.status
-    refusal = msgspec.structs.replace(refusal, status=status, more=more)
-    return Answer(_encode(refusal.details()), status, headers=refusal.headers)
+    status = 400 if error_response.status == 422 else error_response.status
+    error_response = msgspec.structs.replace(error_response, status=status, extensions=extensions)
+    return ServiceResponse(_encode(error_response.details()), status, headers=error_response.headers)
 
 
-def _or_not_ready(get: Any) -> None:
+def _require_ready(get: Any) -> None:
     try:
         get()
     except NotReady as error:
-        raise Refused("not_ready", str(error), ready=False) from None
+        raise ApiError("not_ready", str(error), ready=False) from None
 
 
-def _answer(
-    model: LoadedModel, scores: Scores, request: InferRequest, wanted: list[tuple[str, bool]]
-) -> Answer:
+def _response(
+    model: LoadedModel, scores: Scores, infer_request: InferRequest, wanted: list[tuple[str, bool]]
+) -> ServiceResponse:
     told: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
-    if request.id:
-        told["id"] = request.id
+    if infer_request.id:
+        told["id"] = infer_request.id
     made = {name: _output(model, name, scores.probabilities) for name, _ in wanted}
-    outputs = [written(made[name], binary=binary) for name, binary in wanted]
+    outputs = [encode_output(made[name], binary=binary) for name, binary in wanted]
     body = _encode({**told, "outputs": [output for output, _ in outputs]})
     if not any(binary for _, binary in wanted):
-        return Answer(body)
+        return ServiceResponse(body)
     headers = ((JSON_LENGTH, str(len(body))),)
     data = b"".join(data for _, data in outputs)
-    return Answer(body + data, media_type="application/octet-stream", headers=headers)
+    return ServiceResponse(body + data, media_type="application/octet-stream", headers=headers)
 
 
 def _output(model: LoadedModel, name: str, probabilities: np.ndarray) -> Output:
@@ -153,7 +162,7 @@ def _output(model: LoadedModel, name: str, probabilities: np.ndarray) -> Output:
     return Output(LABEL, BYTES, list(map(words.__getitem__, reached.tolist())))
 
 
-def _described(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
+def _model_metadata(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
     outcome, n_columns = model.schema.outcome, len(model.schema.columns)
     return {
         "name": model.name,
@@ -164,7 +173,7 @@ def _described(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
                 "name": column.name,
                 "datatype": "FP64",
                 "shape": [-1, 1],
-                "parameters": _parameters_of(column),
+                "parameters": _column_parameters(column),
             }
             for column in model.schema.columns
         ],
@@ -182,7 +191,7 @@ def _described(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
     }
 
 
-def _parameters_of(column: Column) -> dict[str, Any]:
+def _column_parameters(column: Column) -> dict[str, Any]:
     """What there is to know of a column; the protocol allows words, numbers and booleans here."""
     told: dict[str, Any] = {"title": column.title, "required": column.required}
     if column.kind == "number":

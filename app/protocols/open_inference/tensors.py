@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 import msgspec
 import numpy as np
 
-from app.web import Refused
+from app.web import ApiError
 from model.records import ColumnValues, printable
 
 NUMBERS = {
@@ -44,9 +44,9 @@ class Tensor(msgspec.Struct, frozen=True):
         """A parameter; None where it is absent."""
         return (self.parameters or {}).get(name)
 
-    def refuse(self, why: str) -> NoReturn:
+    def reject(self, why: str) -> NoReturn:
         """Refuse the request because of this tensor."""
-        raise Refused("invalid_tensor", f"input {printable(self.name)}: {why}")
+        raise ApiError("invalid_tensor", f"input {printable(self.name)}: {why}")
 
 
 class Output(NamedTuple):
@@ -61,7 +61,7 @@ class Output(NamedTuple):
     values: np.ndarray | Sequence[str]
 
 
-def elements_of(tensor: Tensor, binary: bytes | None) -> ColumnValues:
+def decode_elements(tensor: Tensor, binary: bytes | None) -> ColumnValues:
     """The elements of a tensor, row after row.
 
     Args:
@@ -72,19 +72,19 @@ def elements_of(tensor: Tensor, binary: bytes | None) -> ColumnValues:
         integers. An empty word is missing, because bytes know no null.
 
     Raises:
-        Refused: it is not what it says, by the first element that is not.
+        ApiError: it is not what it says, by the first element that is not.
     """
     if tensor.datatype not in DATATYPES:
-        tensor.refuse(f"its datatype must be one of {', '.join(DATATYPES)}")
+        tensor.reject(f"its datatype must be one of {', '.join(DATATYPES)}")
     if not (1 <= len(tensor.shape) <= 2 and all(0 <= n < 2**31 for n in tensor.shape)):
-        tensor.refuse("its shape must be one or two numbers, from 0 to 2147483647")
+        tensor.reject("its shape must be one or two numbers, from 0 to 2147483647")
     n_elements = math.prod(tensor.shape)
     if binary is not None:
         return _from_bytes(tensor, n_elements, binary)
     return _from_json(tensor, n_elements)
 
 
-def written(output: Output, *, binary: bool) -> tuple[dict[str, Any], bytes]:
+def encode_output(output: Output, *, binary: bool) -> tuple[dict[str, Any], bytes]:
     """An output as it stands in the JSON of an answer, and the bytes that follow the JSON.
 
     Words say of themselves that they are text, for clients that would show bytes otherwise.
@@ -101,11 +101,11 @@ def written(output: Output, *, binary: bool) -> tuple[dict[str, Any], bytes]:
         # float64 has the digits with which /predict writes a float32.
         exact = values.astype(np.float64).tolist() if isinstance(values, np.ndarray) else values
         return {**told, "data": exact}, b""
-    data = _as_bytes(output.values)
+    data = _to_bytes(output.values)
     return {**told, "parameters": {"binary_data_size": len(data)}}, data
 
 
-def _as_bytes(values: np.ndarray | Sequence[str]) -> bytes:
+def _to_bytes(values: np.ndarray | Sequence[str]) -> bytes:
     if isinstance(values, np.ndarray):
         return values.astype("<f4").tobytes()
     packed = {word: word.encode() for word in set(values)}
@@ -116,31 +116,31 @@ def _as_bytes(values: np.ndarray | Sequence[str]) -> bytes:
 def _from_json(tensor: Tensor, n_elements: int) -> ColumnValues:
     elements = tensor.data
     if not isinstance(elements, list):
-        tensor.refuse("it needs its elements as a list under data, or as binary data")
+        tensor.reject("it needs its elements as a list under data, or as binary data")
     if elements and isinstance(elements[0], list):
         lengths = {len(row) if isinstance(row, list) else -1 for row in elements}
         if [len(elements), *lengths] != tensor.shape:
-            tensor.refuse("its data are not nested as its shape says")
+            tensor.reject("its data are not nested as its shape says")
         elements = list(chain.from_iterable(elements))
     if len(elements) != n_elements:
-        tensor.refuse(f"its shape says {n_elements} elements, and its data hold {len(elements)}")
+        tensor.reject(f"its shape says {n_elements} elements, and its data hold {len(elements)}")
     if tensor.datatype == BYTES:
-        return _words(tensor, elements)
+        return _decode_strings(tensor, elements)
     kinds = set(map(type, elements))
     if tensor.datatype == "BOOL":
         if not kinds <= {bool, type(None)}:
-            _refuse_first(tensor, elements, (bool, type(None)), "true or false")
+            _reject_first(tensor, elements, (bool, type(None)), "true or false")
         return elements
     if tensor.datatype in ("FP16", "FP32", "FP64", BF16):
         if not kinds <= {int, float, type(None)}:
-            _refuse_first(tensor, elements, (int, float, type(None)), "a number or null")
+            _reject_first(tensor, elements, (int, float, type(None)), "a number or null")
         return _floats(elements)
     if not kinds <= {int, type(None)}:
-        _refuse_first(tensor, elements, (int, type(None)), "a whole number or null")
+        _reject_first(tensor, elements, (int, type(None)), "a whole number or null")
     try:
         numbers = np.array([x or 0 for x in elements], dtype=NUMBERS[tensor.datatype])
     except OverflowError:
-        tensor.refuse(f"an element is outside the range of {tensor.datatype}")
+        tensor.reject(f"an element is outside the range of {tensor.datatype}")
     return elements if type(None) in kinds else numbers
 
 
@@ -164,9 +164,9 @@ def _float(element: float | None) -> float:
         return math.inf if element > 0 else -math.inf
 
 
-def _words(tensor: Tensor, elements: list[Any]) -> list[Any]:
+def _decode_strings(tensor: Tensor, elements: list[Any]) -> list[Any]:
     if not set(map(type, elements)) <= {str, type(None)}:
-        _refuse_first(tensor, elements, (str, type(None)), "a string or null")
+        _reject_first(tensor, elements, (str, type(None)), "a string or null")
     if tensor.parameter("content_type") != "pd_json":
         return [word or None for word in elements]
     # MLServer's codec for frames writes a column that holds more than strings in this way.
@@ -175,26 +175,26 @@ def _words(tensor: Tensor, elements: list[Any]) -> list[Any]:
         try:
             read.append(msgspec.json.decode(word) if word else None)
         except (msgspec.DecodeError, RecursionError, UnicodeError):
-            tensor.refuse(f"element {index} is not JSON, as pd_json says")
+            tensor.reject(f"element {index} is not JSON, as pd_json says")
     return read
 
 
-def _refuse_first(
+def _reject_first(
     tensor: Tensor, elements: list[Any], right: tuple[type, ...], expected: str
 ) -> NoReturn:
     wrong = [index for index, element in enumerate(elements) if type(element) not in right]
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    tensor.refuse(f"element {wrong[0]} is not {expected}, as {tensor.datatype} says{more}")
+    tensor.reject(f"element {wrong[0]} is not {expected}, as {tensor.datatype} says{more}")
 
 
 def _from_bytes(tensor: Tensor, n_elements: int, data: bytes) -> ColumnValues:
     if tensor.data is not msgspec.UNSET:
-        tensor.refuse("it has data both in the JSON and as bytes")
+        tensor.reject("it has data both in the JSON and as bytes")
     if tensor.datatype == BYTES:
-        return _words(tensor, _split_words(tensor, n_elements, data))
+        return _decode_strings(tensor, _split_strings(tensor, n_elements, data))
     dtype = NUMBERS.get(tensor.datatype, np.dtype("<u2"))
     if len(data) != n_elements * dtype.itemsize:
-        tensor.refuse(
+        tensor.reject(
             f"its shape and datatype say {n_elements * dtype.itemsize} bytes, "
             f"and binary_data_size {len(data)}"
         )
@@ -206,19 +206,19 @@ def _from_bytes(tensor: Tensor, n_elements: int, data: bytes) -> ColumnValues:
     return numbers
 
 
-def _split_words(tensor: Tensor, n_elements: int, data: bytes) -> list[Any]:
+def _split_strings(tensor: Tensor, n_elements: int, data: bytes) -> list[Any]:
     """Words from ``length, bytes, length, bytes, …``, each length an unsigned 32-bit number."""
     words: list[Any] = []
     at = 0
     while at < len(data) and len(words) <= n_elements:
         end = at + 4 + int.from_bytes(data[at : at + 4], "little")
         if at + 4 > len(data) or end > len(data):
-            tensor.refuse(f"its bytes end inside element {len(words)}")
+            tensor.reject(f"its bytes end inside element {len(words)}")
         try:
             words.append(data[at + 4 : end].decode())
         except UnicodeDecodeError:
-            tensor.refuse(f"element {len(words)} is not UTF-8")
+            tensor.reject(f"element {len(words)} is not UTF-8")
         at = end
     if len(words) != n_elements or at != len(data):
-        tensor.refuse(f"its shape says {n_elements} elements, and its bytes hold another number")
+        tensor.reject(f"its shape says {n_elements} elements, and its bytes hold another number")
     return words

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.models import LoadedModel, Table
+from app.models import LoadedModel, RegistrySnapshot
 
 SIGNATURE = "serving_default"
 
 
-def statuses(table: Table) -> dict[str, dict[str, Any]]:
+def version_statuses(snapshot: RegistrySnapshot) -> dict[str, dict[str, Any]]:
     """By version, the newest first: those that answer, and those that could not be loaded.
 
     A version that answers is AVAILABLE also where a newer copy of it could not be loaded.
     """
-    failed = {version: why for version, why in table.failures.items() if version.isdecimal()}
+    failed = {version: why for version, why in snapshot.failures.items() if version.isdecimal()}
     told = {version: _status(version, "END", "UNKNOWN", why) for version, why in failed.items()}
-    for model in table.loaded.values():
+    for model in snapshot.loaded.values():
         told[model.version] = _status(model.version, "AVAILABLE", "OK", "")
     return {version: told[version] for version in sorted(told, key=int, reverse=True)}
 
 
-def metadata(model: LoadedModel) -> dict[str, Any]:
+def signature_metadata(model: LoadedModel) -> dict[str, Any]:
     """The signature of a version, in the JSON of the protocol's messages.
 
     One input a column, of shape (n,); one output, of shape (n, 1). The second ``signature_def`` is

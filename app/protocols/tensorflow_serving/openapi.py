@@ -6,63 +6,63 @@ from collections.abc import Mapping
 
 from app.openapi import (
     JSON,
-    NEEDS_MODEL,
-    READS_RECORDS,
+    MODEL_ERRORS,
+    RECORD_ERRORS,
+    DocumentedModel,
     Json,
     Operation,
-    Subject,
-    a_list,
-    an_object,
-    answer,
+    array,
     media,
-    optionally,
+    object_,
     ref,
+    response,
+    with_optional,
 )
 from app.web import CONTENT_TYPE
 
 FORMS = ("/v1/models/{}", "/v1/models/{}/versions/{}", "/v1/models/{}/labels/{}")
 _TAG = "TensorFlow Serving"
-_FINDS = (*NEEDS_MODEL, "not_found", "bad_request")
-_READS = tuple(dict.fromkeys([*READS_RECORDS, *_FINDS]))
+_FINDS = (*MODEL_ERRORS, "not_found", "bad_request")
+_READS = tuple(dict.fromkeys([*RECORD_ERRORS, *_FINDS]))
 
 
-def tfserving_routes(subject: Subject) -> Mapping[str, Operation]:
+def tfserving_routes(documented: DocumentedModel) -> Mapping[str, Operation]:
     """By versions, by labels and without either."""
     found: dict[str, Operation] = {}
     for form in FORMS:
-        found |= _of_form(subject, form)
-    model = subject.model
+        found |= _of_form(documented, form)
+    model = documented.model
     return found | {
         "GET /v1/models": Operation(
             tag=_TAG,
-            answers={
-                200: answer(
+            responses={
+                200: response(
                     "The names of the models.",
-                    an_object(models=a_list({"type": "string"})),
+                    object_(models=array({"type": "string"})),
                     this_one={"models": [model.name]},
                 )
             },
-            refusals=NEEDS_MODEL,
-            refusal_schema="Error",
+            error_codes=MODEL_ERRORS,
+            error_schema="Error",
         ),
         "GET /monitoring/prometheus/metrics": Operation(
             tag=_TAG,
-            answers={
-                200: answer(
+            responses={
+                200: response(
                     "The text format of Prometheus.",
                     {"type": "string"},
                     CONTENT_TYPE.partition(";")[0],
                 )
             },
-            refusal_schema="Error",
+            error_schema="Error",
         ),
     }
 
 
-def _of_form(subject: Subject, form: str) -> dict[str, Operation]:
-    record, coded = subject.record, subject.coded
-    outcome, columns = subject.schema.outcome, subject.schema.column_names
-    p, q = subject.probabilities(record, coded)
+def _of_form(documented: DocumentedModel, form: str) -> dict[str, Operation]:
+    record, coded = documented.record, documented.coded
+    outcome, columns = documented.schema.outcome, documented.schema.column_names
+    p, q = documented.probabilities(record, coded)
     columnar = {name: [record[name], coded[name]] for name in columns}
     number: Json = {"type": "number", "minimum": 0, "maximum": 1}
     alone: Json = {"type": "array", "items": number, "minItems": 1, "maxItems": 1}
@@ -79,116 +79,116 @@ def _of_form(subject: Subject, form: str) -> dict[str, Operation]:
     def verb(description: str, schema: Json, body: Json, **answered: Json) -> Operation:
         return Operation(
             tag=_TAG,
-            answers={200: answer(description, schema, **answered)},
+            responses={200: response(description, schema, **answered)},
             body={JSON: body},
-            refusals=_READS,
-            refusal_schema="Error",
+            error_codes=_READS,
+            error_schema="Error",
         )
 
     predict = media(tensors, rows=rows, columns={"inputs": columnar})
     return {
         f"POST {form}:predict": verb(
             "One list a record, with its probability.",
-            {"anyOf": [an_object(predictions=a_list(alone)), an_object(outputs=a_list(alone))]},
+            {"anyOf": [object_(predictions=array(alone)), object_(outputs=array(alone))]},
             predict,
             of_rows={"predictions": [[p], [q]]},
             of_columns={"outputs": [[p], [q]]},
         ),
         f"POST {form}:classify": verb(
             "Both labels of the outcome with their probabilities, for each example.",
-            an_object(results=a_list({**a_list(pair), "minItems": 2})),
+            object_(results=array({**array(pair), "minItems": 2})),
             examples,
-            of_two={"results": [_both(subject, p), _both(subject, q)]},
+            of_two={"results": [_both(documented, p), _both(documented, q)]},
         ),
         f"POST {form}:regress": verb(
             "The probabilities.",
-            an_object(results=a_list(number)),
+            object_(results=array(number)),
             examples,
             of_two={"results": [p, q]},
         ),
-        f"POST {form}:explain": _explain(subject, tensors),
+        f"POST {form}:explain": _explain(documented, tensors),
         f"POST {form}:{{}}": Operation(
-            tag=_TAG, answers={}, refusals=("bad_request",), refusal_schema="Error"
+            tag=_TAG, responses={}, error_codes=("bad_request",), error_schema="Error"
         ),
         f"GET {form}": Operation(
             tag=_TAG,
-            answers={200: _status(subject)},
-            refusals=(*_FINDS, "method_not_allowed"),
-            refusal_schema="Error",
+            responses={200: _status(documented)},
+            error_codes=(*_FINDS, "method_not_allowed"),
+            error_schema="Error",
         ),
         f"GET {form}/metadata": Operation(
             tag=_TAG,
-            answers={200: _metadata()},
-            refusals=(*_FINDS, "method_not_allowed"),
-            refusal_schema="Error",
+            responses={200: _metadata()},
+            error_codes=(*_FINDS, "method_not_allowed"),
+            error_schema="Error",
         ),
     }
 
 
-def _explain(subject: Subject, tensors: Json) -> Operation:
-    told = answer(
+def _explain(documented: DocumentedModel, tensors: Json) -> Operation:
+    told = response(
         "What each column contributed to each answer.",
-        an_object(explanations=a_list(ref("Explanation"))),
+        object_(explanations=array(ref("Explanation"))),
     )
     return Operation(
         tag=_TAG,
-        answers={} if subject.explained(subject.record) is None else {200: told},
-        body={JSON: media(tensors, rows={"instances": [subject.record]})},
-        refusals=(*_READS, "not_explainable"),
-        refusal_schema="Error",
+        responses={} if documented.explain_response(documented.record) is None else {200: told},
+        body={JSON: media(tensors, rows={"instances": [documented.record]})},
+        error_codes=(*_READS, "not_explainable"),
+        error_schema="Error",
     )
 
 
-def _both(subject: Subject, probability: float) -> list[list[str | float]]:
-    outcome = subject.schema.outcome
+def _both(documented: DocumentedModel, probability: float) -> list[list[str | float]]:
+    outcome = documented.schema.outcome
     return [[outcome.negative, 1 - probability], [outcome.positive, probability]]
 
 
-def _status(subject: Subject) -> Json:
-    version = an_object(
+def _status(documented: DocumentedModel) -> Json:
+    version = object_(
         version={"type": "string", "pattern": "^[0-9]+$"},
         state={"enum": ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"]},
-        status=an_object(error_code={"type": "string"}, error_message={"type": "string"}),
+        status=object_(error_code={"type": "string"}, error_message={"type": "string"}),
     )
     now = {
-        "version": subject.model.version,
+        "version": documented.model.version,
         "state": "AVAILABLE",
         "status": {"error_code": "OK", "error_message": ""},
     }
-    return answer(
+    return response(
         "The versions and their states.",
-        an_object(model_version_status=a_list(version)),
+        object_(model_version_status=array(version)),
         available={"model_version_status": [now]},
     )
 
 
 def _metadata() -> Json:
-    spec = an_object(
+    spec = object_(
         name={"type": "string"}, signature_name={"type": "string"}, version={"type": "string"}
     )
-    signatures = an_object(signature_def=an_object(signature_def={"type": "object"}))
-    return answer(
+    signatures = object_(signature_def=object_(signature_def={"type": "object"}))
+    return response(
         "The signature: one input a column, one output.",
-        an_object(model_spec=spec, metadata=signatures),
+        object_(model_spec=spec, metadata=signatures),
     )
 
 
-def tfserving_schemas(subject: Subject) -> Json:
+def tfserving_schemas(documented: DocumentedModel) -> Json:
     """The bodies of requests."""
     name: Json = {"enum": ["", "serving_default"]}
     record = ref("Record")
-    properties = {column: _of_column(column) for column in subject.schema.column_names}
+    properties = {column: _of_column(column) for column in documented.schema.column_names}
     columns = {
         "type": "object",
         "required": list(properties),
-        "properties": {column: a_list(schema) for column, schema in properties.items()},
+        "properties": {column: array(schema) for column, schema in properties.items()},
     }
-    several = {**a_list(record), "minItems": 1, "maxItems": subject.settings.max_records}
+    several = {**array(record), "minItems": 1, "maxItems": documented.settings.max_records}
     return {
-        "TensorRows": optionally(an_object(instances=several), signature_name=name),
-        "TensorColumns": optionally(an_object(inputs=columns), signature_name=name),
-        "TensorExamples": optionally(
-            an_object(examples={**several, "items": {"type": "object", "properties": properties}}),
+        "TensorRows": with_optional(object_(instances=several), signature_name=name),
+        "TensorColumns": with_optional(object_(inputs=columns), signature_name=name),
+        "TensorExamples": with_optional(
+            object_(examples={**several, "items": {"type": "object", "properties": properties}}),
             signature_name={"type": "string"},
             context={"type": "object", "properties": properties},
         ),

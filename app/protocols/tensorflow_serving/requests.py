@@ -24,7 +24,7 @@ _MULTIPLE = "multiple input tensors required as per tensorinfo_map"
 _READ_KEYS = ("signature_name", "instances", "inputs", "context", "examples")
 
 
-class Inputs(NamedTuple):
+class ParsedRecords(NamedTuple):
     """The records of a body, not yet validated.
 
     Attributes:
@@ -40,7 +40,7 @@ class Inputs(NamedTuple):
 
 def read_tensors(
     body: bytes, columns: Sequence[str], signatures: Collection[str], max_records: int
-) -> Inputs:
+) -> ParsedRecords:
     """The records of a predict request, in the row or the columnar format.
 
     Top-level keys that are not read here, and inputs that are no columns in the columnar format,
@@ -56,22 +56,22 @@ def read_tensors(
         UnreadableBody: it is not JSON.
         InvalidRecords: it holds no records in either format, or in both.
     """
-    content = _content(body, signatures)
+    content = _parse_body(body, signatures)
     if "instances" in content and "inputs" in content:
-        raise _whole(
+        raise _body_error(
             "unknown_key",
             "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist",
         )
     if "instances" in content:
-        return Inputs(_rows(content["instances"], columns), "/instances")
+        return ParsedRecords(_from_rows(content["instances"], columns), "/instances")
     if "inputs" in content:
-        return Inputs(_transposed(content["inputs"], columns, max_records), "/inputs")
-    raise _whole("not_records", "Missing 'inputs' or 'instances' key")
+        return ParsedRecords(_from_columns(content["inputs"], columns, max_records), "/inputs")
+    raise _body_error("not_records", "Missing 'inputs' or 'instances' key")
 
 
 def read_examples(
     body: bytes, columns: Sequence[str], signatures: Collection[str], max_records: int
-) -> Inputs:
+) -> ParsedRecords:
     """The records of a classify or regress request, each completed by what ``context`` shares.
 
     Features that are no columns are ignored, as TensorFlow Serving does when it parses examples.
@@ -83,20 +83,20 @@ def read_examples(
         UnreadableBody: it is not JSON.
         InvalidRecords: it holds no examples, or one that repeats what ``context`` gives.
     """
-    content = _content(body, signatures)
+    content = _parse_body(body, signatures)
     if "examples" not in content:
-        raise _whole("not_records", "key 'examples' is expected and was not found")
+        raise _body_error("not_records", "key 'examples' is expected and was not found")
     examples, context = content["examples"], content.get("context", {})
     if not isinstance(examples, list):
-        raise _whole("not_records", "Expecting 'examples' value to be an list/array", "/examples")
+        raise _body_error("not_records", "Expecting 'examples' value to be an list/array", "/examples")
     if not examples:
-        raise _whole("no_records", "'examples' value is an empty array", "/examples")
+        raise _body_error("no_records", "'examples' value is an empty array", "/examples")
     if not isinstance(context, dict):
-        raise _whole("not_an_object", "Example must be JSON object: 'context' is none", "/context")
-    _refuse_repeated(context, context, "/context")
+        raise _body_error("not_an_object", "Example must be JSON object: 'context' is none", "/context")
+    _reject_repeated_keys(context, context, "/context")
     if len(examples) > max_records:
-        return Inputs(examples, "/examples")
-    _refuse_overlap(examples, context)
+        return ParsedRecords(examples, "/examples")
+    _reject_overlap(examples, context)
     shared = {name: _scalar(context[name]) for name in columns if name in context}
     for example in examples:
         if isinstance(example, dict):
@@ -105,10 +105,10 @@ def read_examples(
                 del example[name]
             _unwrap(example)
             example.update(shared)
-    return Inputs(examples, "/examples", shared)
+    return ParsedRecords(examples, "/examples", shared)
 
 
-def _content(body: bytes, signatures: Collection[str]) -> dict[str, Any]:
+def _parse_body(body: bytes, signatures: Collection[str]) -> dict[str, Any]:
     """The object that the body is, with a signature that there is."""
     try:
         content = parse_strict_json(body)
@@ -116,17 +116,17 @@ def _content(body: bytes, signatures: Collection[str]) -> dict[str, Any]:
         told = "The document is empty" if error.code == "empty_body" else str(error)
         raise UnreadableBody(error.code, f"JSON Parse error: {told}") from None
     if not isinstance(content, dict):
-        raise _whole("not_an_object", "JSON Value: Is not object")
-    _refuse_repeated(content, _READ_KEYS, "")
+        raise _body_error("not_an_object", "JSON Value: Is not object")
+    _reject_repeated_keys(content, _READ_KEYS, "")
     name = content.get("signature_name", "")
     if not isinstance(name, str):
-        raise _whole(
+        raise _body_error(
             "wrong_type",
             "JSON Value: not formatted correctly. 'signature_name' key must be a string value.",
             field="signature_name",
         )
     if name not in ("", SIGNATURE, *signatures):
-        raise _whole(
+        raise _body_error(
             "not_allowed",
             f'Serving signature name: "{printable(name)}" not found in signature def',
             field="signature_name",
@@ -134,11 +134,11 @@ def _content(body: bytes, signatures: Collection[str]) -> dict[str, Any]:
     return content
 
 
-def _rows(instances: Any, columns: Sequence[str]) -> Sequence[Any]:
+def _from_rows(instances: Any, columns: Sequence[str]) -> Sequence[Any]:
     if not isinstance(instances, list):
-        raise _whole("not_records", "Expecting 'instances' to be an list/array", "/instances")
+        raise _body_error("not_records", "Expecting 'instances' to be an list/array", "/instances")
     if not instances:
-        raise _whole("no_records", "No values in 'instances' array", "/instances")
+        raise _body_error("no_records", "No values in 'instances' array", "/instances")
     if len(columns) == 1 and not _is_mapping(instances[0]):
         return [{columns[0]: _scalar(value)} for value in instances]
     for record in instances:
@@ -147,17 +147,17 @@ def _rows(instances: Any, columns: Sequence[str]) -> Sequence[Any]:
     return instances
 
 
-def _transposed(inputs: Any, columns: Sequence[str], max_records: int) -> Sequence[Any]:
+def _from_columns(inputs: Any, columns: Sequence[str], max_records: int) -> Sequence[Any]:
     """The records of the columnar format; they stand in it column by column."""
     if not _is_mapping(inputs):
         if len(columns) > 1:
-            raise _whole(
+            raise _body_error(
                 "not_an_object",
                 f"inputs is a plain value/list, but expecting an object as {_MULTIPLE}",
                 "/inputs",
             )
         inputs = {columns[0]: inputs}
-    _refuse_repeated(inputs, columns, "/inputs")
+    _reject_repeated_keys(inputs, columns, "/inputs")
     problems = []
     for name in columns:
         if name not in inputs:
@@ -176,7 +176,7 @@ def _transposed(inputs: Any, columns: Sequence[str], max_records: int) -> Sequen
     if problems:
         raise InvalidRecords(problems, n_records=0, path="/inputs")
     if not n_records:
-        raise _whole("no_records", "No values in 'inputs' object", "/inputs")
+        raise _body_error("no_records", "No values in 'inputs' object", "/inputs")
     if n_records > max_records:
         first: list[Any] = inputs[columns[0]]
         return first
@@ -214,12 +214,12 @@ def _is_mapping(value: Any) -> bool:
     return list(value) != ["b64"] or not isinstance(value["b64"], str)
 
 
-def _refuse_repeated(content: dict[str, Any], names: Collection[str], path: str) -> None:
+def _reject_repeated_keys(content: dict[str, Any], names: Collection[str], path: str) -> None:
     repeated = ((None, name) for name in duplicate_keys(content) if name in names)
-    _refuse(repeated, "key: {name} is given more than once", n_records=0, path=path)
+    _handle_error(repeated, "key: {name} is given more than once", n_records=0, path=path)
 
 
-def _refuse_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
+def _reject_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
     shared = (
         (row, name)
         for row, example in enumerate(examples)
@@ -228,10 +228,10 @@ def _refuse_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
         if name in context
     )
     message = "stands in 'context' too, and may stand in only one of the two"
-    _refuse(shared, message, n_records=len(examples), path="/examples")
+    _handle_error(shared, message, n_records=len(examples), path="/examples")
 
 
-def _refuse(
+def _handle_error(
     keys: Iterable[tuple[int | None, str]], message: str, *, n_records: int, path: str
 ) -> None:
     """Refuse a body for the keys that stand where they must not; do nothing where there are none.
@@ -262,7 +262,7 @@ def _refuse(
         )
 
 
-def _whole(code: str, message: str, path: str = "", *, field: str | None = None) -> InvalidRecords:
+def _body_error(code: str, message: str, path: str = "", *, field: str | None = None) -> InvalidRecords:
     return InvalidRecords(
         [Problem(field=field, code=code, message=message)], n_records=0, path=path
     )

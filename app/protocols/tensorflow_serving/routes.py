@@ -12,22 +12,22 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from flask import request
+from flask import request as flask_request
 
-from app.api import require_few
+from app.api import check_explanation_limit
 from app.models import LoadedModel
-from app.protocols.tensorflow_serving.errors import in_its_words
-from app.protocols.tensorflow_serving.metadata import metadata, statuses
-from app.protocols.tensorflow_serving.requests import Inputs, read_examples, read_tensors
+from app.protocols.tensorflow_serving.errors import render_error
+from app.protocols.tensorflow_serving.metadata import signature_metadata, version_statuses
+from app.protocols.tensorflow_serving.requests import ParsedRecords, read_examples, read_tensors
 from app.service import Handler, Service
-from app.web import ANY_KEY, CONTENT_TYPE, Answer, Call, NotReady, Refused
+from app.web import AUTHENTICATED, CONTENT_TYPE, ApiError, NotReady, ServiceRequest, ServiceResponse
 from model.errors import InvalidRecords, Problem
 from model.records import printable
 
 FORMS = (
-    "/v1/models/<word:name>",
-    "/v1/models/<word:name>/versions/<word:version>",
-    "/v1/models/<word:name>/labels/<word:label>",
+    "/v1/models/<segment:name>",
+    "/v1/models/<segment:name>/versions/<segment:version>",
+    "/v1/models/<segment:name>/labels/<segment:label>",
 )
 SIGNATURES = {
     "predict": ("predict",),
@@ -39,29 +39,29 @@ SIGNATURES = {
 
 MAX_VERSION = 2**63 - 1
 _encode = msgspec.json.Encoder().encode
-Read = Callable[[bytes, Sequence[str], Collection[str], int], Inputs]
+BodyReader = Callable[[bytes, Sequence[str], Collection[str], int], ParsedRecords]
 
 
 def register_tensorflow_serving(service: Service) -> None:
     """Add everything under ``/v1/models``, KServe's liveness and TensorFlow Serving's metrics."""
-    door = _Door(service)
+    api = TensorFlowServingApi(service)
 
     def add(method: str, path: str, handler: Handler, scope: str) -> None:
-        service.add_route(method, path, handler, scope, render=in_its_words)
+        service.add_route(method, path, handler, scope, render_error=render_error)
 
     for form in FORMS:
-        add("POST", f"{form}:predict", door.predict, "predict")
-        add("POST", f"{form}:classify", door.classify, "predict")
-        add("POST", f"{form}:regress", door.regress, "predict")
-        add("POST", f"{form}:explain", door.explain, "explain")
-        add("POST", f"{form}:<verb>", door.unknown_verb, ANY_KEY)
-        add("GET", form, door.status, ANY_KEY)
-        add("GET", f"{form}/metadata", door.metadata, ANY_KEY)
-    add("GET", "/v1/models", door.models, ANY_KEY)
-    add("GET", "/monitoring/prometheus/metrics", door.metrics, "monitor")
+        add("POST", f"{form}:predict", api.predict, "predict")
+        add("POST", f"{form}:classify", api.classify, "predict")
+        add("POST", f"{form}:regress", api.regress, "predict")
+        add("POST", f"{form}:explain", api.explain, "explain")
+        add("POST", f"{form}:<verb>", api.unknown_verb, AUTHENTICATED)
+        add("GET", form, api.status, AUTHENTICATED)
+        add("GET", f"{form}/metadata", api.metadata, AUTHENTICATED)
+    add("GET", "/v1/models", api.models, AUTHENTICATED)
+    add("GET", "/monitoring/prometheus/metrics", api.metrics, "monitor")
 
 
-class _Door:
+class TensorFlowServingApi:
     """The routes; each takes a model by name, and by version or label where one stands."""
 
     def __init__(self, service: Service) -> None:
@@ -69,117 +69,117 @@ class _Door:
         self._metrics = service.metrics
         self._settings = service.settings
 
-    def predict(self, call: Call, name: str, version: str = "", label: str = "") -> Answer:
+    def predict(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
         """Probabilities, by ``instances`` or ``inputs``."""
-        model = self._find(call, name, version, label)
-        values, path = self._values(call, model, read_tensors, "predict")
+        model = self._find(request, name, version, label)
+        values, path = self._read_values(request, model, read_tensors, "predict")
         answers = [[p] for p in model.score(values).probabilities.tolist()]
-        return Answer(_encode({"outputs" if path == "/inputs" else "predictions": answers}))
+        return ServiceResponse(_encode({"outputs" if path == "/inputs" else "predictions": answers}))
 
-    def classify(self, call: Call, name: str, version: str = "", label: str = "") -> Answer:
+    def classify(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
         """Both labels of the outcome, each with its probability."""
-        model = self._find(call, name, version, label)
-        values, _ = self._values(call, model, read_examples, "classify")
+        model = self._find(request, name, version, label)
+        values, _ = self._read_values(request, model, read_examples, "classify")
         no, yes = model.schema.outcome.negative, model.schema.outcome.positive
         probabilities = model.score(values).probabilities.tolist()
-        return Answer(_encode({"results": [[[no, 1 - p], [yes, p]] for p in probabilities]}))
+        return ServiceResponse(_encode({"results": [[[no, 1 - p], [yes, p]] for p in probabilities]}))
 
-    def regress(self, call: Call, name: str, version: str = "", label: str = "") -> Answer:
+    def regress(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
         """Probabilities, one number an example."""
-        model = self._find(call, name, version, label)
-        values, _ = self._values(call, model, read_examples, "regress")
-        return Answer(_encode({"results": model.score(values).probabilities.tolist()}))
+        model = self._find(request, name, version, label)
+        values, _ = self._read_values(request, model, read_examples, "regress")
+        return ServiceResponse(_encode({"results": model.score(values).probabilities.tolist()}))
 
-    def explain(self, call: Call, name: str, version: str = "", label: str = "") -> Answer:
+    def explain(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
         """KServe: what each column contributed to each answer."""
-        model = self._find(call, name, version, label)
-        values, path = self._values(call, model, read_tensors, "explain")
-        require_few(len(values), self._settings.max_explained, path)
-        return Answer(_encode({"explanations": model.explain(values)}))
+        model = self._find(request, name, version, label)
+        values, path = self._read_values(request, model, read_tensors, "explain")
+        check_explanation_limit(len(values), self._settings.max_explained, path)
+        return ServiceResponse(_encode({"explanations": model.explain(values)}))
 
     def unknown_verb(
-        self, call: Call, name: str, verb: str, version: str = "", label: str = ""
-    ) -> Answer:
-        """Refused: the verbs are predict, classify, regress and explain."""
+        self, request: ServiceRequest, name: str, verb: str, version: str = "", label: str = ""
+    ) -> ServiceResponse:
+        """Reject any other verb; the verbs are predict, classify, regress and explain."""
         raise _malformed()
 
-    def status(self, call: Call, name: str, version: str = "", label: str = "") -> Answer:
+    def status(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
         """The state of the model's versions, and for KServe whether it is ready."""
-        known = statuses(self._models.table)
+        known = version_statuses(self._models.snapshot)
         if not version and not label:
             try:
                 ready = self._models.get()
             except NotReady as error:
                 states = list(known.values())
-                raise Refused(
+                raise ApiError(
                     "not_ready", str(error), ready=False, model_version_status=states
                 ) from None
             if ready.name != name:
                 raise _not_found(f"Could not find any versions of model {printable(name)}")
             told = {"name": name, "ready": True, "model_version_status": list(known.values())}
-            return Answer(_encode(told))
-        number = self._labelled(label) if label else _number(version)
-        if not self._is_ours(name) or number not in known:
+            return ServiceResponse(_encode(told))
+        number = self._version_for_label(label) if label else _normalize_version(version)
+        if not self._has_name(name) or number not in known:
             raise _not_found(f"Could not find version {number} of model {printable(name)}")
-        return Answer(_encode({"model_version_status": [known[number]]}))
+        return ServiceResponse(_encode({"model_version_status": [known[number]]}))
 
-    def metadata(self, call: Call, name: str, version: str = "", label: str = "") -> Answer:
+    def metadata(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
         """The signature: what goes in and what comes out."""
-        model = self._find(call, name, version, label)
-        return Answer(_encode(metadata(model)))
+        model = self._find(request, name, version, label)
+        return ServiceResponse(_encode(signature_metadata(model)))
 
-    def models(self, call: Call) -> Answer:
+    def models(self, request: ServiceRequest) -> ServiceResponse:
         """KServe: the names of the models."""
-        names = {model.name for model in self._models.table.loaded.values()}
-        return Answer(_encode({"models": sorted(names)}))
+        names = {model.name for model in self._models.snapshot.loaded.values()}
+        return ServiceResponse(_encode({"models": sorted(names)}))
 
-    def metrics(self, call: Call) -> Answer:
+    def metrics(self, request: ServiceRequest) -> ServiceResponse:
         """What Prometheus reads, where it looks for it in TensorFlow Serving."""
-        return Answer(self._metrics.text(), media_type=CONTENT_TYPE)
+        return ServiceResponse(self._metrics.text(), media_type=CONTENT_TYPE)
 
-    def _values(
-        self, call: Call, model: LoadedModel, read: Read, verb: str
+    def _read_values(
+        self, request: ServiceRequest, model: LoadedModel, read: BodyReader, verb: str
     ) -> tuple[np.ndarray, str]:
         """The validated records of the body, and where they stood in it."""
         names = model.schema.column_names
-        inputs = read(call.body(), names, SIGNATURES[verb], model.max_records)
+        inputs = read(request.body(), names, SIGNATURES[verb], model.max_records)
         try:
             return model.validate_records(inputs.records, inputs.path), inputs.path
         except InvalidRecords as error:
             if not inputs.shared:
                 raise
-            raise _once(error, inputs.shared) from None
+            raise _deduplicate(error, inputs.shared) from None
 
-    def _find(self, call: Call, name: str, version: str, label: str) -> LoadedModel:
+    def _find(self, request: ServiceRequest, name: str, version: str, label: str) -> LoadedModel:
         """The model that answers.
 
         Raises:
             NotReady: none is loaded.
-            Refused: it has another name, or this version or label is not loaded.
+            ApiError: it has another name, or this version or label is not loaded.
         """
         if not version and not label:
             model = self._models.get()
             if model.name != name:
                 raise _not_found(f"Servable not found for request: Latest({printable(name)})")
-            return call.answered_by(model)
-        number = self._labelled(label) if label else _number(version)
-        if self._is_ours(name):
-            for model in self._models.table.loaded.values():
+            return request.bind_model(model)
+        number = self._version_for_label(label) if label else _normalize_version(version)
+        if self._has_name(name):
+            for model in self._models.snapshot.loaded.values():
                 if model.version == number:
-                    return call.answered_by(model)
+                    return request.bind_model(model)
         asked = f"Specific({printable(name)}, {number})"
         raise _not_found(f"Servable not found for request: {asked}")
 
-    def _is_ours(self, name: str) -> bool:
+    def _has_name(self, name: str) -> bool:
         """Whether a loaded model has this name.
 
         Raises:
             NotReady: none is loaded.
         """
-        loaded = self._models.table.loaded or {"": self._models.get()}
+        loaded = self._models.snapshot.loaded or {"": self._models.get()}
         return any(model.name == name for model in loaded.values())
 
-    def _labelled(self, label: str) -> str:
+    def _version_for_label(self, label: str) -> str:
         """The version that has a label; ``current`` is one."""
         if label == "current":
             return self._models.get().version
@@ -188,7 +188,7 @@ class _Door:
         return self._settings.version_labels[label]
 
 
-def _once(error: InvalidRecords, shared: Collection[str]) -> InvalidRecords:
+def _deduplicate(error: InvalidRecords, shared: Collection[str]) -> InvalidRecords:
     """The problems of what ``context`` shares once, without a row, instead of for every record."""
     problems: dict[tuple[Any, ...], Problem] = {}
     for problem in error.problems:
@@ -204,18 +204,18 @@ def _once(error: InvalidRecords, shared: Collection[str]) -> InvalidRecords:
     )
 
 
-def _number(version: str) -> str:
+def _normalize_version(version: str) -> str:
     """A version as it is written in the store, without zeros in front."""
     if not (version.isascii() and version.isdecimal()):
         raise _malformed()
     if len(version) > 19 or int(version) > MAX_VERSION:
-        raise Refused("bad_request", f"Failed to convert version: {printable(version)} to numeric.")
+        raise ApiError("bad_request", f"Failed to convert version: {printable(version)} to numeric.")
     return str(int(version))
 
 
-def _malformed() -> Refused:
-    return Refused("bad_request", f"Malformed request: {request.method} {printable(request.path)}")
+def _malformed() -> ApiError:
+    return ApiError("bad_request", f"Malformed request: {flask_request.method} {printable(flask_request.path)}")
 
 
-def _not_found(message: str) -> Refused:
-    return Refused("not_found", message)
+def _not_found(message: str) -> ApiError:
+    return ApiError("not_found", message)

@@ -164,11 +164,11 @@ def test_every_form_gives_what_predict_gives(client: FlaskClient, records: Recor
 def test_what_was_missing_and_odd_is_said_beside(client: FlaskClient, records: Records) -> None:
     predictions = client.post("/predict", json=records).get_json()["predictions"]
     content = invoke(client, {"instances": records}).get_json()
-    assert list(content) == ["predictions", "remarks"]
-    for remark in content["remarks"]:
+    assert list(content) == ["predictions", "notes"]
+    for remark in content["notes"]:
         said = predictions[remark["row"]]
         assert (remark["missing"], remark["warnings"]) == (said["missing"], said["warnings"])
-    assert [remark["row"] for remark in content["remarks"]] == [2, 3]
+    assert [remark["row"] for remark in content["notes"]] == [2, 3]
     assert list(invoke(client, {"instances": records[:1]}).get_json()) == ["predictions"]
 
 
@@ -505,8 +505,8 @@ def test_parameters_beside_instances_are_taken_where_a_host_asks(
     assert plain.post("/predict", json=body).status_code == 422
     for path in ("/v1/endpoints/1/deployedModels/2:predict", "/predict", "/invocations"):
         settings = Settings(model_store=trained.folder, predict_route=path)
-        for hot in (True, False):
-            client = create_app(settings, hot=hot).test_client()
+        for fast_path in (True, False):
+            client = create_app(settings, fast_path=fast_path).test_client()
             for content in (body, {**body, "parameters": None}, {"instances": records}, records):
                 response = client.post(path, json=content)
                 assert response.status_code == 200 and response.get_json() == direct

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.protocols.open_inference.requests import columns_of, read_request, wanted_outputs
+from app.protocols.open_inference.requests import read_request, requested_outputs, to_columns
 from app.protocols.open_inference.tensors import (
     DATATYPES,
     NUMBERS,
     Output,
     Tensor,
-    elements_of,
-    written,
+    decode_elements,
+    encode_output,
 )
-from app.web import Refused
+from app.web import ApiError
 
 NAMES = ("age", "sex", "thal")
 
@@ -50,8 +50,8 @@ def test_numbers_in_json_and_in_bytes_are_the_same(
     column = not flat_shape or nested
     shape = [n, 1] if column else [n]
     data = array.reshape(n, 1).tolist() if nested else array.tolist()
-    from_json = elements_of(tensor(datatype, shape, data), None)
-    from_bytes = elements_of(tensor(datatype, shape), array.tobytes())
+    from_json = decode_elements(tensor(datatype, shape, data), None)
+    from_bytes = decode_elements(tensor(datatype, shape), array.tobytes())
     assert isinstance(from_json, np.ndarray) and isinstance(from_bytes, np.ndarray)
     np.testing.assert_array_equal(from_json, from_bytes)
 
@@ -59,30 +59,30 @@ def test_numbers_in_json_and_in_bytes_are_the_same(
 def test_bf16_is_the_upper_half_of_a_float32() -> None:
     numbers = np.array([1.0, -2.5, math.nan, 145.0], dtype="<f4")
     halves = (numbers.view("<u4") >> 16).astype("<u2").tobytes()
-    np.testing.assert_array_equal(elements_of(tensor("BF16", [4]), halves), numbers)
+    np.testing.assert_array_equal(decode_elements(tensor("BF16", [4]), halves), numbers)
 
 
 def test_null_is_missing_in_every_datatype() -> None:
-    np.testing.assert_array_equal(elements_of(tensor("FP32", [2], [None, 1]), None), [math.nan, 1])
-    assert elements_of(tensor("INT8", [2], [None, 1]), None) == [None, 1]
-    assert elements_of(tensor("BYTES", [3], [None, "a", ""]), None) == [None, "a", None]
-    assert elements_of(tensor("BOOL", [2], [None, True]), None) == [None, True]
+    np.testing.assert_array_equal(decode_elements(tensor("FP32", [2], [None, 1]), None), [math.nan, 1])
+    assert decode_elements(tensor("INT8", [2], [None, 1]), None) == [None, 1]
+    assert decode_elements(tensor("BYTES", [3], [None, "a", ""]), None) == [None, "a", None]
+    assert decode_elements(tensor("BOOL", [2], [None, True]), None) == [None, True]
 
 
 @given(st.lists(st.text(max_size=5), max_size=5))
 def test_words_in_json_and_in_bytes_are_the_same(words: list[str]) -> None:
     data = b"".join(struct.pack("<I", len(w.encode())) + w.encode() for w in words)
     expected = [word or None for word in words]
-    assert elements_of(tensor("BYTES", [len(words)], words), None) == expected
-    assert elements_of(tensor("BYTES", [len(words), 1]), data) == expected
+    assert decode_elements(tensor("BYTES", [len(words)], words), None) == expected
+    assert decode_elements(tensor("BYTES", [len(words), 1]), data) == expected
 
 
 def test_what_mlserver_writes_for_a_column_of_words_and_codes() -> None:
     made = tensor("BYTES", [4, 1], ['"fixed"', "null", "3", "[1]"], content_type="pd_json")
-    assert elements_of(made, None) == ["fixed", None, 3, [1]]
+    assert decode_elements(made, None) == ["fixed", None, 3, [1]]
     for broken in ("{", "[" * 5_000, "NaN"):
-        with pytest.raises(Refused, match="element 0 is not JSON"):
-            elements_of(tensor("BYTES", [1], [broken], content_type="pd_json"), None)
+        with pytest.raises(ApiError, match="element 0 is not JSON"):
+            decode_elements(tensor("BYTES", [1], [broken], content_type="pd_json"), None)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_what_mlserver_writes_for_a_column_of_words_and_codes() -> None:
 def test_a_tensor_that_is_not_what_it_says(
     made: Tensor, binary: bytes | None, message: str
 ) -> None:
-    with pytest.raises(Refused, match=message) as caught:
-        elements_of(made, binary)
+    with pytest.raises(ApiError, match=message) as caught:
+        decode_elements(made, binary)
     assert caught.value.code == "invalid_tensor" and "8151815" not in str(caught.value)
     assert str(caught.value).startswith("input x: ")
 
@@ -148,20 +148,20 @@ def test_no_tensor_breaks_the_reader(
     datatype: str, shape: list[int], data: Any, binary: bytes | None
 ) -> None:
     try:
-        found = elements_of(tensor(datatype, shape, data), binary)
-    except Refused:
+        found = decode_elements(tensor(datatype, shape, data), binary)
+    except ApiError:
         return
     assert len(found) == math.prod(shape)
 
 
 def test_outputs_in_json_and_in_bytes() -> None:
     floats = Output("probability", "FP32", np.array([0.1, 0.7], dtype=np.float32))
-    told, data = written(floats, binary=False)
+    told, data = encode_output(floats, binary=False)
     assert (told["data"], data) == ([0.10000000149011612, 0.699999988079071], b"")
-    told, data = written(floats, binary=True)
+    told, data = encode_output(floats, binary=True)
     assert told["parameters"] == {"binary_data_size": 8} and "data" not in told
     np.testing.assert_array_equal(np.frombuffer(data, "<f4"), floats.values)
-    told, data = written(Output("label", "BYTES", ["ä", "b", "ä"]), binary=True)
+    told, data = encode_output(Output("label", "BYTES", ["ä", "b", "ä"]), binary=True)
     assert data == b"\2\0\0\0\xc3\xa4\1\0\0\0b\2\0\0\0\xc3\xa4"
     assert told["shape"] == [3, 1] and told["parameters"]["binary_data_size"] == len(data)
 
@@ -190,7 +190,7 @@ COLUMN = {"name": "age", "shape": [1], "datatype": "FP32", "data": [63]}
     ],
 )  # fmt: skip
 def test_json_that_is_no_request(content: bytes, message: str) -> None:
-    with pytest.raises(Refused, match=message) as caught:
+    with pytest.raises(ApiError, match=message) as caught:
         read_request(content, "", 3)
     assert "8151815" not in str(caught.value)
 
@@ -207,15 +207,15 @@ def test_what_the_protocol_does_not_know_is_passed_over() -> None:
 
 @pytest.mark.parametrize("header", ["-1", "1e3", "²", "9" * 5_000, "1000", " 5", "x"])
 def test_a_length_of_the_json_that_is_none(header: str) -> None:
-    with pytest.raises(Refused, match="must be the length of the JSON"):
+    with pytest.raises(ApiError, match="must be the length of the JSON"):
         read_request(body(inputs=[COLUMN]), header, 3)
 
 
 def test_without_json_the_body_is_one_matrix() -> None:
     matrix = np.arange(6, dtype="<f4").reshape(2, 3)
-    columns = columns_of(*read_request(matrix.tobytes(), "0", 3), NAMES)
+    columns = to_columns(*read_request(matrix.tobytes(), "0", 3), NAMES)
     np.testing.assert_array_equal(np.array(list(columns.values())).T, matrix)
-    with pytest.raises(Refused, match="3 numbers a record"):
+    with pytest.raises(ApiError, match="3 numbers a record"):
         read_request(b"12345", "0", 3)
 
 
@@ -240,8 +240,8 @@ def test_without_json_the_body_is_one_matrix() -> None:
 )  # fmt: skip
 def test_inputs_that_contradict_each_other(inputs: Any, rest: bytes, message: str) -> None:
     head = json_part(inputs)
-    with pytest.raises(Refused, match=message):
-        columns_of(*read_request(head + rest, str(len(head)), 3), NAMES)
+    with pytest.raises(ApiError, match=message):
+        to_columns(*read_request(head + rest, str(len(head)), 3), NAMES)
 
 
 def json_part(inputs: Any) -> bytes:
@@ -264,7 +264,7 @@ def test_buffers_follow_in_the_order_of_the_inputs_that_have_one() -> None:
     ]
     head = json_part(inputs)
     rest = b"\1\0\0\0f" + b"\1\0"
-    columns = columns_of(*read_request(head + rest, str(len(head)), 3), NAMES)
+    columns = to_columns(*read_request(head + rest, str(len(head)), 3), NAMES)
     assert {name: list(column) for name, column in columns.items()} == {
         "thal": ["f"], "age": [63.0], "sex": [1],
     }  # fmt: skip
@@ -285,7 +285,7 @@ def test_buffers_follow_in_the_order_of_the_inputs_that_have_one() -> None:
 )  # fmt: skip
 def test_which_outputs_are_wanted(more: Any, expected: list[tuple[str, bool]]) -> None:
     request, _ = read_request(body(inputs=[COLUMN], **more), "", 3)
-    assert wanted_outputs(request, ("p", "l")) == expected
+    assert requested_outputs(request, ("p", "l")) == expected
 
 
 @pytest.mark.parametrize(
@@ -303,5 +303,5 @@ def test_which_outputs_are_wanted(more: Any, expected: list[tuple[str, bool]]) -
 )
 def test_outputs_that_cannot_be_had(more: Any, message: str) -> None:
     request, _ = read_request(body(inputs=[COLUMN], **more), "", 3)
-    with pytest.raises(Refused, match=message):
-        wanted_outputs(request, ("p", "l"))
+    with pytest.raises(ApiError, match=message):
+        requested_outputs(request, ("p", "l"))
