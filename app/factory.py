@@ -23,7 +23,9 @@ ROUTE_GROUPS = (
     RouteGroup(tfserving_routes, tfserving_schemas),
     RouteGroup(open_inference_routes, open_inference_schemas),
     RouteGroup(mlflow_routes, mlflow_schemas),
-    RouteGroup(api_operations, api_schemas),  # last: a platform's path is described as our own route
+    RouteGroup(
+        api_operations, api_schemas
+    ),  # last: a platform's path is described as our own route
 )
 """The descriptions of the routes, by API."""
 

@@ -104,7 +104,9 @@ class logger_class(Logger):  # noqa: N801 - gunicorn's name for the setting
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 """The signals that end a worker. A new one would lose them: until it has handlers of its own it has
 those that it was forked with, which tell nobody; it would then serve until it is killed."""
-os.register_at_fork(after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS))
+os.register_at_fork(
+    after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+)
 
 
 def on_starting(server: Any) -> None:

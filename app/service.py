@@ -40,7 +40,10 @@ SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
 )
-_AUTOMATIC_METHODS = {"HEAD", "OPTIONS"}  # Flask answers HEAD wherever GET is, and OPTIONS everywhere
+_AUTOMATIC_METHODS = {
+    "HEAD",
+    "OPTIONS",
+}  # Flask answers HEAD wherever GET is, and OPTIONS everywhere
 _STATUS_LINES = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
 
 
@@ -151,7 +154,9 @@ class Service(Flask):
             request_var.reset(token)
             del environ[ENVIRON_KEY]  # a cycle would keep the body until the collector comes by
 
-    def _call_fast_path(self, request: ServiceRequest, handler: Handler, scope: str) -> ServiceResponse:
+    def _call_fast_path(
+        self, request: ServiceRequest, handler: Handler, scope: str
+    ) -> ServiceResponse:
         """The fast road: what Flask does for a view, for one that needs nothing of Flask."""
         request.route = request.environ["PATH_INFO"]
         try:
@@ -180,12 +185,16 @@ class Service(Flask):
         # Flask keeps the exception of a path that it does not know with the request, the exception its
         # frames, and they the request and its body: until the collector comes by.
         error.__traceback__ = error.__context__ = None
-        return _to_flask_response(view.render_error(error_response) if view else error_response.to_response())
+        return _to_flask_response(
+            view.render_error(error_response) if view else error_response.to_response()
+        )
 
     def _error_response(self, error: Exception) -> ErrorResponse:
         return log_error(error, max_body_bytes=self.settings.max_body_bytes)
 
-    def _wrap_start_response(self, request: ServiceRequest, start_response: StartResponse) -> StartResponse:
+    def _wrap_start_response(
+        self, request: ServiceRequest, start_response: StartResponse
+    ) -> StartResponse:
         """``start_response`` with what every answer gets: headers, and its place in the metrics."""
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:

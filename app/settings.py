@@ -154,7 +154,9 @@ class Settings:
         Raises:
             InvalidSettings: every variable that is outside what is allowed, at once.
         """
-        environment = translate_cloud_environment(os.environ if environment is None else environment)
+        environment = translate_cloud_environment(
+            os.environ if environment is None else environment
+        )
         found, problems = {}, []
         for setting in dataclasses.fields(cls):
             text = environment.get(setting.name.upper(), "").strip()

@@ -229,9 +229,7 @@ def select_targets(names: list[str] | None, *, peers: bool) -> list[BenchmarkTar
     """
     known = {contestant.name: contestant for contestant in TARGETS}
     if names is None:
-        chosen = [
-            c for c in TARGETS if (c.peer or c.name in _WITH_PEERS if peers else not c.peer)
-        ]
+        chosen = [c for c in TARGETS if (c.peer or c.name in _WITH_PEERS if peers else not c.peer)]
     else:
         if unknown := [name for name in names if name not in known]:
             raise ValueError(f"there is no {', '.join(unknown)}; there are: {'; '.join(known)}")

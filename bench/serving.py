@@ -26,7 +26,7 @@ from bench.running import Cores, DidNotStart, Running, memory_of, running
 from model.artifacts import Artifact, Store
 from model.errors import ModelError
 from model.inference import OnnxSession
-from pipelines.cli.options import DATA
+from pipelines.cli.options import DEFAULT_DATA
 
 N_RECORDS = {ONE: 1, MANY: 10_000}
 N_CLIENTS = {ONE: 8, MANY: 1}
@@ -185,7 +185,7 @@ def main(
         raise click.ClickException(str(error)) from None
     cores = Cores.of_this_machine()
     results = Results(header("bench.serving", contestants, cores))
-    bench = Bench(store, artifact, records_of(artifact.schema, DATA, 10_000), cores)
+    bench = Bench(store, artifact, records_of(artifact.schema, DEFAULT_DATA, 10_000), cores)
     run(bench, contestants, results, n_starts=starts, n_rounds=rounds, seconds=seconds)
     click.echo(markdown(results))
     if json_file:

@@ -14,7 +14,7 @@ from bench.load import drive, post
 from bench.machine import header
 from bench.running import Cores, memory_of, running
 from model.artifacts import Store
-from pipelines.cli.options import DATA
+from pipelines.cli.options import DEFAULT_DATA
 
 WARM_UP_REQUESTS = 1000
 
@@ -28,7 +28,7 @@ def main(n_requests: int, every: int, store: Path) -> None:
     contestant = select_targets(["service"], peers=False)[1]
     versions = Store(store)
     artifact = versions.read(versions.current().version)
-    body = named(artifact.schema, records_of(artifact.schema, DATA, 1))
+    body = named(artifact.schema, records_of(artifact.schema, DEFAULT_DATA, 1))
     graph = artifact.folder / "model.onnx"
     cores = Cores.of_this_machine()
     for line in header("bench.soak", [contestant], cores):

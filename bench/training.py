@@ -27,7 +27,7 @@ import numpy as np
 from bench.machine import describe_run
 from bench.results import median_and_range
 from model.training import TrainingConfig, n_parameters
-from pipelines.cli.options import DATA, SCHEMA
+from pipelines.cli.options import DEFAULT_DATA, DEFAULT_SCHEMA
 from pipelines.devices import select_device
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -128,7 +128,7 @@ def measure(networks: int, epochs: int, rounds: int, fits: int) -> Figures:
     from model.training.ensemble import MemberSpec, fit_ensemble
     from pipelines.data import build_preprocessing, read_table
 
-    table = read_table(DATA, load_schema(SCHEMA))
+    table = read_table(DEFAULT_DATA, load_schema(DEFAULT_SCHEMA))
     features = build_preprocessing(table.schema).fit_transform(table.frame).astype(np.float32)
     labels = table.labels.astype(np.float32)
     configs = [TrainingConfig(seed=seed, epochs=epochs) for seed in range(max(networks, 2))]

@@ -11,15 +11,15 @@ from flask import Flask, Response, jsonify, request
 
 from app.settings import Settings
 from model.artifacts import Store
-from pipelines.cli.options import DATA
+from pipelines.cli.options import DEFAULT_DATA
 from pipelines.data import build_preprocessing, read_table
-from pipelines.training import load_network_of
+from pipelines.training import load_keras_network
 
 _store = Store(Settings.from_environment().model_store)
 _artifact = _store.read(_store.current().version)
 preprocessing = build_preprocessing(_artifact.schema)
-preprocessing.fit(read_table(DATA, _artifact.schema).frame)
-network = load_network_of(_artifact)
+preprocessing.fit(read_table(DEFAULT_DATA, _artifact.schema).frame)
+network = load_keras_network(_artifact)
 
 app = Flask(__name__)
 

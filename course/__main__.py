@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from model.schema import load_schema
-from pipelines.cli.options import DATA, SCHEMA, device_option
+from pipelines.cli.options import DEFAULT_DATA, DEFAULT_SCHEMA, device_option
 from pipelines.devices import Device, select_device
 
 
@@ -29,10 +29,10 @@ def foundations(device: Device, output: Path) -> None:
     # A backend reads it when it is imported; without it JAX computes in float32 whatever is asked.
     os.environ.setdefault("JAX_ENABLE_X64", "1")
     select_device(device)
-    from course.foundations import write_page
+    from course.foundations import build_page
     from pipelines.data import read_table
 
-    page = write_page(read_table(DATA, load_schema(SCHEMA)))
+    page = build_page(read_table(DEFAULT_DATA, load_schema(DEFAULT_SCHEMA)))
     output.write_text(page, encoding="utf-8")
     click.echo(f"wrote {output} ({len(page.encode()) / 1000:.0f} kB)")
 

@@ -34,7 +34,7 @@ def select_device(device: Device) -> str:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
     # Who insists on a GPU is told everything, such as which of CUDA's libraries was not found.
-    with nullcontext() if device == "gpu" else _held_back_stderr():
+    with nullcontext() if device == "gpu" else _buffer_stderr():
         import keras  # only now, see above
 
         if keras.config.backend() not in BACKENDS:
@@ -63,7 +63,7 @@ def _visible_gpus(keras: Any) -> list[str]:
 
 
 @contextmanager
-def _held_back_stderr() -> Iterator[None]:
+def _buffer_stderr() -> Iterator[None]:
     """Keep back what C++ code writes to stderr, and show it only if something goes wrong.
 
     TensorFlow greets every start with lines about CPU instructions and missing CUDA drivers, before

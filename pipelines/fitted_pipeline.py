@@ -42,7 +42,7 @@ class FittedPipeline:
         """float64 (n,): probabilities of rows of a table of the same schema."""
         return predict(self.fit.network, self.preprocessing.transform(table.frame.iloc[rows]))
 
-    def absorb(self, calibration: Calibration) -> FittedPipeline:
+    def with_calibration(self, calibration: Calibration) -> FittedPipeline:
         """The same with a network that gives calibrated probabilities.
 
         A line is put into the weights of the network in hand, which is changed; steps become further
@@ -81,11 +81,11 @@ def fit_pipeline(
     return FittedPipeline(preprocessing, fit, rows)
 
 
-Answer = Callable[[np.ndarray], np.ndarray]
+Predictor = Callable[[np.ndarray], np.ndarray]
 """float32 (n, n_columns), missing as NaN → (n,) probabilities."""
 
 
-def answers_of(fitted: FittedPipeline, table: Table, config: TrainingConfig) -> Answer:
+def build_predictor(fitted: FittedPipeline, table: Table, config: TrainingConfig) -> Predictor:
     """The answers that a version would give which is made of a fitted pipeline, to about 1e-6.
 
     Args:
@@ -98,4 +98,6 @@ def answers_of(fitted: FittedPipeline, table: Table, config: TrainingConfig) -> 
         return lambda values: predict(fitted.fit.network, encoding.encode(values))
     inputs = fit_feature_moments(encoding.encode(table.values[fitted.rows]))
     network = DenseNetwork(read_layers(fitted.fit.network), len(encoding.features), np.float64)
-    return MissingValueScorer(ConditionalGaussianImputer(inputs, encoding, columns), network).probabilities
+    return MissingValueScorer(
+        ConditionalGaussianImputer(inputs, encoding, columns), network
+    ).probabilities

@@ -56,10 +56,10 @@ def table(schema: Schema) -> Table:
 def trained(tmp_path_factory: pytest.TempPathFactory, schema: Schema) -> Store:
     """A store with one version, trained by the default recipe on the bundled table."""
     device = select_device("cpu")
-    from pipelines.training import Request, retrain_model
+    from pipelines.training import RetrainRequest, retrain_model
 
     store = Store(tmp_path_factory.mktemp("artifacts") / "cleveland")
-    request = Request(
+    request = RetrainRequest(
         ROOT / "data/cleveland.csv", schema, RECIPES["default"], "default", device, "pytest"
     )
     _, decision = retrain_model(request, store)
@@ -80,7 +80,9 @@ def artifact(store: Store) -> Artifact:
 
 def explainer_of(artifact: Artifact, **options: Any) -> Explainer:
     """What explains the answers of an artifact, as a worker opens it."""
-    return Explainer(artifact, load_missing_value_scorer(artifact.schema, artifact.files), **options)
+    return Explainer(
+        artifact, load_missing_value_scorer(artifact.schema, artifact.files), **options
+    )
 
 
 def as_before(artifact: Artifact, *names: str) -> None:

@@ -88,7 +88,9 @@ def _predictions(documented: DocumentedModel) -> Mapping[str, Operation]:
         note=packed,
     )
     of_host = (
-        {} if not settings.predict_route else {f"POST {settings.predict_route}": _for_platform(predict)}
+        {}
+        if not settings.predict_route
+        else {f"POST {settings.predict_route}": _for_platform(predict)}
     )
     return {
         "POST /predict": predict,

@@ -55,7 +55,9 @@ def register_predict(service: Service) -> None:
 
     service.add_fast_path_route("POST", "/predict", predict, "predict")
     if path := settings.predict_route:
-        service.add_fast_path_route("POST", path, predict_for_platform, "predict", platform_route=True)
+        service.add_fast_path_route(
+            "POST", path, predict_for_platform, "predict", platform_route=True
+        )
     service.add_route("POST", "/explain", explain, "explain")
 
 

@@ -54,7 +54,11 @@ def api_schemas(documented: DocumentedModel) -> Json:
         del manifest["properties"][name]
     manifest["required"] = [n for n in manifest["required"] if n not in HIDDEN_FIELDS]
     manifest["required"] += ["outcome", "capabilities", "source"]
-    manifest["properties"] |= {"outcome": _OUTCOME, "capabilities": _CAPABILITIES, "source": ref("Source")}
+    manifest["properties"] |= {
+        "outcome": _OUTCOME,
+        "capabilities": _CAPABILITIES,
+        "source": ref("Source"),
+    }
     del found["FileRecord"]
 
     instances = _instances(documented, settings.max_records, {"const": False})

@@ -60,7 +60,11 @@ class LoadOverrides:
     def unload(self, version: str) -> None:
         """Ask for a version not to be served; with "", for nothing to be served."""
         with self._locked() as now:
-            self._write(_updated(now, version, unload_all=now.unload_all or not version, also_unloaded=version))
+            self._write(
+                _updated(
+                    now, version, unload_all=now.unload_all or not version, also_unloaded=version
+                )
+            )
 
     def forget(self, version: str) -> None:
         """Take back whatever was asked about a version."""
@@ -89,7 +93,12 @@ class LoadOverrides:
 
 
 def _updated(
-    now: OverrideState, version: str, *, unload_all: bool, also_loaded: str = "", also_unloaded: str = ""
+    now: OverrideState,
+    version: str,
+    *,
+    unload_all: bool,
+    also_loaded: str = "",
+    also_unloaded: str = "",
 ) -> OverrideState:
     """The wishes without what they say of a version, and with what is said of it now."""
     loaded = [v for v in now.loaded if v != version]

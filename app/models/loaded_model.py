@@ -87,7 +87,9 @@ class LoadedModel:
         with self.problem_counter:
             return self._reader.validate_records(records, path)
 
-    def validate_columns(self, columns: Mapping[str, ColumnValues], path: str | None = "") -> np.ndarray:
+    def validate_columns(
+        self, columns: Mapping[str, ColumnValues], path: str | None = ""
+    ) -> np.ndarray:
         """Validate records that a protocol has taken out of its body as columns.
 
         Args:

@@ -156,7 +156,9 @@ class ModelRegistry:
                 reason = f"the store cannot be followed ({type(error).__name__})"
                 if before.failures.get(CURRENT_KEY) != reason:
                     logger.exception("not loaded: %s", reason)
-                self._snapshot = RegistrySnapshot(before.loaded, before.current, {CURRENT_KEY: reason})
+                self._snapshot = RegistrySnapshot(
+                    before.loaded, before.current, {CURRENT_KEY: reason}
+                )
             self._log_changes(before, self._snapshot)
 
     def _build_snapshot(self, before: RegistrySnapshot) -> RegistrySnapshot:
@@ -170,7 +172,11 @@ class ModelRegistry:
         if overrides.unload_all:
             self._fingerprints.clear()
             return RegistrySnapshot(failures={CURRENT_KEY: "the model was unloaded"})
-        wanted = [*([pointed] if pointed else []), *self._additional_versions(store), *overrides.loaded]
+        wanted = [
+            *([pointed] if pointed else []),
+            *self._additional_versions(store),
+            *overrides.loaded,
+        ]
         loaded: dict[str, LoadedModel] = {}
         for version in dict.fromkeys(wanted):
             if version != pointed and version in overrides.unloaded:

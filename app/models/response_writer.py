@@ -85,7 +85,9 @@ class PredictionWriter:
         return _encode(told).replace(b"{", b",", 1)
 
 
-def _append_member(tails: Sequence[bytes], key: bytes, told: Sequence[msgspec.Struct]) -> list[bytes]:
+def _append_member(
+    tails: Sequence[bytes], key: bytes, told: Sequence[msgspec.Struct]
+) -> list[bytes]:
     """The tails, each with one member more at its end."""
     return [
         b"".join((tail.removesuffix(_END), b",", key, _encode(one), _END))

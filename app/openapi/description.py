@@ -24,7 +24,9 @@ def register_openapi(service: Service, groups: Sequence[RouteGroup]) -> Descript
 
     def openapi(request: ServiceRequest) -> ServiceResponse:
         """This description, by OpenAPI 3.1."""
-        return ServiceResponse(msgspec.json.encode(description.for_model(request.bind_model(service.models.get()))))
+        return ServiceResponse(
+            msgspec.json.encode(description.for_model(request.bind_model(service.models.get())))
+        )
 
     # Open, as its page is: a browser sends no key, and it holds nothing of a patient.
     service.add_route("GET", "/openapi.json", openapi, PUBLIC)

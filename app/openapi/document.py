@@ -26,7 +26,9 @@ def describe_routes(
     known: dict[str, Operation] = {}
     for group in groups:
         known |= group.routes(documented)
-    by_handler = {r.handler: known[_route_key(r)] for r in service.routes() if _route_key(r) in known}
+    by_handler = {
+        r.handler: known[_route_key(r)] for r in service.routes() if _route_key(r) in known
+    }
     return {
         route: known.get(_route_key(route)) or by_handler.get(route.handler) or UNDESCRIBED
         for route in service.routes()
@@ -37,7 +39,9 @@ UNDESCRIBED = Operation(tag="Others", responses={200: {"description": "The answe
 """Of a route of which nothing is known but its docstring. A test wants there to be none."""
 
 
-def build_document(service: Service, documented: DocumentedModel, groups: Sequence[RouteGroup]) -> Json:
+def build_document(
+    service: Service, documented: DocumentedModel, groups: Sequence[RouteGroup]
+) -> Json:
     """The whole document, true of the model that is loaded and the settings of the service."""
     model, outcome = documented.model, documented.schema.outcome
     known = error_examples(documented)

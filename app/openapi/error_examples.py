@@ -115,7 +115,10 @@ def _other_errors(documented: DocumentedModel) -> Iterator[ErrorExample]:
     )
     wrong_type = ApiError("unsupported_media_type", "send Content-Type: application/json")
     yield ErrorExample(
-        "it_is_not_declared_as_JSON", to_error_response(wrong_type), good, {"Content-Type": "text/csv"}
+        "it_is_not_declared_as_JSON",
+        to_error_response(wrong_type),
+        good,
+        {"Content-Type": "text/csv"},
     )
     yield ErrorExample(
         "it_is_packed_in_another_way",
@@ -128,8 +131,12 @@ def _other_errors(documented: DocumentedModel) -> Iterator[ErrorExample]:
         ("no_key_was_sent", "send an API key"),
         ("the_key_is_not_known", "this API key is not known"),
     ):
-        yield ErrorExample(name, to_error_response(ApiError("unauthenticated", detail, headers=challenge)))
-    yield ErrorExample("no_model_is_loaded", to_error_response(NotReady("version 4: model.onnx is missing")))
+        yield ErrorExample(
+            name, to_error_response(ApiError("unauthenticated", detail, headers=challenge))
+        )
+    yield ErrorExample(
+        "no_model_is_loaded", to_error_response(NotReady("version 4: model.onnx is missing"))
+    )
     yield ErrorExample("a_bug", to_error_response(RuntimeError()))
     old = ExplanationUnavailable("this version holds nothing to explain its answers with")
     yield ErrorExample("the_version_is_old", to_error_response(old))
@@ -151,7 +158,9 @@ def error_responses(
         _add_responses(found, operation, route.render_error, codes, known)
         if "<" in route.rule and operation.error_schema != "Problem":
             ours = msgspec.structs.replace(operation, error_schema="Problem")
-            _add_responses(found, ours, ErrorResponse.to_response, ["not_found", "method_not_allowed"], known)
+            _add_responses(
+                found, ours, ErrorResponse.to_response, ["not_found", "method_not_allowed"], known
+            )
     finally:
         request_var.reset(token)
     return found

@@ -61,7 +61,8 @@ def register_page(service: Service, description: Description) -> None:
 
     folder = Path(__file__).parent / "static"
     files = {
-        name: ServiceResponse((folder / name).read_bytes(), media_type=kind) for name, kind in _FILES.items()
+        name: ServiceResponse((folder / name).read_bytes(), media_type=kind)
+        for name, kind in _FILES.items()
     }
     service.jinja_env.filters["pretty"] = _pretty
     service.add_route("GET", "/", root, PUBLIC)

@@ -167,7 +167,9 @@ def _require_columns(columns: Sequence[Any], model: LoadedModel, locator: Locato
     strings = [name for name in columns if isinstance(name, str)]
     for name, times in Counter(strings).items():
         if times > 1:
-            repeated = Problem(field=printable(name), code="duplicate_key", message=DUPLICATE_KEY_MESSAGE)
+            repeated = Problem(
+                field=printable(name), code="duplicate_key", message=DUPLICATE_KEY_MESSAGE
+            )
             found.append((repeated, columns.index(name)))
     for column in model.schema.columns:
         if column.name not in strings:

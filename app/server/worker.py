@@ -104,7 +104,9 @@ class Connection(protocol.ASGIProtocol):
         super().connection_made(transport)
         self.worker.connections.add(self)
         if self._request_ready is not None:  # HTTP/1
-            self._keepalive_handle = self.worker.loop.call_later(HEADER_TIMEOUT_S, self._keepalive_timeout)
+            self._keepalive_handle = self.worker.loop.call_later(
+                HEADER_TIMEOUT_S, self._keepalive_timeout
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""

@@ -10,7 +10,6 @@ build_logging_config  log lines without values of records
 """
 
 from app.web.authentication import AUTHENTICATED, PUBLIC, require
-from app.web.logging_config import build_logging_config
 from app.web.compression import compress_response
 from app.web.errors import (
     ApiError,
@@ -20,6 +19,7 @@ from app.web.errors import (
     log_error,
     to_error_response,
 )
+from app.web.logging_config import build_logging_config
 from app.web.metrics import (
     CONTENT_TYPE,
     Metrics,

@@ -49,7 +49,12 @@ class ApiError(Exception):
     """
 
     def __init__(
-        self, code: str, detail: str, *, headers: tuple[tuple[str, str], ...] = (), **extensions: Any
+        self,
+        code: str,
+        detail: str,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        **extensions: Any,
     ) -> None:
         super().__init__(detail)
         self.code = code
@@ -110,7 +115,9 @@ def to_error_response(error: Exception, *, max_body_bytes: int = 0) -> ErrorResp
     if isinstance(error, InvalidRecords):
         return _invalid_records(error)
     if isinstance(error, ApiError):
-        return _error_response(error.code, str(error), headers=error.headers, extensions=error.extensions)
+        return _error_response(
+            error.code, str(error), headers=error.headers, extensions=error.extensions
+        )
     if isinstance(error, UnreadableBody):
         return _error_response(error.code, str(error))
     if isinstance(error, NotReady):
@@ -147,7 +154,9 @@ def _invalid_records(error: InvalidRecords) -> ErrorResponse:
         detail += f"; the first {len(error.problems)} are listed"
     locate = error.locate or (lambda found: json_pointer(found, error.path))
     listed = [{**msgspec.to_builtins(p), "pointer": locate(p)} for p in error.problems]
-    return _error_response("invalid_records", detail, error=str(error), extensions={"errors": listed})
+    return _error_response(
+        "invalid_records", detail, error=str(error), extensions={"errors": listed}
+    )
 
 
 def json_pointer(found: Problem, path: str | None) -> str:

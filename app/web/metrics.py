@@ -156,7 +156,9 @@ class Metrics:
         counter.inc()
         histogram.observe(seconds)
 
-    def observe_predictions(self, version: str, probabilities: np.ndarray, missing: Mapping[str, int]) -> None:
+    def observe_predictions(
+        self, version: str, probabilities: np.ndarray, missing: Mapping[str, int]
+    ) -> None:
         """Count the records of one request.
 
         Args:

@@ -17,7 +17,9 @@ class ProblemType(NamedTuple):
 PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "empty_body": ProblemType(400, "The body is empty", "Send a record as a JSON object."),
     "not_utf8": ProblemType(400, "The body is not UTF-8", "Encode the body as UTF-8."),
-    "broken_json": ProblemType(400, "The body is not JSON", "Mend the JSON at the line and column named."),
+    "broken_json": ProblemType(
+        400, "The body is not JSON", "Mend the JSON at the line and column named."
+    ),
     "broken_csv": ProblemType(
         400, "The body is not CSV", "Quote cells as RFC 4180 says; the line is named."
     ),
@@ -43,8 +45,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "Managing over HTTP is switched off",
         "Configure an API key with the scope manage, or use the command line.",
     ),
-    "not_found": ProblemType(404, "There is nothing at this path", "GET /openapi.json lists every path."),
-    "method_not_allowed": ProblemType(405, "This path does not take this method", "See the header Allow."),
+    "not_found": ProblemType(
+        404, "There is nothing at this path", "GET /openapi.json lists every path."
+    ),
+    "method_not_allowed": ProblemType(
+        405, "This path does not take this method", "See the header Allow."
+    ),
     "version_in_use": ProblemType(
         409,
         "The version is the current one",

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from model.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
-    from course.foundations.build import write_page as write_page
+    from course.foundations.build import build_page as build_page
 else:
     __getattr__ = lazy_attributes(
         __name__,
         {
-            "build": ("write_page",),
+            "build": ("build_page",),
         },
     )

@@ -10,22 +10,22 @@ import numpy as np
 from keras import ops
 from msgspec.structs import replace
 
-from course.foundations.lesson import Case, Subject
+from course.foundations.lesson import Lesson, LessonData
 from model.training import Head, TrainingConfig, activations, build_network, dense_layers
 from model.training.ensemble import MemberSpec, fit_ensemble, gradients
-from pipelines.html import COLOURS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, as_svg, label, panels, plot_style
 
-NUMBER = Head(1, "linear")
+LINEAR_HEAD = Head(1, "linear")
 
 
-class Fitted(NamedTuple):
+class SineFit(NamedTuple):
     """Networks on a sine: what the best of the starts says, and every start's error."""
 
     best: np.ndarray
     errors: np.ndarray
 
 
-def follow_sine(activation: str, x: np.ndarray, starts: int = 5) -> Fitted:
+def fit_sine(activation: str, x: np.ndarray, starts: int = 5) -> SineFit:
     """Two hidden layers of 16 units on sin(x), from several starts.
 
     Args:
@@ -36,21 +36,21 @@ def follow_sine(activation: str, x: np.ndarray, starts: int = 5) -> Fitted:
         learning_rate=5e-3, batch_size="all", epochs=1_500,
     )  # fmt: skip
     members = [MemberSpec(replace(config, seed=seed)) for seed in range(starts)]
-    said = fit_ensemble(x[:, None], np.sin(x), members, head=NUMBER).predict(x[:, None])
+    said = fit_ensemble(x[:, None], np.sin(x), members, head=LINEAR_HEAD).predict(x[:, None])
     errors = np.sqrt(np.mean((said - np.sin(x)) ** 2, axis=1))
-    return Fitted(said[int(errors.argmin())], errors)
+    return SineFit(said[int(errors.argmin())], errors)
 
 
-def sine(_: Case) -> Subject:
+def sine(_: LessonData) -> Lesson:
     """Without a bend between them, two layers are one straight line."""
     x = np.linspace(-np.pi, np.pi, 128)
-    found = {name: follow_sine(name, x) for name in ("linear", "relu")}
+    found = {name: fit_sine(name, x) for name in ("linear", "relu")}
     slope, intercept = np.polyfit(x, np.sin(x), 1)
     line = slope * x + intercept
     away = float(np.abs(found["linear"].best - line).max())
     line_error = float(np.sqrt(np.mean((line - np.sin(x)) ** 2)))
     linear, relu = found["linear"].errors, found["relu"].errors
-    return Subject(
+    return Lesson(
         "sine",
         "Without ReLU two layers cannot follow a sine",
         _draw_sine(x, found, line),
@@ -66,8 +66,8 @@ def sine(_: Case) -> Subject:
     )
 
 
-@house_style()
-def _draw_sine(x: np.ndarray, found: dict[str, Fitted], line: np.ndarray) -> str:
+@plot_style()
+def _draw_sine(x: np.ndarray, found: dict[str, SineFit], line: np.ndarray) -> str:
     figure, axes = panels(2, sharey=True)
     titles = {"linear": "No activation", "relu": "ReLU"}
     for ax, (name, fitted) in zip(axes, found.items(), strict=True):
@@ -84,7 +84,9 @@ def _draw_sine(x: np.ndarray, found: dict[str, Fitted], line: np.ndarray) -> str
     )  # fmt: skip
 
 
-def value_and_slope(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def value_and_derivative(
+    function: Callable[[Any], Any], x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """(n,) → (n,) and (n,): an elementwise function and its derivative, from the backend."""
 
     def total(inputs: Sequence[Any]) -> tuple[Any, Any]:
@@ -99,8 +101,10 @@ def activation_curve(name: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) → the activation and its derivative, of softmax the first of two inputs (x, 0)."""
     function = keras.activations.get(activations.resolve(name))
     if name != "softmax":
-        return value_and_slope(function, x)
-    return value_and_slope(lambda x: function(ops.stack([x, ops.zeros_like(x)], axis=-1))[:, 0], x)
+        return value_and_derivative(function, x)
+    return value_and_derivative(
+        lambda x: function(ops.stack([x, ops.zeros_like(x)], axis=-1))[:, 0], x
+    )
 
 
 def keras_default_activation() -> str:
@@ -109,7 +113,7 @@ def keras_default_activation() -> str:
     return dense(1).activation.__name__
 
 
-def activation(_: Case) -> Subject:
+def activation(_: LessonData) -> Lesson:
     """The activations and their derivatives."""
     x = np.linspace(-5, 5, 401)
     curves = {name: activation_curve(name, x) for name in activations.ACTIVATION_NAMES}
@@ -118,7 +122,7 @@ def activation(_: Case) -> Subject:
     at_end = {name: float(slopes[-1]) for name, (_, slopes) in curves.items()}
     same = float(np.abs(curves["softmax"][0] - curves["sigmoid"][0]).max())
     default = keras_default_activation()
-    return Subject(
+    return Lesson(
         "activations",
         "The activations and their derivatives",
         _draw_activations(x, curves),
@@ -137,7 +141,7 @@ def activation(_: Case) -> Subject:
     )
 
 
-@house_style()
+@plot_style()
 def _draw_activations(x: np.ndarray, curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
     figure, axes = panels(3, 2, height=2.1, sharex=True)
     titles = {"relu": "ReLU", "leaky_relu": "Leaky ReLU", "softmax": "Softmax of (x, 0), first"}

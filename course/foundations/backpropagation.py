@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from course.foundations.lesson import Case, Subject, in_words
+from course.foundations.lesson import Lesson, LessonData, format_numbers
 from model.training import TrainingConfig, draw_kernels
 from model.training.ensemble import ProgramSpec, forward_pass, gradients, record_losses
-from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, label, panels, plot_style
 
 
 class Node(NamedTuple):
@@ -18,13 +18,13 @@ class Node(NamedTuple):
 
     Attributes:
         local: its derivative by the quantity before it.
-        back: the derivative of the loss by it.
+        gradient: the derivative of the loss by it.
     """
 
-    words: str
+    label: str
     value: float
     local: float
-    back: float
+    gradient: float
 
 
 def chain(w: float = 0.6, b: float = -0.4, x: float = 1.5, y: float = 1.0) -> list[Node]:
@@ -53,12 +53,12 @@ def chain_by_backend(w: float = 0.6, b: float = -0.4, x: float = 1.5, y: float =
     return float(ops.convert_to_numpy(found)[0])
 
 
-def chain_rule(_: Case) -> Subject:
+def chain_rule(_: LessonData) -> Lesson:
     """The chain rule on a small graph."""
     nodes = chain()
     by_backend = chain_by_backend()
     factors = " × ".join(f"{node.local:.4f}" for node in nodes[:0:-1])  # fmt: skip
-    return Subject(
+    return Lesson(
         "chain-rule",
         "The chain rule on a small graph",
         _draw_chain(nodes),
@@ -66,15 +66,15 @@ def chain_rule(_: Case) -> Subject:
             f"One weight w = {nodes[0].value:g}, one input x = {nodes[1].local:g}, tanh and a "
             f"squared error: forward each step keeps its value, up to the loss of "
             f"{nodes[-1].value:.4f}; backward each multiplies what comes from the right by its own "
-            f"derivative, {factors} = {nodes[0].back:.4f}.",
+            f"derivative, {factors} = {nodes[0].gradient:.4f}.",
             f"The backend that trains the networks gives {by_backend:.4f} for the same derivative, "
-            f"{abs(by_backend - nodes[0].back):.0e} away; that is all that backpropagation is, with "
+            f"{abs(by_backend - nodes[0].gradient):.0e} away; that is all that backpropagation is, with "
             f"sums where a quantity has several successors.",
         ),
     )
 
 
-@house_style()
+@plot_style()
 def _draw_chain(nodes: list[Node]) -> str:
     figure, (axes,) = panels(height=1.7)
     axes.set_axis_off()
@@ -82,17 +82,19 @@ def _draw_chain(nodes: list[Node]) -> str:
     axes.set_ylim(-1.1, 1.1)
     box = {"boxstyle": "round,pad=0.5", "edgecolor": COLOURS[0], "facecolor": FILLS[0]}
     for place, node in enumerate(nodes):
-        words = in_words(f"{node.words}\n{node.value:.4f}")
+        words = format_numbers(f"{node.label}\n{node.value:.4f}")
         axes.text(place, 0, words, ha="center", va="center", bbox=box)
         last = place == len(nodes) - 1
-        gradient = "dL/dL = 1" if last else in_words(f"dL/d{node.words[0]} = {node.back:.4f}")
+        gradient = (
+            "dL/dL = 1" if last else format_numbers(f"dL/d{node.label[0]} = {node.gradient:.4f}")
+        )
         axes.text(place, -0.85, gradient, ha="center", va="center", color=COLOURS[1])
         if place:
             arrow = {"arrowstyle": "-|>", "color": COLOURS[0], "linewidth": 1.1}
             axes.annotate("", (place - 0.33, 0.14), (place - 0.67, 0.14), arrowprops=arrow)
             back = {**arrow, "color": COLOURS[1], "linestyle": (0, (3, 2))}
             axes.annotate("", (place - 0.67, -0.14), (place - 0.33, -0.14), arrowprops=back)
-            local = in_words(f"× {node.local:.4f}")
+            local = format_numbers(f"× {node.local:.4f}")
             axes.text(place - 0.5, 0.5, local, ha="center", va="bottom")
     axes.text(-0.45, 1.1, "above: each step's own derivative", va="top", fontsize=8)
     axes.text(
@@ -100,11 +102,11 @@ def _draw_chain(nodes: list[Node]) -> str:
     )
     return as_svg(
         figure, "Five quantities in a row with their values, the derivative of every step, and the "
-        "derivative of the loss by each: " + ", ".join(f"{n.words} {n.value:.4f}, {n.back:.4f}" for n in nodes),
+        "derivative of the loss by each: " + ", ".join(f"{n.label} {n.value:.4f}, {n.gradient:.4f}" for n in nodes),
     )  # fmt: skip
 
 
-class Check(NamedTuple):
+class GradientCheck(NamedTuple):
     """Backpropagated gradients and central differences of the same loss.
 
     Attributes:
@@ -124,21 +126,23 @@ class Check(NamedTuple):
         return int(np.argmin(self.errors))
 
 
-def check_gradients(case: Case) -> Check:
+def check_gradients(data: LessonData) -> GradientCheck:
     """The default network's 497 gradients on the whole table, against finite differences.
 
     All moved copies of the network stand side by side as members of one program, 2 · 497 a width.
     """
-    plan = ProgramSpec("tanh", "sigmoid", "cross_entropy", "sgd", len(case.labels), False)
-    kernels = draw_kernels(TrainingConfig(initial_weights="glorot"), case.features.shape[1])
+    plan = ProgramSpec("tanh", "sigmoid", "cross_entropy", "sgd", len(data.labels), False)
+    kernels = draw_kernels(TrainingConfig(initial_weights="glorot"), data.features.shape[1])
     shapes = [shape for k in kernels for shape in (k.shape, (k.shape[1],))]
     flat = np.concatenate([np.append(k.ravel(), np.zeros(k.shape[1])) for k in kernels])
-    features = ops.convert_to_tensor(case.features[None])
-    labels = ops.convert_to_tensor(case.labels.astype(float)[None, :, None])
+    features = ops.convert_to_tensor(data.features[None])
+    labels = ops.convert_to_tensor(data.labels.astype(float)[None, :, None])
 
     def loss(given: Any) -> tuple[Any, Any]:
         gamma = np.zeros((1, given[0].shape[-1]))
-        own = ops.mean(record_losses(plan, forward_pass(plan, given, features), labels, gamma), axis=1)
+        own = ops.mean(
+            record_losses(plan, forward_pass(plan, given, features), labels, gamma), axis=1
+        )
         return ops.sum(own), own
 
     def unpacked(members: np.ndarray) -> list[Any]:
@@ -159,15 +163,15 @@ def check_gradients(case: Case) -> Check:
         up, down = (ops.convert_to_numpy(side)[0] for side in sides)
         tried.append((up - down) / (2 * width))
     errors = np.abs(np.array(tried) - exact).max(axis=1)
-    return Check(exact, tried[int(np.argmin(errors))], widths, errors)
+    return GradientCheck(exact, tried[int(np.argmin(errors))], widths, errors)
 
 
-def differences(case: Case) -> Subject:
+def gradient_check(data: LessonData) -> Lesson:
     """Backpropagated gradients against finite differences."""
-    found = check_gradients(case)
+    found = check_gradients(data)
     best = found.best
     rounding, bending = found.errors[0], found.errors[-1]
-    return Subject(
+    return Lesson(
         "differences",
         "Backpropagated gradients against finite differences",
         _draw_differences(found),
@@ -184,8 +188,8 @@ def differences(case: Case) -> Subject:
     )
 
 
-@house_style()
-def _draw_differences(found: Check) -> str:
+@plot_style()
+def _draw_differences(found: GradientCheck) -> str:
     figure, (left, right) = panels(2)
     ends = [float(found.exact.min()), float(found.exact.max())]
     left.plot(ends, ends, color=COLOURS[5], linestyle="-", linewidth=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -20,11 +21,13 @@ from course.foundations import (
     overfitting,
     weight_initialization,
 )
-from course.foundations.lesson import Case, Subject, double_precision
+from course.foundations.lesson import Lesson, LessonData, double_precision
 from pipelines.data import Table
-from pipelines.html import render
+from pipelines.html import render_page
 
-SUBJECTS: Sequence[Callable[[Case], Subject]] = (
+TEMPLATES = Path(__file__).parents[1] / "templates"
+
+LESSONS: Sequence[Callable[[LessonData], Lesson]] = (
     neurons.neuron,
     neurons.columns,
     neurons.logistic,
@@ -32,35 +35,36 @@ SUBJECTS: Sequence[Callable[[Case], Subject]] = (
     activations.activation,
     losses.cross_entropy,
     losses.shapes,
-    gradient_descent.steps,
+    gradient_descent.learning_rates,
     gradient_descent.minima,
     minibatches.noise,
     minibatches.sizes,
     optimizers.optimizers,
-    weight_initialization.starts,
+    weight_initialization.initializers,
     weight_initialization.vanishing,
     backpropagation.chain_rule,
-    backpropagation.differences,
+    backpropagation.gradient_check,
     overfitting.overfitting,
     overfitting.xor,
     multiclass.softmax,
     metrics.error_rate,
-    metrics.missed,
+    metrics.class_weight,
 )
 """In the order of the page."""
 
 
-def write_page(table: Table) -> str:
+def build_page(table: Table) -> str:
     """The whole page as HTML, from runs that are made now; about a minute on two cores."""
-    case = Case(table)
+    data = LessonData(table)
     with double_precision():
         found = [
-            run(case)
-            for run in tqdm(SUBJECTS, "foundations", unit="subject", file=sys.stderr, disable=None)
+            run(data)
+            for run in tqdm(LESSONS, "foundations", unit="lesson", file=sys.stderr, disable=None)
         ]
-    return render(
+    return render_page(
         "foundations.html",
+        folder=TEMPLATES,
         title="The foundations, shown with our own parts",
-        subjects=found,
+        lessons=found,
         table=table,
     )

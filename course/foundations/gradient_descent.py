@@ -8,21 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from course.foundations.lesson import Case, Subject
+from course.foundations.lesson import Lesson, LessonData
 from model.training import Optimizer
 from model.training.ensemble import UPDATE_RULES, gradients, initial_slots
-from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, label, panels, plot_style
 
-Surface = Callable[[Any], Any]
+Objective = Callable[[Any], Any]
 """(d, k) → (k,), heights at k places, written with Keras's operations."""
 
 
 def descend(
-    surface: Surface,
+    objective: Objective,
     start: np.ndarray,
     *,
     optimizer: Optimizer = "sgd",
-    rate: float | np.ndarray,
+    learning_rate: float | np.ndarray,
     steps: int,
     momentum: float = 0.9,
     noise: np.ndarray | None = None,
@@ -31,7 +31,7 @@ def descend(
 
     Args:
         start: (d, k)
-        rate: one for all, or (k,).
+        learning_rate: one for all, or (k,).
         noise: (steps, d, k), what is added to the gradients.
 
     Returns:
@@ -44,14 +44,16 @@ def descend(
     path = [start]
 
     def loss(weights: Any) -> tuple[Any, Any]:
-        heights = surface(weights[0])
+        heights = objective(weights[0])
         return ops.sum(heights), heights
 
     for number in range(1, steps + 1):
         _, (gradient,) = gradients(loss, [w])
         if noise is not None:
             gradient = gradient + ops.convert_to_tensor(noise[number - 1])
-        w, slots = UPDATE_RULES[optimizer](w, gradient, slots, one * rate, one * momentum, one * number)
+        w, slots = UPDATE_RULES[optimizer](
+            w, gradient, slots, one * learning_rate, one * momentum, one * number
+        )
         path.append(ops.convert_to_numpy(w))
     return np.array(path)
 
@@ -66,43 +68,45 @@ def valleys() -> np.ndarray:
     return np.sort(np.roots([1, 0, -2, 0.25]).real)
 
 
-RATES = {"small": 0.01, "good": 0.15, "too large": 0.62}
+LEARNING_RATES = {"small": 0.01, "good": 0.15, "too large": 0.62}
 
 
-def steps(_: Case) -> Subject:
+def learning_rates(_: LessonData) -> Lesson:
     """Gradient descent on a quartic, with small, good and too large steps."""
     start = -2.2
-    starts = np.full((1, len(RATES)), start)
-    paths = descend(quartic, starts, rate=np.array(list(RATES.values())), steps=30)[:, 0]
+    starts = np.full((1, len(LEARNING_RATES)), start)
+    paths = descend(
+        quartic, starts, learning_rate=np.array(list(LEARNING_RATES.values())), steps=30
+    )[:, 0]
     heights = quartic(paths[None])
     lowest = float(quartic(valleys()[None, :1])[0])
-    above = dict(zip(RATES, heights[-1] - lowest, strict=True))
+    above = dict(zip(LEARNING_RATES, heights[-1] - lowest, strict=True))
     arrived = int(np.argmax(heights[:, 1] < lowest + 1e-3))
     last, before = paths[-1, 2], paths[-2, 2]
-    flown = descend(quartic, np.array([[start]]), rate=1.0, steps=5)[-1, 0, 0]
+    flown = descend(quartic, np.array([[start]]), learning_rate=1.0, steps=5)[-1, 0, 0]
     limit = 2 / (3 * valleys()[0] ** 2 - 2)
-    return Subject(
+    return Lesson(
         "steps",
         "Gradient descent on a quartic: small, good and too large steps",
         _draw_steps(paths, heights, lowest),
         (
-            f"From x = {start:g} a learning rate of {RATES['small']:g} is still "
-            f"{above['small']:.3f} above the lowest point after 30 steps, and {RATES['good']:g} is "
+            f"From x = {start:g} a learning rate of {LEARNING_RATES['small']:g} is still "
+            f"{above['small']:.3f} above the lowest point after 30 steps, and {LEARNING_RATES['good']:g} is "
             f"within 0.001 of it after {arrived}.",
             f"Above 2 over the curvature, here {limit:.2f}, no step size can settle in that valley: "
-            f"{RATES['too large']:g} jumps over the ridge into the other one and swings there "
+            f"{LEARNING_RATES['too large']:g} jumps over the ridge into the other one and swings there "
             f"between x = {before:.2f} and {last:.2f}, {above['too large']:.2f} above the lowest "
             f"point, and a rate of 1 has left for x = {flown:.0e} after five steps.",
         ),
     )
 
 
-@house_style()
+@plot_style()
 def _draw_steps(paths: np.ndarray, heights: np.ndarray, lowest: float) -> str:
     figure, (left, right) = panels(2)
     x = np.linspace(-2.35, 2.2, 200)
     left.plot(x, quartic(x[None]), color=COLOURS[5], linestyle="-", linewidth=1.2)
-    for place, (name, rate) in enumerate(RATES.items()):
+    for place, (name, rate) in enumerate(LEARNING_RATES.items()):
         style: dict[str, Any] = {
             "color": COLOURS[place], "linestyle": DASHES[place], "marker": MARKERS[place],
         }  # fmt: skip
@@ -127,38 +131,38 @@ def saddle(w: Any) -> Any:
     return w[0] ** 2 / 2 - w[1] ** 2 / 2 + w[1] ** 4 / 4
 
 
-class Stuck(NamedTuple):
+class SaddlePaths(NamedTuple):
     """Paths over the saddle, and the first step after which each is below half the depth."""
 
     paths: dict[str, np.ndarray]
-    free: dict[str, int | None]
+    escape_steps: dict[str, int | None]
 
 
-def cross_saddle(steps: int = 120) -> Stuck:
+def cross_saddle(steps: int = 120) -> SaddlePaths:
     """Descents from a place whose gradient leads exactly into the saddle."""
     names = ("exact gradient", "started 0.001 beside", "noisy gradient")
     start = np.array([[1.4, 1.4, 1.4], [0.0, 1e-3, 0.0]])
     noise = np.zeros((steps, 2, 3))
     noise[:, :, 2] = np.random.default_rng(0).normal(0, 0.05, (steps, 2))
-    path = descend(saddle, start, rate=0.1, steps=steps, noise=noise)
+    path = descend(saddle, start, learning_rate=0.1, steps=steps, noise=noise)
     below = saddle(path.transpose(1, 0, 2)) < -0.125
     free = {
         name: int(np.argmax(below[:, k])) if below[:, k].any() else None
         for k, name in enumerate(names)
     }
-    return Stuck({name: path[:, :, k] for k, name in enumerate(names)}, free)
+    return SaddlePaths({name: path[:, :, k] for k, name in enumerate(names)}, free)
 
 
-def minima(_: Case) -> Subject:
+def minima(_: LessonData) -> Lesson:
     """Local minima and saddle points."""
     starts = np.linspace(-2.2, 2.2, 45)
-    ends = descend(quartic, starts[None], rate=0.1, steps=60)[-1, 0]
+    ends = descend(quartic, starts[None], learning_rate=0.1, steps=60)[-1, 0]
     left, ridge, right = valleys()
     in_right = int((ends > ridge).sum())
     heights = quartic(np.array([[left, right]]))
     stuck = cross_saddle()
     end = stuck.paths["exact gradient"][-1]
-    return Subject(
+    return Lesson(
         "minima",
         "Local minima and saddle points",
         _draw_minima(starts, ends, stuck),
@@ -170,14 +174,14 @@ def minima(_: Case) -> Subject:
             f"At a saddle the slope is 0 too and it is no valley: the exact gradient runs into it, "
             f"to {np.linalg.norm(end):.0e} beside, and stays for all "
             f"{len(stuck.paths['exact gradient']) - 1} steps, while a start 0.001 to the side is "
-            f"half way down after {stuck.free['started 0.001 beside']} steps, and a gradient with "
-            f"noise, such as mini-batches give, after {stuck.free['noisy gradient']}.",
+            f"half way down after {stuck.escape_steps['started 0.001 beside']} steps, and a gradient with "
+            f"noise, such as mini-batches give, after {stuck.escape_steps['noisy gradient']}.",
         ),
     )
 
 
-@house_style()
-def _draw_minima(starts: np.ndarray, ends: np.ndarray, stuck: Stuck) -> str:
+@plot_style()
+def _draw_minima(starts: np.ndarray, ends: np.ndarray, stuck: SaddlePaths) -> str:
     figure, (left, right) = panels(2, height=3.1, width_ratios=(1, 1.15))
     x = np.linspace(-2.3, 2.3, 200)
     left.plot(x, quartic(x[None]), color=COLOURS[5], linestyle="-", linewidth=1.2)

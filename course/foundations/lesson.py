@@ -15,33 +15,32 @@ from model.evaluation import Split, repeated_folds
 from model.training import PROBABILITY_HEAD, Head, TrainingConfig
 from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.data import Table, build_preprocessing
-
-SEED = 20241
+from pipelines.evaluation import SEED
 
 
 @dataclass(frozen=True)
-class Subject:
+class Lesson:
     """One subject, as the page shows it.
 
     Attributes:
         key: its id in the page.
         figure: an ``<svg>`` element, as :func:`pipelines.html.svg.as_svg` gives it.
         sentences: two: what was run, and what it showed.
-        slip: a common slip, put right; empty for none.
+        common_mistake: a common slip, put right; empty for none.
     """
 
     key: str
     title: str
     figure: str
     sentences: tuple[str, str]
-    slip: str = ""
+    common_mistake: str = ""
 
     def __post_init__(self) -> None:
         first, second = self.sentences
-        object.__setattr__(self, "sentences", (in_words(first), in_words(second)))
+        object.__setattr__(self, "sentences", (format_numbers(first), format_numbers(second)))
 
 
-class Case:
+class LessonData:
     """The table, its features, and folds of it whose preprocessing never saw the rows tested."""
 
     def __init__(self, table: Table) -> None:
@@ -116,18 +115,18 @@ def double_precision() -> Iterator[None]:
         keras.config.set_dtype_policy(before[1])
 
 
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def in_words(text: str) -> str:
+def format_numbers(text: str) -> str:
     """Numbers as they are printed: a minus and not a hyphen, powers of ten and not ``e-06``.
 
-    >>> in_words("from -0.5 to 1.6e-06")
+    >>> format_numbers("from -0.5 to 1.6e-06")
     'from −0.5 to 1.6\xa0×\xa010⁻⁶'
     """
 
     def power(found: re.Match[str]) -> str:
-        return f"{found[1]}\u00a0×\u00a010{str(int(found[2])).translate(_RAISED)}"
+        return f"{found[1]}\u00a0×\u00a010{str(int(found[2])).translate(_SUPERSCRIPTS)}"
 
     text = re.sub(r"(\d)e([+-]\d+)\b", power, text.replace("0e+00", "0"))
     return re.sub(r"(?<![\w)\]])-(?=\d)", "−", text)

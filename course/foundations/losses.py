@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from course.foundations.activations import value_and_slope
-from course.foundations.lesson import Case, Subject
+from course.foundations.activations import value_and_derivative
+from course.foundations.lesson import Lesson, LessonData
 from model.training.ensemble import ProgramSpec, record_losses
-from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, label, panels, plot_style
 
 EXAMPLE = (0.2, 0.3, 0.5)
 """Probabilities that a network gives three classes."""
@@ -29,13 +29,13 @@ def cross_entropies(probabilities: np.ndarray) -> np.ndarray:
     return ops.convert_to_numpy(each)[0, :, 0]
 
 
-def cross_entropy(_: Case) -> Subject:
+def cross_entropy(_: LessonData) -> Lesson:
     """A worked example of three classes, in nats and in bits."""
     nats = cross_entropies(np.array(EXAMPLE))
     bits = nats / np.log(2)
     second, third = EXAMPLE[1:]
     both = (nats[1] + nats[2]) / 2
-    return Subject(
+    return Lesson(
         "cross-entropy",
         "Cross-entropy of three classes, in nats and in bits",
         _draw_cross_entropy(nats, bits),
@@ -54,7 +54,7 @@ def cross_entropy(_: Case) -> Subject:
     )
 
 
-@house_style()
+@plot_style()
 def _draw_cross_entropy(nats: np.ndarray, bits: np.ndarray) -> str:
     figure, (left, right) = panels(2, width_ratios=(1, 1.25))
     names = [f"class {n + 1}\np = {p}" for n, p in enumerate(EXAMPLE)]
@@ -87,10 +87,10 @@ def loss_shapes(log_odds: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]
         "squared error": lambda z: ops.square(1 - ops.sigmoid(z)),
         "absolute error": lambda z: ops.abs(1 - ops.sigmoid(z)),
     }
-    return {name: value_and_slope(shape, log_odds) for name, shape in shapes.items()}
+    return {name: value_and_derivative(shape, log_odds) for name, shape in shapes.items()}
 
 
-def shapes(_: Case) -> Subject:
+def shapes(_: LessonData) -> Lesson:
     """Cross-entropy against squared and absolute error."""
     z = np.linspace(-6, 6, 241)
     found = loss_shapes(z)
@@ -98,7 +98,7 @@ def shapes(_: Case) -> Subject:
     wrong = {name: (float(v[0]), float(-s[0])) for name, (v, s) in loss_shapes(np.log(p / (1 - p))).items()}  # fmt: skip
     ratio = wrong["cross-entropy"][1] / wrong["squared error"][1]
     peak = 1 / (1 + np.exp(-z[int(np.argmax(-found["squared error"][1]))]))
-    return Subject(
+    return Lesson(
         "shapes",
         "The shape of cross-entropy against squared and absolute error",
         _draw_shapes(z, found),
@@ -115,7 +115,7 @@ def shapes(_: Case) -> Subject:
     )
 
 
-@house_style()
+@plot_style()
 def _draw_shapes(z: np.ndarray, found: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
     figure, (left, right) = panels(2)
     p = 1 / (1 + np.exp(-z))

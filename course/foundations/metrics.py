@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from course.foundations.lesson import Case, Subject
+from course.foundations.lesson import Lesson, LessonData
 from model.training import RECIPES
-from pipelines.html import COLOURS, FILLS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, FILLS, as_svg, label, panels, plot_style
 
 EPOCHS = (10, 30, 100, 200, 400)
 
 
-class Judged(NamedTuple):
+class EpochMetrics(NamedTuple):
     """Figures of held-out folds, by number of epochs: (len(EPOCHS),) each."""
 
     accuracy: np.ndarray
@@ -29,26 +29,28 @@ def accuracy_and_error_rate(
     return float(np.mean(~wrong)), float(np.mean(wrong))
 
 
-def judge_lengths(case: Case) -> Judged:
+def evaluate_epochs(data: LessonData) -> EpochMetrics:
     """The textbook network after ever more epochs, out of fold."""
     configs = [replace(RECIPES["textbook"], epochs=epochs) for epochs in EPOCHS]
-    said = np.clip(case.out_of_fold(configs), 1e-7, 1 - 1e-7)
-    losses = -np.where(case.labels == 1, np.log(said), np.log1p(-said)).mean(axis=1)
-    return Judged(np.array([accuracy_and_error_rate(case.labels, one)[0] for one in said]), losses)
+    said = np.clip(data.out_of_fold(configs), 1e-7, 1 - 1e-7)
+    losses = -np.where(data.labels == 1, np.log(said), np.log1p(-said)).mean(axis=1)
+    return EpochMetrics(
+        np.array([accuracy_and_error_rate(data.labels, one)[0] for one in said]), losses
+    )
 
 
-def error_rate(case: Case) -> Subject:
+def error_rate(data: LessonData) -> Lesson:
     """Error rate against accuracy, and what both leave out."""
-    said = case.out_of_fold([RECIPES["default"]])[0]
-    right, wrong = accuracy_and_error_rate(case.labels, said)
-    base = max(case.labels.mean(), 1 - case.labels.mean())
-    lengths = judge_lengths(case)
-    n = len(case.labels)
+    said = data.out_of_fold([RECIPES["default"]])[0]
+    right, wrong = accuracy_and_error_rate(data.labels, said)
+    base = max(data.labels.mean(), 1 - data.labels.mean())
+    lengths = evaluate_epochs(data)
+    n = len(data.labels)
     moved = round(float(lengths.accuracy[1] - lengths.accuracy[-1]) * n)
-    return Subject(
+    return Lesson(
         "error-rate",
         "Error rate against accuracy",
-        _draw_error_rate(case.labels, said, lengths),
+        _draw_error_rate(data.labels, said, lengths),
         (
             f"They are two names for one count: of {n} patients in held-out folds {round(right * n)} "
             f"are on the right side of 0.5, an accuracy of {100 * right:.1f} %, and "
@@ -63,8 +65,8 @@ def error_rate(case: Case) -> Subject:
     )
 
 
-@house_style()
-def _draw_error_rate(labels: np.ndarray, said: np.ndarray, lengths: Judged) -> str:
+@plot_style()
+def _draw_error_rate(labels: np.ndarray, said: np.ndarray, lengths: EpochMetrics) -> str:
     figure, (left, right) = panels(2)
     thresholds = np.linspace(0, 1, 101)
     both = np.array([accuracy_and_error_rate(labels, said, at) for at in thresholds]) * 100
@@ -93,45 +95,47 @@ def _draw_error_rate(labels: np.ndarray, said: np.ndarray, lengths: Judged) -> s
 COSTS = (1, 2, 5, 10)
 
 
-class Costs(NamedTuple):
+class CostComparison(NamedTuple):
     """Held-out folds by cost of a missed patient: (len(COSTS),) each.
 
     Attributes:
-        missed, alarms: of networks trained with the cost, at 0.5.
+        missed, false_alarms: of networks trained with the cost, at 0.5.
         moved_missed, moved_alarms: of the network trained without, at 1 / (1 + cost).
         means: mean answer of the networks trained with the cost.
     """
 
     missed: np.ndarray
-    alarms: np.ndarray
+    false_alarms: np.ndarray
     moved_missed: np.ndarray
     moved_alarms: np.ndarray
     means: np.ndarray
 
 
-def compare_costs(case: Case) -> Costs:
+def compare_costs(data: LessonData) -> CostComparison:
     """Missed patients and false alarms, for costs in the loss and for a moved threshold."""
-    said = case.out_of_fold([replace(RECIPES["default"], positive_class_weight=float(c)) for c in COSTS])
-    ill = case.labels == 1
+    said = data.out_of_fold(
+        [replace(RECIPES["default"], positive_class_weight=float(c)) for c in COSTS]
+    )
+    ill = data.labels == 1
     trained = np.array([[(ill & (s < 0.5)).sum(), (~ill & (s >= 0.5)).sum()] for s in said])
     at = [1 / (1 + cost) for cost in COSTS]
     moved = np.array([[(ill & (said[0] < t)).sum(), (~ill & (said[0] >= t)).sum()] for t in at])
-    return Costs(trained[:, 0], trained[:, 1], moved[:, 0], moved[:, 1], said.mean(axis=1))
+    return CostComparison(trained[:, 0], trained[:, 1], moved[:, 0], moved[:, 1], said.mean(axis=1))
 
 
-def missed(case: Case) -> Subject:
+def class_weight(data: LessonData) -> Lesson:
     """A missed patient made to cost more."""
-    found = compare_costs(case)
-    last, share = COSTS[-1], case.labels.mean()
-    n_ill, n_healthy = int(case.labels.sum()), int((case.labels == 0).sum())
-    return Subject(
+    found = compare_costs(data)
+    last, share = COSTS[-1], data.labels.mean()
+    n_ill, n_healthy = int(data.labels.sum()), int((data.labels == 0).sum())
+    return Lesson(
         "missed",
         "A missed patient made to cost more",
         _draw_missed(found, share),
         (
             f"With ill patients counting {last} times in the loss, {found.missed[-1]} of {n_ill} are "
-            f"missed in held-out folds in place of {found.missed[0]}, and {found.alarms[-1]} of "
-            f"{n_healthy} healthy ones alarmed in place of {found.alarms[0]}: fewer misses are "
+            f"missed in held-out folds in place of {found.missed[0]}, and {found.false_alarms[-1]} of "
+            f"{n_healthy} healthy ones alarmed in place of {found.false_alarms[0]}: fewer misses are "
             f"bought with false alarms.",
             f"The plain network with its threshold at 1/(1 + {last}) = {1 / (1 + last):.3f} misses "
             f"{found.moved_missed[-1]} and alarms {found.moved_alarms[-1]}, much the same trade, and "
@@ -143,13 +147,13 @@ def missed(case: Case) -> Subject:
     )
 
 
-@house_style()
-def _draw_missed(found: Costs, share: float) -> str:
+@plot_style()
+def _draw_missed(found: CostComparison, share: float) -> str:
     figure, (left, right) = panels(2, width_ratios=(1.5, 1))
-    left.plot(found.alarms, found.missed, marker="o", label="cost in the loss, threshold ½")
+    left.plot(found.false_alarms, found.missed, marker="o", label="cost in the loss, threshold ½")
     left.plot(found.moved_alarms, found.moved_missed, marker="s",
               label="plain loss, threshold 1/(1 + cost)")  # fmt: skip
-    for cost, alarms, misses in zip(COSTS, found.alarms, found.missed, strict=True):
+    for cost, alarms, misses in zip(COSTS, found.false_alarms, found.missed, strict=True):
         left.annotate(f"{cost}", (alarms, misses), (6, 4), textcoords="offset points")
     left.set_xlim(left=0)
     left.set_ylim(0, float(found.missed.max()) * 1.45)

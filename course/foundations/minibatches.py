@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from msgspec.structs import replace
 
-from course.foundations.lesson import Case, Subject
+from course.foundations.lesson import Lesson, LessonData
 from model.training import TrainingConfig, draw_kernels
 from model.training.ensemble import (
     MemberSpec,
@@ -18,42 +18,42 @@ from model.training.ensemble import (
     gradients,
     record_losses,
 )
-from pipelines.html import COLOURS, MARKERS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, MARKERS, as_svg, label, panels, plot_style
 
 SIZES = (1, 4, 16, 64, 256)
 NETWORK = TrainingConfig(initial_weights="glorot", l2=0.0)
 Size = int | Literal["all"]
 
 
-class Noise(NamedTuple):
+class GradientNoise(NamedTuple):
     """Gradients of batches, at the first weights of a network.
 
     Attributes:
-        shares: by batch size, (d,) root mean square of |g_batch − g| / |g|.
+        relative_errors: by batch size, (d,) root mean square of |g_batch − g| / |g|.
         pairs: by batch size, (n, 2): each batch's gradient of two of the weights.
         whole: (2,), those of all records.
     """
 
-    shares: np.ndarray
+    relative_errors: np.ndarray
     pairs: dict[int, np.ndarray]
     whole: np.ndarray
 
 
-def batch_gradients(case: Case, rows: np.ndarray) -> np.ndarray:
+def batch_gradients(data: LessonData, rows: np.ndarray) -> np.ndarray:
     """(b, B) numbers of rows → (b, n_parameters): the gradient of each batch's mean loss.
 
     The batches stand side by side as the groups of one program.
     """
     plan = ProgramSpec("relu", "sigmoid", "cross_entropy", "sgd", rows.shape[1], False)
-    kernels = draw_kernels(NETWORK, case.features.shape[1])
+    kernels = draw_kernels(NETWORK, data.features.shape[1])
     weights = []
     for kernel in kernels:
         weights += [
             np.repeat(kernel[None, :, :, None], len(rows), axis=0),
             np.zeros((len(rows), kernel.shape[1], 1)),
         ]
-    features = ops.convert_to_tensor(case.features[rows])
-    labels = ops.convert_to_tensor(case.labels[rows].astype(float)[:, :, None])
+    features = ops.convert_to_tensor(data.features[rows])
+    labels = ops.convert_to_tensor(data.labels[rows].astype(float)[:, :, None])
 
     def loss(given: Any) -> tuple[Any, Any]:
         outputs = forward_pass(plan, given, features)
@@ -65,33 +65,33 @@ def batch_gradients(case: Case, rows: np.ndarray) -> np.ndarray:
     return np.concatenate([ops.convert_to_numpy(g).reshape(len(rows), -1) for g in found], axis=1)
 
 
-def measure_noise(case: Case, n_batches: int = 400) -> Noise:
+def measure_noise(data: LessonData, n_batches: int = 400) -> GradientNoise:
     """How far the gradients of batches, drawn with replacement, are from that of all records."""
-    n = len(case.labels)
-    whole = batch_gradients(case, np.arange(n)[None])[0]
+    n = len(data.labels)
+    whole = batch_gradients(data, np.arange(n)[None])[0]
     draw, shares, pairs = np.random.default_rng(0), [], {}
     two = np.argsort(-np.abs(whole), kind="stable")[[0, 1]]
     for size in SIZES:
-        found = batch_gradients(case, draw.integers(0, n, (n_batches, size)))
+        found = batch_gradients(data, draw.integers(0, n, (n_batches, size)))
         away = np.linalg.norm(found - whole, axis=1)
         shares.append(np.sqrt(np.mean(away**2)) / np.linalg.norm(whole))
         pairs[size] = found[:, two]
-    return Noise(np.array(shares), pairs, whole[two])
+    return GradientNoise(np.array(shares), pairs, whole[two])
 
 
-def noise(case: Case) -> Subject:
+def noise(data: LessonData) -> Lesson:
     """The noise of mini-batches."""
-    found = measure_noise(case)
-    slope = float(np.polyfit(np.log(SIZES), np.log(found.shares), 1)[0])
-    return Subject(
+    found = measure_noise(data)
+    slope = float(np.polyfit(np.log(SIZES), np.log(found.relative_errors), 1)[0])
+    return Lesson(
         "noise",
         "The noise of mini-batches",
         _draw_noise(found),
         (
-            f"The gradient of a batch is an estimate of the gradient of all {len(case.labels)} "
-            f"records: drawn at random, one record's is off by {found.shares[0]:.1f} times the "
+            f"The gradient of a batch is an estimate of the gradient of all {len(data.labels)} "
+            f"records: drawn at random, one record's is off by {found.relative_errors[0]:.1f} times the "
             f"length of the true one (root mean square over 400 draws), 16 records' by "
-            f"{found.shares[2]:.2f} times and {SIZES[-1]} records' by {found.shares[-1]:.2f}.",
+            f"{found.relative_errors[2]:.2f} times and {SIZES[-1]} records' by {found.relative_errors[-1]:.2f}.",
             f"The error falls as the batch's size to the power {slope:.2f}, where statistics "
             f"promises −1/2: four times the work halves the noise, which is why small batches "
             f"buy more progress for the same work, and a noise that never ends.",
@@ -99,8 +99,8 @@ def noise(case: Case) -> Subject:
     )
 
 
-@house_style()
-def _draw_noise(found: Noise) -> str:
+@plot_style()
+def _draw_noise(found: GradientNoise) -> str:
     figure, (left, right) = panels(2, height=3.1)
     for place, (size, colour) in enumerate(((1, COLOURS[5]), (16, COLOURS[3]), (256, COLOURS[0]))):
         left.plot(*found.pairs[size][:120].T, MARKERS[place], color=colour, markersize=3,
@@ -114,8 +114,10 @@ def _draw_noise(found: Noise) -> str:
         "gradient of another (nats)",
         "Gradients of 120 batches each",
     )
-    right.loglog(SIZES, found.shares, marker="o", label="measured")
-    right.loglog(SIZES, found.shares[0] / np.sqrt(SIZES), color=COLOURS[3], label="1 / √size")
+    right.loglog(SIZES, found.relative_errors, marker="o", label="measured")
+    right.loglog(
+        SIZES, found.relative_errors[0] / np.sqrt(SIZES), color=COLOURS[3], label="1 / √size"
+    )
     right.set_xticks(SIZES, [str(size) for size in SIZES])
     right.set_yticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
     right.legend()
@@ -128,7 +130,7 @@ def _draw_noise(found: Noise) -> str:
     )  # fmt: skip
 
 
-def compare_sizes(case: Case, epochs: int, seeds: int = 5) -> dict[Size, np.ndarray]:
+def compare_sizes(data: LessonData, epochs: int, seeds: int = 5) -> dict[Size, np.ndarray]:
     """By batch size, (epochs, seeds): mean loss of every epoch, by plain gradient descent."""
     sizes: tuple[Size, ...] = ("all", 32, 1)
     config = replace(NETWORK, optimizer="sgd", learning_rate=0.02, epochs=epochs)
@@ -137,20 +139,20 @@ def compare_sizes(case: Case, epochs: int, seeds: int = 5) -> dict[Size, np.ndar
         for size in sizes
         for seed in range(seeds)
     ]
-    found = fit_ensemble(case.features, case.labels, members).losses()
+    found = fit_ensemble(data.features, data.labels, members).losses()
     return {size: found[:, n * seeds : (n + 1) * seeds] for n, size in enumerate(sizes)}
 
 
-def sizes(case: Case) -> Subject:
+def sizes(data: LessonData) -> Lesson:
     """Batch, mini-batch and single-sample descent on the table."""
-    epochs, n = 60, len(case.labels)
-    found = compare_sizes(case, epochs)
+    epochs, n = 60, len(data.labels)
+    found = compare_sizes(data, epochs)
     ends = {size: float(losses[-1].mean()) for size, losses in found.items()}
     steps = {"all": 1, 32: -(-n // 32), 1: n}
     best = found[1].mean(axis=1)
     goal = ends["all"]
     reached = int(np.argmax(best < goal)) + 1
-    return Subject(
+    return Lesson(
         "batches",
         "Batch, mini-batch and one by one",
         _draw_sizes(found, steps),
@@ -168,7 +170,7 @@ def sizes(case: Case) -> Subject:
     )
 
 
-@house_style()
+@plot_style()
 def _draw_sizes(found: dict[Size, np.ndarray], steps: dict[Any, int]) -> str:
     figure, (left, right) = panels(2, sharey=True)
     words = {"all": "all 303 at once", 32: "batches of 32", 1: "one by one"}

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from course.foundations.lesson import Case, Subject
+from course.foundations.lesson import Lesson, LessonData
 from model.training import RECIPES, Head
-from pipelines.html import COLOURS, FILLS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, FILLS, as_svg, label, panels, plot_style
 
 CLASSES = ("none", "num 1", "num 2 to 4")
 
 
-def three_classes(case: Case) -> tuple[np.ndarray, np.ndarray]:
+def three_classes(data: LessonData) -> tuple[np.ndarray, np.ndarray]:
     """int (n,) the class of every patient by ``num``, and (n, 3) what held-out folds get."""
-    outcome = case.table.outcome
+    outcome = data.table.outcome
     assert outcome is not None, "the case was read with its outcome"
     classes = np.minimum(outcome, 2).astype(int)
-    said = case.out_of_fold([RECIPES["default"]], np.eye(3)[classes], Head(3, "softmax"))[0]
+    said = data.out_of_fold([RECIPES["default"]], np.eye(3)[classes], Head(3, "softmax"))[0]
     return classes, said
 
 
-def softmax(case: Case) -> Subject:
+def softmax(data: LessonData) -> Lesson:
     """Softmax on three classes."""
-    classes, said = three_classes(case)
+    classes, said = three_classes(data)
     counts = np.zeros((3, 3), int)
     np.add.at(counts, (classes, said.argmax(axis=1)), 1)
     away = float(np.abs(said.sum(axis=1) - 1).max())
@@ -30,7 +30,7 @@ def softmax(case: Case) -> Subject:
     recalls = counts.diagonal() / counts.sum(axis=1)
     loss = float(-np.log(said[np.arange(len(classes)), classes]).mean())
     base = float(-(shares * np.log(shares)).sum())
-    return Subject(
+    return Lesson(
         "softmax",
         "Softmax on three classes",
         _draw_softmax(classes, said, counts),
@@ -47,7 +47,7 @@ def softmax(case: Case) -> Subject:
     )
 
 
-@house_style()
+@plot_style()
 def _draw_softmax(classes: np.ndarray, said: np.ndarray, counts: np.ndarray) -> str:
     figure, (left, right) = panels(2)
     bottom = np.zeros(3)

@@ -8,38 +8,38 @@ import numpy as np
 from msgspec.structs import replace
 from sklearn.linear_model import LogisticRegression
 
-from course.foundations.lesson import Case, Subject
+from course.foundations.lesson import Lesson, LessonData
 from model.training import RECIPES, TrainingConfig, build_network, describe_layers, fit_network
 from model.training.ensemble import MemberSpec, fit_ensemble
-from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, label, panels, plot_style
 
 
 class Neuron(NamedTuple):
     """One hidden unit of a trained network, looking at one record.
 
     Attributes:
-        parts: (n_features,), each feature times its weight.
+        products: (n_features,), each feature times its weight.
         total: their sum and the bias.
         output: what ReLU lets through.
         layers: name and number of parameters of every layer that has some.
     """
 
-    parts: np.ndarray
+    products: np.ndarray
     bias: float
     total: float
     output: float
     layers: dict[str, int]
 
 
-def look_at_neuron(case: Case, record: int = 0) -> Neuron:
+def trace_neuron(data: LessonData, record: int = 0) -> Neuron:
     """The unit of the default recipe's network that the record moves most."""
-    network = fit_network(case.features, case.labels, RECIPES["default"]).network
+    network = fit_network(data.features, data.labels, RECIPES["default"]).network
     kernel, bias = network.get_layer("hidden_1").get_weights()
-    totals = case.features[record] @ kernel + bias
+    totals = data.features[record] @ kernel + bias
     unit = int(np.argmax(totals))
     layers = {layer["name"]: layer["params"] for layer in describe_layers(network)}
     return Neuron(
-        case.features[record] * kernel[:, unit],
+        data.features[record] * kernel[:, unit],
         float(bias[unit]),
         float(totals[unit]),
         float(max(totals[unit], 0)),
@@ -47,22 +47,22 @@ def look_at_neuron(case: Case, record: int = 0) -> Neuron:
     )
 
 
-def neuron(case: Case) -> Subject:
+def neuron(data: LessonData) -> Lesson:
     """A weighted sum, a bias, an activation; and how many numbers that is."""
-    found = look_at_neuron(case)
-    n_features, units = len(found.parts), RECIPES["default"].hidden[0]
+    found = trace_neuron(data)
+    n_features, units = len(found.products), RECIPES["default"].hidden[0]
     total = sum(found.layers.values())
     counted = build_network(RECIPES["default"], n_features).count_params()
-    largest = case.schema.feature_names[int(np.argmax(np.abs(found.parts)))]
-    return Subject(
+    largest = data.schema.feature_names[int(np.argmax(np.abs(found.products)))]
+    return Lesson(
         "neuron",
         "A neuron, and how many parameters a network has",
-        _draw_neuron(found, case.schema.feature_names),
+        _draw_neuron(found, data.schema.feature_names),
         (
             f"A neuron multiplies each of its {n_features} inputs by a weight, adds the products "
             f"and a bias, and passes the sum on through its activation: for the table's first "
             f"patient the products of this hidden unit of the trained network come to "
-            f"{found.parts.sum():.3f}, most of all through {largest}, the bias adds "
+            f"{found.products.sum():.3f}, most of all through {largest}, the bias adds "
             f"{found.bias:.3f}, and ReLU hands on {found.output:.3f}.",
             f"{units} such units have {n_features} × {units} weights and {units} biases, "
             f"{found.layers['hidden_1']} parameters, the unit behind them has {units} weights and "
@@ -72,13 +72,13 @@ def neuron(case: Case) -> Subject:
     )
 
 
-@house_style()
+@plot_style()
 def _draw_neuron(found: Neuron, names: tuple[str, ...]) -> str:
     figure, (left, right) = panels(2, height=3.4, width_ratios=(1.7, 1))
-    order = np.argsort(-np.abs(found.parts), kind="stable")[:10]
-    rest = found.parts.sum() - found.parts[order].sum()
-    n_rest = len(found.parts) - len(order)
-    bars = [*((names[i], found.parts[i]) for i in order), (f"the other {n_rest}", rest),
+    order = np.argsort(-np.abs(found.products), kind="stable")[:10]
+    rest = found.products.sum() - found.products[order].sum()
+    n_rest = len(found.products) - len(order)
+    bars = [*((names[i], found.products[i]) for i in order), (f"the other {n_rest}", rest),
             ("bias", found.bias), ("sum", found.total)]  # fmt: skip
     for place, (_, value) in enumerate(bars):
         last = place == len(bars) - 1
@@ -105,24 +105,24 @@ def _draw_neuron(found: Neuron, names: tuple[str, ...]) -> str:
     )
 
 
-def columns(case: Case) -> Subject:
+def columns(data: LessonData) -> Lesson:
     """Why 13 columns become 29 inputs."""
-    schema = case.schema
+    schema = data.schema
     one_hot = [column for column in schema.columns if column.kind == "category"]
     n_levels = sum(len(column.levels) for column in one_hot)
     n_plain = len(schema.columns) - len(one_hot)
-    means = case.features[:, :n_plain].mean(axis=0)
-    spreads = case.features[:, :n_plain].std(axis=0)
+    means = data.features[:, :n_plain].mean(axis=0)
+    spreads = data.features[:, :n_plain].std(axis=0)
     example = next(column for column in one_hot if column.name == "cp")
     unseen = [
         name
-        for name, feature in zip(schema.feature_names, case.features.T, strict=True)
+        for name, feature in zip(schema.feature_names, data.features.T, strict=True)
         if not feature.any()
     ]
-    return Subject(
+    return Lesson(
         "columns",
         f"Why {len(schema.columns)} columns become {len(schema.feature_names)} inputs",
-        _draw_columns(case),
+        _draw_columns(data),
         (
             f"{n_plain} columns are numbers or steps in an order and stay one input each, with "
             f"the mean taken off and divided by their standard deviation (afterwards the means are "
@@ -139,15 +139,15 @@ def columns(case: Case) -> Subject:
     )
 
 
-@house_style()
-def _draw_columns(case: Case) -> str:
+@plot_style()
+def _draw_columns(data: LessonData) -> str:
     figure, (axes,) = panels(height=3.2)
-    schema = case.schema
+    schema = data.schema
     ordered = schema.feature_columns
     for place, column in enumerate(ordered):
         bottom = 0
         for name in column.feature_names:
-            used = case.features[:, schema.feature_names.index(name)].any()
+            used = data.features[:, schema.feature_names.index(name)].any()
             plain = column.kind != "category"
             axes.bar(
                 place, 1, 0.75, bottom, color=FILLS[3] if plain else FILLS[1],
@@ -202,12 +202,12 @@ def compare_with_logistic(features: np.ndarray, labels: np.ndarray) -> list[Logi
     return found
 
 
-def logistic(case: Case) -> Subject:
+def logistic(data: LessonData) -> Lesson:
     """No hidden layer is logistic regression."""
-    found = compare_with_logistic(case.features, case.labels)
+    found = compare_with_logistic(data.features, data.labels)
     plain, penalised = (float(np.abs(one.network - one.reference).max()) for one in found)
     n = len(found[0].network)
-    return Subject(
+    return Lesson(
         "logistic",
         "No hidden layer is logistic regression",
         _draw_logistic(found),
@@ -217,14 +217,14 @@ def logistic(case: Case) -> Subject:
             f"largest difference of a coefficient or the intercept is {plain:.1e}, beside "
             f"coefficients of up to {np.abs(found[0].reference).max():.2f}.",
             f"With the recipe's penalty of {found[1].l2:g} a squared weight, which is "
-            f"C = {1 / (2 * len(case.labels) * found[1].l2):.2f} there, it is {penalised:.1e}; "
+            f"C = {1 / (2 * len(data.labels) * found[1].l2):.2f} there, it is {penalised:.1e}; "
             f"without one the full one-hot blocks leave more than one answer, and both programs "
             f"give the same because both start at zero and move only along gradients.",
         ),
     )
 
 
-@house_style()
+@plot_style()
 def _draw_logistic(found: list[Logistic]) -> str:
     figure, axes = panels(2, height=3.1)
     for place, (ax, one) in enumerate(zip(axes, found, strict=True)):

@@ -8,18 +8,18 @@ import numpy as np
 from msgspec.structs import replace
 
 from course.foundations.gradient_descent import descend
-from course.foundations.lesson import Case, Subject
+from course.foundations.lesson import Lesson, LessonData
 from course.foundations.minibatches import NETWORK
 from model.training import Optimizer
 from model.training.ensemble import UPDATE_RULES, MemberSpec, fit_ensemble
-from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, label, panels, plot_style
 
-NAMES: dict[Optimizer, str] = {
+OPTIMIZER_NAMES: dict[Optimizer, str] = {
     "sgd": "plain", "momentum": "momentum", "nesterov": "Nesterov", "rmsprop": "RMSprop",
     "adagrad": "Adagrad", "adam": "Adam",
 }  # fmt: skip
-RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
-STEPS_ALLOWED = 300
+LEARNING_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
+MAX_STEPS = 300
 
 
 def valley(w: Any) -> Any:
@@ -27,20 +27,20 @@ def valley(w: Any) -> Any:
     return w[0] ** 2 / 2 + 50 * w[1] ** 2
 
 
-class Way(NamedTuple):
+class OptimizerRun(NamedTuple):
     """An optimizer's way down the valley at the best of many rates.
 
     Attributes:
-        arrived: the step from which on it stays within 0.1 of the bottom; None for never.
+        n_steps: the step from which on it stays within 0.1 of the bottom; None for never.
         path: (steps + 1, 2).
     """
 
-    rate: float
-    arrived: int | None
+    learning_rate: float
+    n_steps: int | None
     path: np.ndarray
 
 
-def cross_valley() -> dict[Optimizer, Way]:
+def cross_valley() -> dict[Optimizer, OptimizerRun]:
     """By optimizer, the way at the rate that arrives first, of 40 between 0.001 and 10.
 
     Rates with which the path climbs above its start on the way do not count.
@@ -50,39 +50,39 @@ def cross_valley() -> dict[Optimizer, Way]:
     found = {}
     for optimizer in UPDATE_RULES:
         with np.errstate(over="ignore", invalid="ignore"):  # of rates that are too large
-            path = descend(valley, start, optimizer=optimizer, rate=rates, steps=STEPS_ALLOWED)
+            path = descend(valley, start, optimizer=optimizer, learning_rate=rates, steps=MAX_STEPS)
             outside = ~(np.linalg.norm(path, axis=1) < 0.1)
             height = valley(path.transpose(1, 0, 2))
             outside[-1] |= ~(height <= height[0]).all(axis=0)
         arrived = np.where(outside.any(axis=0), len(path) - np.argmax(outside[::-1], axis=0), 0)
         best = int(np.argmin(arrived))
         came = int(arrived[best]) if arrived[best] < len(path) else None
-        found[optimizer] = Way(float(rates[best]), came, path[:, :, best])
+        found[optimizer] = OptimizerRun(float(rates[best]), came, path[:, :, best])
     return found
 
 
-def compare_optimizers(case: Case, epochs: int) -> dict[Optimizer, np.ndarray]:
-    """By optimizer, (epochs, len(RATES)): training losses on the table, from the same start."""
+def compare_optimizers(data: LessonData, epochs: int) -> dict[Optimizer, np.ndarray]:
+    """By optimizer, (epochs, len(LEARNING_RATES)): training losses on the table, from the same start."""
     config = replace(NETWORK, epochs=epochs)
-    tried = [(optimizer, rate) for optimizer in UPDATE_RULES for rate in RATES]
+    tried = [(optimizer, rate) for optimizer in UPDATE_RULES for rate in LEARNING_RATES]
     members = [MemberSpec(replace(config, optimizer=o, learning_rate=rate)) for o, rate in tried]
-    losses = fit_ensemble(case.features, case.labels, members).losses()
+    losses = fit_ensemble(data.features, data.labels, members).losses()
     return dict(zip(UPDATE_RULES, np.split(losses, len(UPDATE_RULES), axis=1), strict=True))
 
 
-def optimizers(case: Case) -> Subject:
+def optimizers(data: LessonData) -> Lesson:
     """Momentum, Nesterov, RMSprop, Adagrad and Adam from the same start."""
-    ways, found = cross_valley(), compare_optimizers(case, 30)
+    ways, found = cross_valley(), compare_optimizers(data, 30)
     best = {name: int(np.argmin(losses[-1])) for name, losses in found.items()}
     ends = {name: float(losses[-1, best[name]]) for name, losses in found.items()}
     order = sorted(ends, key=lambda name: ends[name])
     reached = ", ".join(
-        f"{NAMES[name]} {way.arrived or f'not within {STEPS_ALLOWED}'} (rate {way.rate:.2g})"
+        f"{OPTIMIZER_NAMES[name]} {way.n_steps or f'not within {MAX_STEPS}'} (rate {way.learning_rate:.2g})"
         for name, way in ways.items()
     )
     adam = found["adam"][-1]
     off = [adam[best["adam"] + step] for step in (-2, 2)]
-    return Subject(
+    return Lesson(
         "optimizers",
         "Momentum, Nesterov, RMSprop, Adagrad and Adam from the same start",
         _draw_optimizers(ways, found, best),
@@ -90,20 +90,22 @@ def optimizers(case: Case) -> Subject:
             f"In a valley that is 100 times steeper across than along, the steps until a path stays "
             f"within 0.1 of the bottom, each optimizer at the best of 40 learning rates that never "
             f"climb above the start, are: {reached}.",
-            f"On the table, from the same weights and batches and each at the best of {len(RATES)} "
+            f"On the table, from the same weights and batches and each at the best of {len(LEARNING_RATES)} "
             f"rates, the training losses after 30 epochs run from {ends[order[0]]:.3f} "
-            f"({NAMES[order[0]]}, {RATES[best[order[0]]]:g}) to {ends[order[-1]]:.3f} "
-            f"({NAMES[order[-1]]}, {RATES[best[order[-1]]]:g}), and Adam's {ends['adam']:.3f} at "
-            f"{RATES[best['adam']]:g} becomes {off[0]:.3f} at a tenth of that rate and "
+            f"({OPTIMIZER_NAMES[order[0]]}, {LEARNING_RATES[best[order[0]]]:g}) to {ends[order[-1]]:.3f} "
+            f"({OPTIMIZER_NAMES[order[-1]]}, {LEARNING_RATES[best[order[-1]]]:g}), and Adam's {ends['adam']:.3f} at "
+            f"{LEARNING_RATES[best['adam']]:g} becomes {off[0]:.3f} at a tenth of that rate and "
             f"{off[1]:.3f} at ten times: the rate has to be chosen with the optimizer, and the "
             f"lowest training loss says nothing yet about other patients.",
         ),
     )
 
 
-@house_style()
+@plot_style()
 def _draw_optimizers(
-    ways: dict[Optimizer, Way], found: dict[Optimizer, np.ndarray], best: dict[Optimizer, int]
+    ways: dict[Optimizer, OptimizerRun],
+    found: dict[Optimizer, np.ndarray],
+    best: dict[Optimizer, int],
 ) -> str:
     figure, (left, right) = panels(2, height=3.4)
     x, y = np.meshgrid(np.linspace(-4.4, 1.6, 50), np.linspace(-0.6, 0.7, 50))
@@ -111,9 +113,9 @@ def _draw_optimizers(
     for place, (name, way) in enumerate(ways.items()):
         style: dict[str, Any] = {"color": COLOURS[place], "linestyle": DASHES[place]}
         left.plot(*way.path[:25].T, **style, linewidth=1.1, marker=MARKERS[place], markersize=2.5)
-        losses, rate = found[name][:, best[name]], RATES[best[name]]
+        losses, rate = found[name][:, best[name]], LEARNING_RATES[best[name]]
         right.plot(range(1, len(losses) + 1), losses, **style, linewidth=1.3, markersize=4,
-                   marker=MARKERS[place], markevery=(place, 6), label=f"{NAMES[name]}, {rate:g}")  # fmt: skip
+                   marker=MARKERS[place], markevery=(place, 6), label=f"{OPTIMIZER_NAMES[name]}, {rate:g}")  # fmt: skip
     right.set_ylim(0, 0.85)
     right.legend(title="optimizer, learning rate", loc="upper right", ncols=2, columnspacing=1)
     label(left, "x, along the valley (no unit)", "y, across (no unit)", "25 steps in a valley")

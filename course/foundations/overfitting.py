@@ -7,32 +7,32 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from course.foundations.activations import NUMBER
-from course.foundations.lesson import SEED, Case, Subject
+from course.foundations.activations import LINEAR_HEAD
+from course.foundations.lesson import SEED, Lesson, LessonData
 from model.evaluation import holdout
 from model.training import RECIPES, TrainingConfig, build_network
 from model.training.ensemble import Ensemble, MemberSpec, fit_ensemble
-from pipelines.html import COLOURS, FILLS, SURFACE, as_svg, house_style, label, panels
+from pipelines.html import COLORMAP, COLOURS, FILLS, as_svg, label, panels, plot_style
 
 
 class Overfit(NamedTuple):
     """Fits with and without early stopping, over many splits into three parts.
 
     Attributes:
-        training, watched: (epochs,), mean losses of the rows fitted on and of the rows watched.
-        stopped: (splits,), the number of epochs after which early stopping took the weights.
+        training, validation: (epochs,), mean losses of the rows fitted on and of the rows watched.
+        best_epochs: (splits,), the number of epochs after which early stopping took the weights.
         tests: (2, splits), loss on rows that neither saw: after all epochs, and stopped early.
     """
 
     training: np.ndarray
-    watched: np.ndarray
-    stopped: np.ndarray
+    validation: np.ndarray
+    best_epochs: np.ndarray
     tests: np.ndarray
 
 
-def overfit(case: Case, epochs: int, patience: int, splits: int = 40) -> Overfit:
+def overfit(data: LessonData, epochs: int, patience: int, splits: int = 40) -> Overfit:
     """The textbook network on three fifths of the patients, watched on a fifth, tested on a fifth."""
-    labels, groups = case.labels, case.table.groups
+    labels, groups = data.labels, data.table.groups
     config = replace(RECIPES["textbook"], epochs=epochs)
     early = replace(config, patience=patience, validation_fraction=0.25)
     parts = []
@@ -40,7 +40,7 @@ def overfit(case: Case, epochs: int, patience: int, splits: int = 40) -> Overfit
         rest, test = holdout(labels, groups, share=0.2, seed=SEED + number)
         train, held = holdout(labels[rest], groups[rest], share=0.25, seed=SEED + number)
         parts.append((rest[train], rest[held], test))
-    features = case.features_of([train for train, _, _ in parts])
+    features = data.features_of([train for train, _, _ in parts])
     members = [
         MemberSpec(one, rows=train, validation_rows=held, table=number)
         for one in (config, early)
@@ -58,14 +58,14 @@ def overfit(case: Case, epochs: int, patience: int, splits: int = 40) -> Overfit
     )
 
 
-def overfitting(case: Case) -> Subject:
+def overfitting(data: LessonData) -> Lesson:
     """Overfitting and early stopping."""
     epochs, patience = 400, 20
-    found = overfit(case, epochs, patience)
-    lowest = int(np.argmin(found.watched))
+    found = overfit(data, epochs, patience)
+    lowest = int(np.argmin(found.validation))
     gain = found.tests[0] - found.tests[1]
-    few, many = (int(q) for q in np.quantile(found.stopped, [0.1, 0.9]))
-    return Subject(
+    few, many = (int(q) for q in np.quantile(found.best_epochs, [0.1, 0.9]))
+    return Lesson(
         "overfitting",
         "Overfitting and early stopping",
         _draw_overfitting(found),
@@ -73,7 +73,7 @@ def overfitting(case: Case) -> Subject:
             f"Over {gain.size} splits the textbook network's training loss falls all the way to "
             f"{found.training[-1]:.3f} after {epochs} epochs, while the loss on patients that it "
             f"was not trained on is lowest on average after {lowest + 1}, at "
-            f"{found.watched[lowest]:.3f}, and then rises to {found.watched[-1]:.3f}: what it "
+            f"{found.validation[lowest]:.3f}, and then rises to {found.validation[-1]:.3f}: what it "
             f"learns from there on is these patients and not the disease.",
             f"Stopped once {patience} epochs brought nothing, with the best weights kept, it takes "
             f"those of epoch {few} to {many} in eight splits of ten, and on a third part, that "
@@ -83,14 +83,14 @@ def overfitting(case: Case) -> Subject:
     )
 
 
-@house_style()
+@plot_style()
 def _draw_overfitting(found: Overfit) -> str:
     figure, (left, right) = panels(2, width_ratios=(1.5, 1))
     epochs = np.arange(1, len(found.training) + 1)
     left.plot(epochs, found.training, label="patients trained on")
-    left.plot(epochs, found.watched, label="patients watched")
-    lowest = int(np.argmin(found.watched))
-    left.plot(lowest + 1, found.watched[lowest], "o", color=COLOURS[1], label="its lowest point")
+    left.plot(epochs, found.validation, label="patients watched")
+    lowest = int(np.argmin(found.validation))
+    left.plot(lowest + 1, found.validation[lowest], "o", color=COLOURS[1], label="its lowest point")
     left.set_ylim(bottom=0)
     left.legend(loc="center right")
     label(left, "epoch (passes over the rows)", "loss (nats)", "Means over the splits")
@@ -120,7 +120,7 @@ def fit_xor(
         learning_rate=0.01, batch_size="all", epochs=epochs,
     )  # fmt: skip
     members = [MemberSpec(replace(config, seed=seed)) for seed in range(starts)]
-    return fit_ensemble(POINTS, XOR, members, head=NUMBER)
+    return fit_ensemble(POINTS, XOR, members, head=LINEAR_HEAD)
 
 
 def solved(ensemble: Ensemble) -> np.ndarray:
@@ -128,7 +128,7 @@ def solved(ensemble: Ensemble) -> np.ndarray:
     return (np.abs(ensemble.predict(POINTS) - XOR) < 0.1).all(axis=1)
 
 
-def xor(_: Case) -> Subject:
+def xor(_: LessonData) -> Lesson:
     """The 44-parameter network on XOR."""
     found = {name: fit_xor(name) for name in ("relu", "tanh")}
     line = fit_xor("relu", hidden=(), starts=1).predict(POINTS)[0]
@@ -137,9 +137,9 @@ def xor(_: Case) -> Subject:
     first = int(np.argmax(right["relu"]))
     errors = ((relu.predict(POINTS) - XOR) ** 2).mean(axis=1)
     answers = ", ".join(f"{abs(a):.3f}" for a in relu.predict(POINTS)[first].round(3))
-    n_parameters = build_network(relu.members[0].config, 2, NUMBER).count_params()
+    n_parameters = build_network(relu.members[0].config, 2, LINEAR_HEAD).count_params()
     epochs = relu.members[0].config.epochs
-    return Subject(
+    return Lesson(
         "xor",
         f"{n_parameters} parameters learn XOR",
         _draw_xor(found, first),
@@ -156,14 +156,14 @@ def xor(_: Case) -> Subject:
     )
 
 
-@house_style()
+@plot_style()
 def _draw_xor(found: dict[str, Ensemble], first: int) -> str:
     figure, (left, right) = panels(2, height=3.1)
     side = np.linspace(-0.25, 1.25, 61)
     x, y = np.meshgrid(side, side)
     height = found["relu"].predict(np.column_stack([x.ravel(), y.ravel()]))[first].reshape(x.shape)
     levels = np.arange(np.floor(height.min() * 4), np.ceil(height.max() * 4) + 1) / 4
-    shown = left.contourf(x, y, height, levels, cmap=SURFACE)
+    shown = left.contourf(x, y, height, levels, cmap=COLORMAP)
     left.contour(x, y, height, [0.5], colors="white", linewidths=1.4, linestyles="--")
     for value, marker in ((0, "o"), (1, "s")):
         left.plot(*POINTS[value == XOR].T, marker, color="white", markeredgecolor="black",

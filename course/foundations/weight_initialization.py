@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from msgspec.structs import replace
 
-from course.foundations.lesson import Case, Subject
+from course.foundations.lesson import Lesson, LessonData
 from model.training import InitialWeights, TrainingConfig, build_network, dense_layers, draw_kernel
 from model.training.ensemble import (
     MemberSpec,
@@ -19,15 +19,15 @@ from model.training.ensemble import (
     gradients,
     record_losses,
 )
-from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, label, panels, plot_style
 
-STARTS: tuple[InitialWeights, ...] = ("zeros", "normal", "glorot", "he")
-NAMES: dict[InitialWeights, str] = {
+INITIALIZERS: tuple[InitialWeights, ...] = ("zeros", "normal", "glorot", "he")
+INITIALIZER_NAMES: dict[InitialWeights, str] = {
     "zeros": "zeros", "normal": "normal (0.05)", "glorot": "Glorot", "he": "He",
 }  # fmt: skip
 
 
-class Started(NamedTuple):
+class InitializerComparison(NamedTuple):
     """Networks from different first weights.
 
     Attributes:
@@ -41,19 +41,19 @@ class Started(NamedTuple):
     answers: tuple[float, float]
 
 
-def compare_starts(case: Case, epochs: int, seeds: int = 5) -> Started:
+def compare_initializers(data: LessonData, epochs: int, seeds: int = 5) -> InitializerComparison:
     """The textbook network, two hidden layers of 16 ReLU units, from each kind of start."""
     config = TrainingConfig(hidden=(16, 16), l2=0.0, epochs=epochs)
     members = [
         MemberSpec(replace(config, initial_weights=kind, seed=seed))
-        for kind in STARTS
+        for kind in INITIALIZERS
         for seed in range(seeds)
     ]
-    ensemble = fit_ensemble(case.features, case.labels, members)
-    means = ensemble.losses().reshape(epochs, len(STARTS), seeds).mean(axis=2)
-    said = ensemble.predict(case.features)[0]
-    return Started(
-        {kind: means[:, place] for place, kind in enumerate(STARTS)},
+    ensemble = fit_ensemble(data.features, data.labels, members)
+    means = ensemble.losses().reshape(epochs, len(INITIALIZERS), seeds).mean(axis=2)
+    said = ensemble.predict(data.features)[0]
+    return InitializerComparison(
+        {kind: means[:, place] for place, kind in enumerate(INITIALIZERS)},
         float(np.abs(ensemble.weights(0)[0]).max()),
         (float(said.min()), float(said.max())),
     )
@@ -68,19 +68,21 @@ def keras_kernel(n_inputs: int, units: int) -> tuple[str, np.ndarray]:
     return type(layer.kernel_initializer).__name__, np.asarray(layer.get_weights()[0])
 
 
-def starts(case: Case) -> Subject:
+def initializers(data: LessonData) -> Lesson:
     """Zero, normal, Glorot and He initial weights."""
-    found = compare_starts(case, 40)
-    n_inputs, units = case.features.shape[1], 16
+    found = compare_initializers(data, 40)
+    n_inputs, units = data.features.shape[1], 16
     name, kernel = keras_kernel(n_inputs, units)
     limit = np.sqrt(6 / (n_inputs + units))
-    share = case.labels.mean()
+    share = data.labels.mean()
     entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
     early, late = (
-        ", ".join(f"{NAMES[k]} {v[n]:.3f}" for k, v in found.losses.items() if k != "zeros")
+        ", ".join(
+            f"{INITIALIZER_NAMES[k]} {v[n]:.3f}" for k, v in found.losses.items() if k != "zeros"
+        )
         for n in (4, -1)
     )
-    return Subject(
+    return Lesson(
         "starts",
         "Zero, normal, Glorot and He initial weights",
         _draw_starts(found, kernel, limit, (n_inputs, units)),
@@ -99,22 +101,24 @@ def starts(case: Case) -> Subject:
     )
 
 
-@house_style()
-def _draw_starts(found: Started, kernel: np.ndarray, limit: float, shape: tuple[int, int]) -> str:
+@plot_style()
+def _draw_starts(
+    found: InitializerComparison, kernel: np.ndarray, limit: float, shape: tuple[int, int]
+) -> str:
     figure, (left, right) = panels(2, height=3.1)
     for place, (kind, losses_) in enumerate(found.losses.items()):
         left.plot(range(1, len(losses_) + 1), losses_, marker=MARKERS[place],
-                  markevery=(place, 8), label=NAMES[kind])  # fmt: skip
+                  markevery=(place, 8), label=INITIALIZER_NAMES[kind])  # fmt: skip
     left.set_ylim(bottom=0)
     left.legend(title="first weights")
     label(left, "epoch (passes over the table)", "training loss (nats)", "Where it leads")
     bins = np.linspace(-1, 1, 41).tolist()
     right.hist(kernel.ravel(), bins=bins, color=FILLS[1], edgecolor=COLOURS[0], linewidth=0.4,
                label="Keras's default")  # fmt: skip
-    for place, other in enumerate(STARTS[:0:-1]):
+    for place, other in enumerate(INITIALIZERS[:0:-1]):
         drawn = draw_kernel(other, shape, seed=0, layer=0)
         right.hist(drawn.ravel(), bins=bins, histtype="step", color=COLOURS[place],
-                   linestyle=DASHES[place], linewidth=1.4, label=f"ours: {NAMES[other]}")  # fmt: skip
+                   linestyle=DASHES[place], linewidth=1.4, label=f"ours: {INITIALIZER_NAMES[other]}")  # fmt: skip
     right.axvline(-limit, color=COLOURS[5], linewidth=0.9, linestyle=":")
     right.axvline(limit, color=COLOURS[5], linewidth=0.9, linestyle=":")
     right.set_ylim(0, 260)
@@ -131,37 +135,39 @@ def _draw_starts(found: Started, kernel: np.ndarray, limit: float, shape: tuple[
     )  # fmt: skip
 
 
-class Stack(NamedTuple):
+class DeepNetwork(NamedTuple):
     """A deep network before its first step."""
 
-    words: str
+    label: str
     activation: str
-    kind: InitialWeights
-    factor: float = 1.0
+    initializer: InitialWeights
+    scale: float = 1.0
 
 
 DEPTH, WIDTH = 20, 32
-STACKS = (
-    Stack("sigmoid, Glorot", "sigmoid", "glorot"),
-    Stack("ReLU, normal 0.05", "relu", "normal"),
-    Stack("tanh, Glorot", "tanh", "glorot"),
-    Stack("ReLU, He", "relu", "he"),
-    Stack("ReLU, 2 × He", "relu", "he", 2.0),
-    Stack("tanh, 3 × Glorot", "tanh", "glorot", 3.0),
+DEEP_NETWORKS = (
+    DeepNetwork("sigmoid, Glorot", "sigmoid", "glorot"),
+    DeepNetwork("ReLU, normal 0.05", "relu", "normal"),
+    DeepNetwork("tanh, Glorot", "tanh", "glorot"),
+    DeepNetwork("ReLU, He", "relu", "he"),
+    DeepNetwork("ReLU, 2 × He", "relu", "he", 2.0),
+    DeepNetwork("tanh, 3 × Glorot", "tanh", "glorot", 3.0),
 )
 
 
-def gradient_sizes(case: Case, stack: Stack, seeds: int = 9) -> np.ndarray:
+def gradient_norms(data: LessonData, stack: DeepNetwork, seeds: int = 9) -> np.ndarray:
     """(DEPTH,): by hidden layer, the length of the gradient of its kernel, median over seeds."""
-    shapes = [(case.features.shape[1], WIDTH), *[(WIDTH, WIDTH)] * (DEPTH - 1), (WIDTH, 1)]
-    plan = ProgramSpec(stack.activation, "sigmoid", "cross_entropy", "sgd", len(case.labels), False)
+    shapes = [(data.features.shape[1], WIDTH), *[(WIDTH, WIDTH)] * (DEPTH - 1), (WIDTH, 1)]
+    plan = ProgramSpec(stack.activation, "sigmoid", "cross_entropy", "sgd", len(data.labels), False)
     weights = []
     for layer, shape in enumerate(shapes):
-        drawn = [draw_kernel(stack.kind, shape, seed=seed, layer=layer) for seed in range(seeds)]
-        weights.append(np.stack(drawn, axis=-1)[None] * stack.factor)
+        drawn = [
+            draw_kernel(stack.initializer, shape, seed=seed, layer=layer) for seed in range(seeds)
+        ]
+        weights.append(np.stack(drawn, axis=-1)[None] * stack.scale)
         weights.append(np.zeros((1, shape[1], seeds)))
-    features = ops.convert_to_tensor(case.features[None])
-    labels = ops.convert_to_tensor(case.labels.astype(float)[None, :, None])
+    features = ops.convert_to_tensor(data.features[None])
+    labels = ops.convert_to_tensor(data.labels.astype(float)[None, :, None])
 
     def loss(given: Any) -> tuple[Any, Any]:
         outputs = forward_pass(plan, given, features)
@@ -173,12 +179,12 @@ def gradient_sizes(case: Case, stack: Stack, seeds: int = 9) -> np.ndarray:
     return np.array([np.median(np.sqrt((k[0] ** 2).sum(axis=(0, 1)))) for k in kernels])
 
 
-def vanishing(case: Case) -> Subject:
+def vanishing(data: LessonData) -> Lesson:
     """Exploding and vanishing gradients."""
-    found = {stack.words: gradient_sizes(case, stack) for stack in STACKS}
+    found = {stack.label: gradient_norms(data, stack) for stack in DEEP_NETWORKS}
     ratio = {words: sizes[0] / sizes[-1] for words, sizes in found.items()}
     middle = {words: sizes[DEPTH // 2] for words, sizes in found.items()}
-    return Subject(
+    return Lesson(
         "vanishing",
         "Exploding and vanishing gradients",
         _draw_vanishing(found),
@@ -199,7 +205,7 @@ def vanishing(case: Case) -> Subject:
     )
 
 
-@house_style()
+@plot_style()
 def _draw_vanishing(found: dict[str, np.ndarray]) -> str:
     figure, (axes,) = panels(height=3.4)
     for place, (words, sizes) in enumerate(found.items()):

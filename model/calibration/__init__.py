@@ -4,7 +4,7 @@ methods    Platt scaling, temperature scaling, smoothed isotonic regression
 selection  cross-fitted comparison of the methods
 """
 
-from model.calibration.methods import METHODS, NAMES, Calibration, Method, RequestedMethod
+from model.calibration.methods import METHOD_NAMES, METHODS, Calibration, Method, RequestedMethod
 from model.calibration.selection import (
     CalibrationSelection,
     check_requested_method,
@@ -14,7 +14,7 @@ from model.calibration.selection import (
 
 __all__ = [
     "METHODS",
-    "NAMES",
+    "METHOD_NAMES",
     "Calibration",
     "CalibrationSelection",
     "Method",

@@ -200,7 +200,7 @@ def _merge_steps(place: int, *columns: np.ndarray) -> Sequence[np.ndarray]:
     return [*merged, np.concatenate([weights[:place], [pair.sum()], weights[place + 2 :]])]
 
 
-NAMES: dict[Method, str] = {
+METHOD_NAMES: dict[Method, str] = {
     "none": "none",
     "temperature": "a temperature",
     "platt": "Platt's line",

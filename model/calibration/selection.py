@@ -170,7 +170,9 @@ def _compare_candidates(
     for method in others:
         difference = estimate(draws[method] - draws[taken], repeats[method] - repeats[taken])
         candidates[method] = Candidate(
-            log_loss=estimate(draws[method], repeats[method]), compared_with=taken, difference=difference
+            log_loss=estimate(draws[method], repeats[method]),
+            compared_with=taken,
+            difference=difference,
         )
         taken = method if difference.high < 0 else taken
     return taken, candidates

@@ -93,7 +93,9 @@ def compare(
     estimates: dict[str, dict[str, Estimate]] = {name: {} for name in names}
     differences: dict[str, dict[str, Estimate]] = {n: {} for n in names if n != baseline}
     for metric, compute in METRICS.items():
-        found = {n: _MetricSamples.of(compute, labels, predictions[n], draws[metric, n]) for n in names}
+        found = {
+            n: _MetricSamples.of(compute, labels, predictions[n], draws[metric, n]) for n in names
+        }
         for name in names:
             estimates[name][metric] = found[name].estimate()
         for name, paired in differences.items():
@@ -129,7 +131,9 @@ class _MetricSamples:
         return cls(
             value=compute(labels, _flatten_repeats(predictions), everyone)[0],
             drawn=drawn,
-            repeats=np.array([compute(labels, _flatten_repeats(one), everyone)[0] for one in repeats]),
+            repeats=np.array(
+                [compute(labels, _flatten_repeats(one), everyone)[0] for one in repeats]
+            ),
         )
 
     def minus(self, other: _MetricSamples) -> _MetricSamples:

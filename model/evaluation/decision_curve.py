@@ -167,7 +167,8 @@ def threshold_performance(
     repeats = _threshold_rates(np.ones((1, len(labels))) @ cells, ratio)
     draws = bootstrap_statistic(
         lambda weights: np.stack(
-            [nan_mean(values) for values in _threshold_rates(weights @ cells, ratio).values()], axis=1
+            [nan_mean(values) for values in _threshold_rates(weights @ cells, ratio).values()],
+            axis=1,
         ),
         groups,
         seed=seed,

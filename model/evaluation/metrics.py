@@ -57,7 +57,9 @@ def auc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> n
     """
     ill, healthy = labels == 1, labels == 0
     few = ill.sum() * healthy.sum() <= MAX_PAIRS
-    right = (_concordant_pairs if few else _concordant_pairs_by_rank)(ill, healthy, probabilities, weights)
+    right = (_concordant_pairs if few else _concordant_pairs_by_rank)(
+        ill, healthy, probabilities, weights
+    )
     with np.errstate(invalid="ignore"):
         return right / (weights[:, ill].sum(axis=1) * weights[:, healthy].sum(axis=1))
 

@@ -105,7 +105,14 @@ def _tricube(p: np.ndarray, grid: np.ndarray) -> np.ndarray:
     n_near = math.ceil(SPAN * len(p))
     reach = np.partition(distances, n_near - 1, axis=0)[n_near - 1]
     # The farthest of the near ones would count nothing, and where all are equally near, everyone.
-    return np.clip(1 - (distances / np.maximum(reach * (1 + RELATIVE_TOLERANCE), RELATIVE_TOLERANCE)) ** 3, 0, None) ** 3
+    return (
+        np.clip(
+            1 - (distances / np.maximum(reach * (1 + RELATIVE_TOLERANCE), RELATIVE_TOLERANCE)) ** 3,
+            0,
+            None,
+        )
+        ** 3
+    )
 
 
 def _smooth(
@@ -136,7 +143,11 @@ def _bins(labels: np.ndarray, p: np.ndarray) -> list[ReliabilityBin]:
         n, n_positive = int(here.sum()), int(labels[here].sum())
         share = n_positive / n
         centre = (share + NORMAL_QUANTILE_975**2 / (2 * n)) / (1 + NORMAL_QUANTILE_975**2 / n)
-        half = NORMAL_QUANTILE_975 / (1 + NORMAL_QUANTILE_975**2 / n) * math.sqrt(share * (1 - share) / n + NORMAL_QUANTILE_975**2 / (4 * n**2))
+        half = (
+            NORMAL_QUANTILE_975
+            / (1 + NORMAL_QUANTILE_975**2 / n)
+            * math.sqrt(share * (1 - share) / n + NORMAL_QUANTILE_975**2 / (4 * n**2))
+        )
         bins.append(
             ReliabilityBin(
                 n, n_positive, *(round(float(v), CURVE_DIGITS) for v in (p[here].mean(), share)),

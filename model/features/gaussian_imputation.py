@@ -144,7 +144,9 @@ class ConditionalGaussianImputer:
             np.isfinite(covariance).all() and (covariance == covariance.T).all()
         ):
             raise ValueError("the covariance is not one of training rows")
-        self._imputable = np.array([f for f, column in enumerate(encoding.columns) if column in order])
+        self._imputable = np.array(
+            [f for f, column in enumerate(encoding.columns) if column in order]
+        )
         place = np.array([order.index(c) for c in encoding.columns if c in order])
         # What is missing is encoded as the mean, and so counts for nothing in x - mean.
         if not (np.abs(self._means - encoding.fills) <= FILL_TOLERANCE).all():
@@ -210,7 +212,9 @@ def _pattern_runs(patterns: np.ndarray) -> Iterator[tuple[int, int, bytes]]:
             yield start, end, patterns[start].tobytes()
 
 
-def _pattern_covariance(precision: np.ndarray, column: np.ndarray, pattern: bytes) -> np.ndarray | None:
+def _pattern_covariance(
+    precision: np.ndarray, column: np.ndarray, pattern: bytes
+) -> np.ndarray | None:
     """float64 (n_open, n_open): C of a pattern, 0 where a feature is known; None for no missing.
 
     Args:
@@ -227,7 +231,9 @@ def _pattern_covariance(precision: np.ndarray, column: np.ndarray, pattern: byte
     return found
 
 
-def _apply_covariance(runs: Sequence[_PatternRun], vectors: np.ndarray, n_each: int = 1) -> np.ndarray:
+def _apply_covariance(
+    runs: Sequence[_PatternRun], vectors: np.ndarray, n_each: int = 1
+) -> np.ndarray:
     """C times each column of float64 (n_open, n * n_each), where n records are sorted by run."""
     found = np.empty(vectors.shape)
     for start, end, covariance in runs:

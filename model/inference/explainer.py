@@ -81,7 +81,9 @@ class _EncodedRecord(NamedTuple):
         return float(self.log_odds * (shrinkage(self.column_covariance.sum()) - 1))
 
 
-def _uncertainty_penalty(log_odds: float, column_covariance: np.ndarray, coalitions: np.ndarray) -> np.ndarray:
+def _uncertainty_penalty(
+    log_odds: float, column_covariance: np.ndarray, coalitions: np.ndarray
+) -> np.ndarray:
     """What the log-odds lose if the columns of a coalition are uncertain, and no others.
 
     Args:
@@ -150,11 +152,18 @@ class Explainer:
                 "make retrain trains one that can explain"
             )
         explain_one = self._explain_exactly if self._is_exact else self._explain_by_sampling
-        return [explain_one(self._coalition_network, record) for record in self._records(self._coalition_network, values)]
+        return [
+            explain_one(self._coalition_network, record)
+            for record in self._records(self._coalition_network, values)
+        ]
 
     def _records(self, network: CoalitionNetwork, values: np.ndarray) -> Iterator[_EncodedRecord]:
         """Encode and fill n records, and find how uncertain their missing columns leave them."""
-        filled = None if self._missing_value_scorer is None else self._missing_value_scorer.imputer.impute(values)
+        filled = (
+            None
+            if self._missing_value_scorer is None
+            else self._missing_value_scorer.imputer.impute(values)
+        )
         features = network.encoding.encode(values) if filled is None else filled.features
         log_odds, gradients = network.log_odds_and_gradients(features)
         for row, is_missing in enumerate(np.isnan(values).any(axis=1).tolist()):
@@ -179,14 +188,24 @@ class Explainer:
         ):
             players = np.flatnonzero(differing)
             game = partial(network.log_odds_of_mixtures, mixture[[0, *(1 + players)]])
-            contributions[players] += exact_shapley_values(game, len(players), (there, record.log_odds))
+            contributions[players] += exact_shapley_values(
+                game, len(players), (there, record.log_odds)
+            )
         contributions /= len(mixtures)
         players = np.flatnonzero(record.column_covariance.diagonal())
-        game = partial(_uncertainty_penalty, record.log_odds, record.column_covariance[np.ix_(players, players)])
-        contributions[players] += exact_shapley_values(game, len(players), (0.0, record.uncertainty_penalty))
+        game = partial(
+            _uncertainty_penalty,
+            record.log_odds,
+            record.column_covariance[np.ix_(players, players)],
+        )
+        contributions[players] += exact_shapley_values(
+            game, len(players), (0.0, record.uncertainty_penalty)
+        )
         return self._build_explanation(network, record, contributions)
 
-    def _explain_by_sampling(self, network: CoalitionNetwork, record: _EncodedRecord) -> Explanation:
+    def _explain_by_sampling(
+        self, network: CoalitionNetwork, record: _EncodedRecord
+    ) -> Explanation:
         """The same, estimated; the same orders of the columns for every record."""
         mixtures = network.mixtures(record.features)
 
@@ -194,10 +213,14 @@ class Explainer:
             mean = np.zeros(len(coalitions))
             for mixture in mixtures:
                 mean += network.log_odds_of_mixtures(mixture, coalitions)
-            return mean / len(mixtures) + _uncertainty_penalty(record.log_odds, record.column_covariance, coalitions)
+            return mean / len(mixtures) + _uncertainty_penalty(
+                record.log_odds, record.column_covariance, coalitions
+            )
 
         ends = (network.base, record.log_odds + record.uncertainty_penalty)
-        found = sampled_shapley_values(worth, len(self._names), ends, n_pairs=N_PERMUTATION_PAIRS, seed=SHAPLEY_SEED)
+        found = sampled_shapley_values(
+            worth, len(self._names), ends, n_pairs=N_PERMUTATION_PAIRS, seed=SHAPLEY_SEED
+        )
         return self._build_explanation(network, record, *found)
 
     def _build_explanation(

@@ -53,9 +53,9 @@ class TrainingRangeChecker:
         self._no_gaps = not self._has_gap.any()
         # Many rows have the same to be said about them. Neither the cache nor what it calls knows
         # this object: no cycle keeps it alive.
-        self._notes_of_pattern: Callable[[bytes], InputNotes] = functools.lru_cache(NOTES_CACHE_SIZE)(
-            functools.partial(_notes_of_pattern, self._columns)
-        )
+        self._notes_of_pattern: Callable[[bytes], InputNotes] = functools.lru_cache(
+            NOTES_CACHE_SIZE
+        )(functools.partial(_notes_of_pattern, self._columns))
 
     def check(self, values: np.ndarray) -> dict[int, InputNotes]:
         """InputNotes by row, for the rows about which there are any; usually none.
@@ -69,7 +69,9 @@ class TrainingRangeChecker:
             return {}
         if len(values) == 1:
             return self._check_single(columns[:, 0], odd)
-        strange = np.array([~self._columns[index].in_training_range(columns[index]) for index in odd])
+        strange = np.array(
+            [~self._columns[index].in_training_range(columns[index]) for index in odd]
+        )
         rows = np.flatnonzero(strange.any(axis=0))
         said = np.zeros((2, len(columns), len(rows)), dtype=bool)
         said[0, odd] = np.isnan(columns[odd][:, rows])

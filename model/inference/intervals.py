@@ -159,7 +159,10 @@ class EnsembleScorer:
     """
 
     def __init__(
-        self, files: Mapping[str, bytes], members: BootstrapFile, missing_value_scorer: MissingValueScorer | None
+        self,
+        files: Mapping[str, bytes],
+        members: BootstrapFile,
+        missing_value_scorer: MissingValueScorer | None,
     ) -> None:
         self.level = members.level
         self._spread = members.spread
@@ -250,7 +253,11 @@ def _decode_layers(
     kernels, biases, n_inputs = [], [], n_features
     for layer in layers:
         m, inputs, units = layer.shape
-        if m != layers[0].shape[0] or inputs != n_inputs or layer.activation not in ACTIVATION_FUNCTIONS:
+        if (
+            m != layers[0].shape[0]
+            or inputs != n_inputs
+            or layer.activation not in ACTIVATION_FUNCTIONS
+        ):
             raise ValueError("a layer does not fit the one before it")
         kernels.append(np.frombuffer(layer.kernel, "<f4").reshape(layer.shape))
         biases.append(np.frombuffer(layer.bias, "<f4").reshape(m, units))

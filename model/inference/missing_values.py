@@ -102,7 +102,9 @@ def shrinkage(variances: np.ndarray) -> np.ndarray:
     return 1 / np.sqrt(1 + np.pi / 8 * variances)
 
 
-def load_missing_value_scorer(schema: Schema, files: Mapping[str, bytes]) -> MissingValueScorer | None:
+def load_missing_value_scorer(
+    schema: Schema, files: Mapping[str, bytes]
+) -> MissingValueScorer | None:
     """What answers the incomplete records of an artifact; None where its graph has to.
 
     Args:
@@ -148,7 +150,9 @@ def build_missing_value_file(
     answers = np.array(probabilities)
     if incomplete is not None:
         incomplete.rescore(golden, answers)
-    return msgspec.json.encode(MissingValueFile(moments=inputs, golden_probabilities=answers.tolist()))
+    return msgspec.json.encode(
+        MissingValueFile(moments=inputs, golden_probabilities=answers.tolist())
+    )
 
 
 def load_golden_probabilities(files: Mapping[str, bytes]) -> Sequence[float] | None:
@@ -157,7 +161,11 @@ def load_golden_probabilities(files: Mapping[str, bytes]) -> Sequence[float] | N
     Raises:
         ValueError: it cannot be read.
     """
-    return _decode(files, "inputs.json", MissingValueFile).golden_probabilities if "inputs.json" in files else None
+    return (
+        _decode(files, "inputs.json", MissingValueFile).golden_probabilities
+        if "inputs.json" in files
+        else None
+    )
 
 
 def optional_columns(schema: Schema) -> Sequence[int]:

@@ -49,7 +49,9 @@ class OnnxSession:
         if len(values) == 1:
             return self._score_single(values)
         parts = [
-            self._session.run([self._output], {"values": values[start : start + GRAPH_ROWS_PER_BLOCK]})[0]
+            self._session.run(
+                [self._output], {"values": values[start : start + GRAPH_ROWS_PER_BLOCK]}
+            )[0]
             for start in range(0, len(values) or 1, GRAPH_ROWS_PER_BLOCK)
         ]
         return np.concatenate(parts)[:, 0]

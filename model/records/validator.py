@@ -91,7 +91,11 @@ class RecordValidator:
             n_problems += len(problems)
         if n_problems:
             raise InvalidRecords(
-                listed, n_records=len(records), n_invalid=n_invalid, path=path, n_problems=n_problems
+                listed,
+                n_records=len(records),
+                n_invalid=n_invalid,
+                path=path,
+                n_problems=n_problems,
             )
         return values
 
@@ -123,7 +127,9 @@ class RecordValidator:
         values = self._fast_decoder.decode_records(records)
         return self.values(records, path) if values is None else values
 
-    def validate_columns(self, columns: Mapping[str, ColumnValues], path: str | None = "") -> np.ndarray:
+    def validate_columns(
+        self, columns: Mapping[str, ColumnValues], path: str | None = ""
+    ) -> np.ndarray:
         """Validate records that come as columns, by the very rules of :meth:`validate_records`.
 
         Numbers that are right take no more than a few comparisons of whole columns; anything else
@@ -181,14 +187,21 @@ class RecordValidator:
         problems: list[Problem] = []
         for reader in self.parsers:
             name = reader.column.name
-            found = reader.parse(record[name], suggest=suggest) if name in record else reader.missing_key_problem()
+            found = (
+                reader.parse(record[name], suggest=suggest)
+                if name in record
+                else reader.missing_key_problem()
+            )
             if isinstance(found, Problem):
                 problems.append(found)
             else:
                 numbers.append(found)
         for name in itertools.filterfalse(self.schema.column_names.__contains__, record):
             problems.append(_key_problem("unknown_column", name, "is not a column of this table"))
-        problems += (_key_problem("duplicate_key", name, DUPLICATE_KEY_MESSAGE) for name in duplicate_keys(record))
+        problems += (
+            _key_problem("duplicate_key", name, DUPLICATE_KEY_MESSAGE)
+            for name in duplicate_keys(record)
+        )
         return numbers, problems
 
     def _with_suggestion(self, problem: Problem, row: int) -> Problem:
@@ -213,11 +226,16 @@ def _nan_to_none(given: ColumnValues) -> Sequence[Any]:
 
 def _check_envelope_keys(content: dict[str, Any], ignored_key: str | None) -> None:
     others = [name for name in content if name not in ("instances", *OPTIONS, ignored_key)]
-    problems = [_key_problem("unknown_key", name, 'may not stand beside "instances"') for name in others]
+    problems = [
+        _key_problem("unknown_key", name, 'may not stand beside "instances"') for name in others
+    ]
     for name in OPTIONS:
         if not isinstance(content.get(name, False), bool):
             problems.append(_key_problem("wrong_type", name, "must be true or false"))
-    problems += (_key_problem("duplicate_key", name, DUPLICATE_KEY_MESSAGE) for name in duplicate_keys(content))
+    problems += (
+        _key_problem("duplicate_key", name, DUPLICATE_KEY_MESSAGE)
+        for name in duplicate_keys(content)
+    )
     if problems:
         raise InvalidRecords(
             problems[:MAX_LISTED_PROBLEMS], n_records=0, path="/instances", n_problems=len(problems)

@@ -33,9 +33,7 @@ class ValueParser:
         self.column = column
         self.codes = frozenset(column.codes)
         self.code_by_alias = {
-            word.casefold(): float(level.code)
-            for level in column.levels
-            for word in level.aliases
+            word.casefold(): float(level.code) for level in column.levels for word in level.aliases
         }
         # Every value that needs no second look: codes, missing, and aliases in lower case.
         self.code_by_value: dict[Any, float] = {}
@@ -56,7 +54,9 @@ class ValueParser:
         column = self.column
         if value is None:
             if column.required:
-                return self._problem("null_not_allowed", "must be known: missing is not allowed here")
+                return self._problem(
+                    "null_not_allowed", "must be known: missing is not allowed here"
+                )
             return MISSING
         if column.kind == "number":
             return self._parse_number(value)

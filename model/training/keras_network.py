@@ -45,7 +45,9 @@ class SeededInitializer(keras.initializers.Initializer):
         return keras.ops.convert_to_tensor(drawn, dtype)
 
 
-def build_network(config: TrainingConfig, n_features: int, head: Head = PROBABILITY_HEAD) -> keras.Model:
+def build_network(
+    config: TrainingConfig, n_features: int, head: Head = PROBABILITY_HEAD
+) -> keras.Model:
     """A compiled functional network: features → hidden layers → output.
 
     With 29 features and the default 16 ReLU units it has 29*16 + 16 + 16 + 1 = 497 parameters.

@@ -53,7 +53,9 @@ class EncodingLayer(keras.layers.Layer):
 def join_encoding(encoding: Encoding, network: keras.Model) -> keras.Model:
     """The whole as one Keras model: float32 (n, n_columns) values → (n, 1) probabilities."""
     values = keras.Input((encoding.n_columns,), name="values")
-    return keras.Model(values, network(EncodingLayer(encoding)(values)), name="values_to_probability")
+    return keras.Model(
+        values, network(EncodingLayer(encoding)(values)), name="values_to_probability"
+    )
 
 
 def build_graph(encoding: Encoding, network: keras.Model) -> bytes:

@@ -31,7 +31,7 @@ from pipelines.cli.versions import (
 )
 
 
-class _Commands(click.Group):
+class _CommandGroup(click.Group):
     """Shows what this project refuses as a message, and everything else as what it is: a bug."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -43,7 +43,7 @@ class _Commands(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(cls=_Commands)
+@click.group(cls=_CommandGroup)
 def main() -> None:
     """Train, evaluate and keep versions of a model."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -14,21 +14,21 @@ from model.schema import load_schema
 from model.training import TrainingConfig
 from pipelines.cli.options import (
     choose_config,
+    combine,
     data_option,
     device_option,
     external_option,
+    import_custom_activation,
     open_store,
-    register_custom_activation,
     schema_option,
     store_option,
-    together,
     training_options,
 )
 from pipelines.devices import Device, select_device
 
 
 @click.command("evaluate")
-@together(schema_option, store_option, data_option, device_option, training_options)
+@combine(schema_option, store_option, data_option, device_option, training_options)
 @click.option("--repeats", type=click.IntRange(1, 100), default=10, show_default=True)
 @external_option
 @click.option("--all-baselines", is_flag=True, help="The slow ones too; takes minutes.")
@@ -56,27 +56,29 @@ def evaluate_command(
     else:
         chosen, name = choose_config(recipe, config, settings)
     select_device(device)
-    register_custom_activation(settings)
+    import_custom_activation(settings)
     from pipelines.cli import tables
     from pipelines.data import read_table
-    from pipelines.evaluation import cross_validation
+    from pipelines.evaluation import SECOND_SEED, SEED, cross_validation
 
     if external:
-        from pipelines.cli.tables import external_table
-        from pipelines.data import read_site
-        from pipelines.evaluation import evaluate_version, validate_recipe
+        from pipelines.cli.tables import external_validation_table
+        from pipelines.data import read_external_table
+        from pipelines.evaluation import validate_recipe, validate_version
 
-        site = read_site(external, declared)
+        external_data = read_external_table(external, declared)
         if artifact and of_version:
-            elsewhere = evaluate_version(site, artifact)
+            elsewhere = validate_version(external_data, artifact)
         else:
-            elsewhere = validate_recipe(site, read_table(data, declared), chosen, name=name)
-        click.echo(external_table(elsewhere))
+            elsewhere = validate_recipe(
+                external_data, read_table(data, declared), chosen, name=name
+            )
+        click.echo(external_validation_table(elsewhere))
         return
     table = read_table(data, declared)
     results = {}
-    for key, seed in (("evaluation", cross_validation.SEED), ("evaluation_second_seed", cross_validation.SECOND_SEED)):  # fmt: skip
-        found = cross_validation.evaluate_beside_all(
+    for key, seed in (("evaluation", SEED), ("evaluation_second_seed", SECOND_SEED)):  # fmt: skip
+        found = cross_validation.evaluate_with_baselines(
             table,
             chosen,
             name=name,

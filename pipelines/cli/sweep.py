@@ -13,22 +13,22 @@ from model.schema import load_schema
 from model.training import RECIPES
 from pipelines.cli.options import (
     choose_config,
+    combine,
     data_option,
     device_option,
-    register_custom_activation,
+    import_custom_activation,
     schema_option,
-    together,
     training_options,
 )
 from pipelines.devices import Device, select_device
-from pipelines.tuning import configs_to_try, read_values
+from pipelines.tuning import candidate_configs, parse_search_dimension
 
-QUESTION = ("hidden=1,2,4,8,16,32,64,128", "epochs=5,10,20,30,50,70,100,150,200")
+DEFAULT_SEARCH = ("hidden=1,2,4,8,16,32,64,128", "epochs=5,10,20,30,50,70,100,150,200")
 """How many hidden units, and trained for how long: asked of the textbook recipe where nothing is."""
 
 
 @click.command("sweep")
-@together(schema_option, data_option, device_option, training_options)
+@combine(schema_option, data_option, device_option, training_options)
 @click.option("--try", "tried", multiple=True, metavar="NAME=A,B,C|LOW..HIGH", help="Values of a setting; several times for several settings.  [default: the course's question about hidden units and epochs]")  # fmt: skip
 @click.option("--sample", type=click.IntRange(1, 100_000), help="Draw so many combinations at random instead of trying all.")  # fmt: skip
 @click.option("--for-each", help="A setting for each of whose values the others are chosen apart.")
@@ -47,29 +47,35 @@ def sweep_command(
     if tried:
         start, name = choose_config(recipe, config, settings)
     else:
-        tried, for_each = QUESTION, for_each or "hidden"
+        tried, for_each = DEFAULT_SEARCH, for_each or "hidden"
         start, name = choose_config(recipe or "textbook", config, settings)
-    values = dict(read_values(one) for one in tried)
+    values = dict(parse_search_dimension(one) for one in tried)
     if for_each is not None:
         for_each = for_each.replace("-", "_")
         if for_each not in values:
             raise click.BadParameter(f"{for_each} is not tried", param_hint="--for-each")
-    configs = configs_to_try(start, values, n_drawn=sample)
+    configs = candidate_configs(start, values, n_samples=sample)
     declared = load_schema(schema)
     named = select_device(device)
-    register_custom_activation(settings)
+    import_custom_activation(settings)
     from pipelines.data import read_table
     from pipelines.evaluation import SEED
-    from pipelines.tuning import as_html, as_text, n_networks, run_sweep, summarise
+    from pipelines.tuning import (
+        count_networks,
+        format_report,
+        render_report,
+        run_nested_cv,
+        summarise,
+    )
 
     table = read_table(data, declared)
-    total = n_networks(len(configs), repeats)
+    total = count_networks(len(configs), repeats)
     with tqdm(total=total, desc=f"networks on {named}", disable=None, file=sys.stderr) as bar:
-        found = run_sweep(table, configs, seed=SEED, n_repeats=repeats, on_progress=bar.update)
+        found = run_nested_cv(table, configs, seed=SEED, n_repeats=repeats, on_progress=bar.update)
     report = summarise(found, table, list(values), for_each, seed=SEED)
-    click.echo(as_text(report))
+    click.echo(format_report(report))
     output.write_text(
-        as_html(report, table.schema.title, name, RECIPES.get(name) == start),
+        render_report(report, table.schema.title, name, RECIPES.get(name) == start),
         encoding="utf-8",
     )
     click.echo(f"\nwritten to {output}")

@@ -6,10 +6,10 @@ from model.evaluation import (
     Estimate,
     ModelComparison,
 )
-from pipelines.evaluation import ExternalEvaluation
+from pipelines.evaluation import ExternalValidation
 
 
-def external_table(found: ExternalEvaluation) -> str:
+def external_validation_table(found: ExternalValidation) -> str:
     """An evaluation as text for a terminal."""
     n = found.n_records
     lines = [
@@ -21,32 +21,34 @@ def external_table(found: ExternalEvaluation) -> str:
         lines.append("it was trained on this very file, so that the figures are far too good")
     if found.left_out:
         lines.append(
-            f"left out of {found.n_read}, because it was not known: {_counts(found.left_out)}"
+            f"left out of {found.n_read}, because it was not known: {_format_counts(found.left_out)}"
         )
-    if found.impossible:
-        lines.append(f"counted as missing, because it cannot be: {_counts(found.impossible)}")
+    if found.invalid_cells:
+        lines.append(
+            f"counted as missing, because it cannot be: {_format_counts(found.invalid_cells)}"
+        )
     shares = {name: f"{count} ({count / n:.0%})" for name, count in found.missing.items()}
-    lines.append(f"missing: {_counts(shares) if shares else 'nothing'}")
+    lines.append(f"missing: {_format_counts(shares) if shares else 'nothing'}")
     calibration = found.calibration
     rows: list[tuple[str, Estimate | None, str]] = [
-        ("AUC", found.figures["auc"], ""),
-        ("log loss", found.figures["log_loss"], ""),
-        ("Brier", found.figures["brier"], ""),
+        ("AUC", found.estimates["auc"], ""),
+        ("log loss", found.estimates["log_loss"], ""),
+        ("Brier", found.estimates["brier"], ""),
         ("calibration in the large", calibration.in_the_large, "+"),
         ("calibration slope", calibration.slope, ""),
     ]
-    lines += [f"  {title:<26}{_shown(figure, sign)}" for title, figure, sign in rows]
+    lines += [f"  {title:<26}{_format_estimate(figure, sign)}" for title, figure, sign in rows]
     lines.append(
-        f"  {'log loss of guessing':<26}{found.guessing:.3f}, the share of positives there"
+        f"  {'log loss of guessing':<26}{found.prevalence_log_loss:.3f}, the share of positives there"
     )
     return "\n".join(lines)
 
 
-def _counts(counts: dict[str, int] | dict[str, str]) -> str:
+def _format_counts(counts: dict[str, int] | dict[str, str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _shown(figure: Estimate | None, sign: str) -> str:
+def _format_estimate(figure: Estimate | None, sign: str) -> str:
     if figure is None:
         return "cannot be said of these records"
     return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"

@@ -14,21 +14,21 @@ from model.errors import NoCurrentVersion
 from model.schema import load_schema
 from pipelines.cli.options import (
     choose_config,
+    combine,
     data_option,
     device_option,
+    import_custom_activation,
     open_store,
     probability_options,
-    register_custom_activation,
     schema_option,
     store_option,
-    together,
     training_options,
 )
 from pipelines.devices import Device, select_device
 
 
 @click.command("train")
-@together(
+@combine(
     schema_option, store_option, data_option, device_option, probability_options, training_options
 )
 @click.option("--if-needed", is_flag=True, help="Say nothing where nothing is to be done.")
@@ -44,7 +44,7 @@ def train_command(schema: Path, store: Path | None, if_needed: bool, **options: 
 
 
 @click.command("retrain")
-@together(
+@combine(
     schema_option, store_option, data_option, device_option, probability_options, training_options
 )
 def retrain_command(schema: Path, store: Path | None, **options: Any) -> None:
@@ -59,11 +59,11 @@ def _retrain(
     declared = load_schema(schema)
     chosen, name = choose_config(recipe, config, settings)
     named = select_device(device)
-    register_custom_activation(settings)
-    from pipelines.training import Request, retrain_model
+    import_custom_activation(settings)
+    from pipelines.training import RetrainRequest, retrain_model
 
     command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])
-    request = Request(
+    request = RetrainRequest(
         data, declared, chosen, name, named, command, cost_ratio=cost_ratio, calibration=calibration
     )
     retrain_model(request, open_store(store, declared))

@@ -13,18 +13,18 @@ from model.evaluation import ModelComparison
 from model.schema import load_schema
 from pipelines.cli.options import (
     choose_config,
+    combine,
+    import_custom_activation,
     open_store,
-    register_custom_activation,
     schema_option,
     store_option,
-    together,
     training_options,
 )
 from pipelines.devices import select_device
 
 
 @click.command("describe")
-@together(schema_option, training_options)
+@combine(schema_option, training_options)
 def describe_command(
     schema: Path, recipe: str | None, config: Path | None, **settings: Any
 ) -> None:
@@ -32,7 +32,7 @@ def describe_command(
     declared = load_schema(schema)
     chosen, _ = choose_config(recipe, config, settings)
     select_device("auto")
-    register_custom_activation(settings)
+    import_custom_activation(settings)
     from model.training import build_network, describe_layers
 
     network = build_network(chosen, len(declared.feature_names))
@@ -54,7 +54,7 @@ def describe_command(
 
 
 @click.command("versions")
-@together(schema_option, store_option)
+@combine(schema_option, store_option)
 def versions_command(schema: Path, store: Path | None) -> None:
     """List the versions and what is known of each."""
     opened = open_store(store, load_schema(schema))
@@ -80,7 +80,7 @@ def versions_command(schema: Path, store: Path | None) -> None:
 
 @click.command("promote")
 @click.argument("version")
-@together(schema_option, store_option)
+@combine(schema_option, store_option)
 def promote_command(version: str, schema: Path, store: Path | None) -> None:
     """Make VERSION the current one, whatever was decided about it."""
     now = open_store(store, load_schema(schema)).promote(version)
@@ -88,7 +88,7 @@ def promote_command(version: str, schema: Path, store: Path | None) -> None:
 
 
 @click.command("rollback")
-@together(schema_option, store_option)
+@combine(schema_option, store_option)
 def rollback_command(schema: Path, store: Path | None) -> None:
     """Make the version current again that was so before."""
     now = open_store(store, load_schema(schema)).rollback()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from model.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
-    from pipelines.data.external_table import Site as Site
-    from pipelines.data.external_table import read_site as read_site
+    from pipelines.data.external_table import ExternalTable as ExternalTable
+    from pipelines.data.external_table import read_external_table as read_external_table
     from pipelines.data.preprocessing import build_preprocessing as build_preprocessing
     from pipelines.data.preprocessing import read_encoding as read_encoding
     from pipelines.data.table import Table as Table
@@ -22,8 +22,8 @@ else:
         __name__,
         {
             "external_table": (
-                "Site",
-                "read_site",
+                "ExternalTable",
+                "read_external_table",
             ),
             "preprocessing": (
                 "build_preprocessing",

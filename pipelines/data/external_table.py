@@ -16,29 +16,35 @@ import numpy as np
 
 from model.errors import InvalidTable, Problem
 from model.schema import Column, Schema, ValueParser
-from pipelines.data.raw_table import Sheet
-from pipelines.data.table import Table, check_sheet, missing_numbers, read_sheet, value_of
+from pipelines.data.raw_table import RawTable
+from pipelines.data.table import (
+    Table,
+    missing_codes,
+    parse_cell,
+    read_raw_table,
+    validate_raw_table,
+)
 
-MOST_IMPOSSIBLE = 0.05
+MAX_INVALID_FRACTION = 0.05
 """The share of a column's known cells that may be none of its values."""
 
 
 @dataclass(frozen=True)
-class Site:
+class ExternalTable:
     """The records of another site, and what happened to them on the way in.
 
     Attributes:
         table: the records that can be answered and whose outcome is known.
         n_read: records in the file.
-        absent: columns that the file does not have.
-        impossible: by column, cells that are no value of it and count as missing.
+        absent_columns: columns that the file does not have.
+        invalid_cells: by column, cells that are no value of it and count as missing.
         left_out: by column, records that were left out for want of its value.
     """
 
     table: Table
     n_read: int
-    absent: tuple[str, ...]
-    impossible: dict[str, int]
+    absent_columns: tuple[str, ...]
+    invalid_cells: dict[str, int]
     left_out: dict[str, int]
 
     @property
@@ -49,87 +55,95 @@ class Site:
         return {name: n for name, n in zip(names, counts, strict=True) if n}
 
 
-def read_site(path: Path, schema: Schema) -> Site:
+def read_external_table(path: Path, schema: Schema) -> ExternalTable:
     """Read a table of another site, in any of the codings in which tables are read.
 
     Raises:
         InvalidTable: it is no table, has no outcome, lacks a column that must be known, holds a
             column in another coding, or no record is left.
     """
-    sheet, sha256 = read_sheet(path, schema)
-    absent = tuple(name for name in schema.column_names if name not in sheet.header)
-    needed = [c.name for c in schema.columns if c.required and c.name in absent]
+    raw_table, sha256 = read_raw_table(path, schema)
+    absent_columns = tuple(name for name in schema.column_names if name not in raw_table.header)
+    needed = [c.name for c in schema.columns if c.required and c.name in absent_columns]
     if needed:
-        raise InvalidTable(sheet.file, [f"column {name} is absent" for name in needed])
-    if schema.outcome.column not in sheet.header:
-        check_sheet(_with_columns(sheet, absent), schema, sha256)  # which says what is wrong
-    sheet = _with_columns(sheet, absent)
-    sheet, impossible = _without_impossible(sheet, schema)
-    n_read = len(sheet.rows)
-    sheet, left_out = _without_useless(sheet, schema)
-    if not sheet.rows:
-        raise InvalidTable(sheet.file, ["no record has all that must be known, and an outcome"])
-    return Site(check_sheet(sheet, schema, sha256), n_read, absent, impossible, left_out)
+        raise InvalidTable(raw_table.file, [f"column {name} is absent" for name in needed])
+    if schema.outcome.column not in raw_table.header:
+        validate_raw_table(
+            _with_columns(raw_table, absent_columns), schema, sha256
+        )  # which says what is wrong
+    raw_table = _with_columns(raw_table, absent_columns)
+    raw_table, invalid_cells = _replace_invalid_cells(raw_table, schema)
+    n_read = len(raw_table.rows)
+    raw_table, left_out = _drop_unusable_records(raw_table, schema)
+    if not raw_table.rows:
+        raise InvalidTable(raw_table.file, ["no record has all that must be known, and an outcome"])
+    return ExternalTable(
+        validate_raw_table(raw_table, schema, sha256),
+        n_read,
+        absent_columns,
+        invalid_cells,
+        left_out,
+    )
 
 
-def _with_columns(sheet: Sheet, names: Iterable[str]) -> Sheet:
-    """A sheet with further columns, in which nothing is known."""
+def _with_columns(raw_table: RawTable, names: Iterable[str]) -> RawTable:
+    """A raw table with further columns, in which nothing is known."""
     names = list(names)
-    rows = [[*row, *(None for _ in names)] for row in sheet.rows]
-    return replace(sheet, header=[*sheet.header, *names], rows=rows)
+    rows = [[*row, *(None for _ in names)] for row in raw_table.rows]
+    return replace(raw_table, header=[*raw_table.header, *names], rows=rows)
 
 
-def _without_impossible(sheet: Sheet, schema: Schema) -> tuple[Sheet, dict[str, int]]:
+def _replace_invalid_cells(raw_table: RawTable, schema: Schema) -> tuple[RawTable, dict[str, int]]:
     """Cells that are no value of their column as missing, and how many they are."""
-    rows = [list(row) for row in sheet.rows]
+    rows = [list(row) for row in raw_table.rows]
     counts, problems = {}, []
     for column in schema.columns:
-        index = sheet.header.index(column.name)
+        index = raw_table.header.index(column.name)
         known, bad = 0, []
         for row in rows:
-            value = value_of(row[index], schema.missing, missing_numbers(schema, column))
+            value = parse_cell(row[index], schema.missing, missing_codes(schema, column))
             known += value is not None
-            if value is not None and not _is_possible(column, value):
+            if value is not None and not _is_valid(column, value):
                 bad.append(row)
-        if len(bad) > MOST_IMPOSSIBLE * known and len(bad) > 1:
+        if len(bad) > MAX_INVALID_FRACTION * known and len(bad) > 1:
             problems.append(
                 f"column {column.name}: {len(bad)} of {known} known cells are none of its values "
-                f"({_what_is_possible(column)}): another unit or another coding"
+                f"({_describe_allowed(column)}): another unit or another coding"
             )
         for row in bad:
             row[index] = None
         if bad:
             counts[column.name] = len(bad)
     if problems:
-        raise InvalidTable(sheet.file, problems)
-    return replace(sheet, rows=rows), counts
+        raise InvalidTable(raw_table.file, problems)
+    return replace(raw_table, rows=rows), counts
 
 
-def _is_possible(column: Column, value: object) -> bool:
+def _is_valid(column: Column, value: object) -> bool:
     return not isinstance(ValueParser(column).parse(value, suggest=False), Problem)
 
 
-def _what_is_possible(column: Column) -> str:
+def _describe_allowed(column: Column) -> str:
     if column.kind == "number":
         return f"{column.minimum:g} to {column.maximum:g} {column.unit}".rstrip()
     return ", ".join(str(code) for code in column.codes)
 
 
-def _without_useless(sheet: Sheet, schema: Schema) -> tuple[Sheet, dict[str, int]]:
+def _drop_unusable_records(raw_table: RawTable, schema: Schema) -> tuple[RawTable, dict[str, int]]:
     """Without records that lack what must be known or their outcome, and how many lacked what."""
     counts: dict[str, int] = {}
     kept = []
-    needed = [(c.name, missing_numbers(schema, c)) for c in schema.columns if c.required]
-    needed.append((schema.outcome.column, missing_numbers(schema)))
-    for number, row in enumerate(sheet.rows):
+    needed = [(c.name, missing_codes(schema, c)) for c in schema.columns if c.required]
+    needed.append((schema.outcome.column, missing_codes(schema)))
+    for number, row in enumerate(raw_table.rows):
         wanting = [
             name
             for name, missing in needed
-            if value_of(row[sheet.header.index(name)], schema.missing, missing) is None
+            if parse_cell(row[raw_table.header.index(name)], schema.missing, missing) is None
         ]
         for name in wanting:
             counts[name] = counts.get(name, 0) + 1
         if not wanting:
             kept.append(number)
-    rows, lines = [sheet.rows[n] for n in kept], [sheet.lines[n] for n in kept]
-    return replace(sheet, rows=rows, lines=lines), counts
+    rows, lines = [raw_table.rows[n] for n in kept], [raw_table.lines[n] for n in kept]
+    return replace(raw_table, rows=rows, lines=lines), counts

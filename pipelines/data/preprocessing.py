@@ -79,7 +79,7 @@ def _one_hot(column: Column) -> Pipeline:
         sparse_output=False,
         feature_name_combiner=_feature_name,
     )
-    missing = FunctionTransformer(_without_level_is_missing, feature_names_out="one-to-one")
+    missing = FunctionTransformer(_unknown_level_to_nan, feature_names_out="one-to-one")
     fill = SimpleImputer(strategy="mean", keep_empty_features=True)
     return Pipeline([("levels", encoder), ("missing", missing), ("fill", fill)])
 
@@ -88,6 +88,6 @@ def _feature_name(column: str, level: str) -> str:
     return f"{column}={level}"
 
 
-def _without_level_is_missing(block: np.ndarray) -> np.ndarray:
+def _unknown_level_to_nan(block: np.ndarray) -> np.ndarray:
     """Rows of a one-hot block without any level are missing in every feature of the block."""
     return np.where(block.any(axis=1, keepdims=True), block, np.nan)

@@ -23,12 +23,12 @@ from model.schema import Schema
 
 
 @dataclass(frozen=True)
-class Sheet:
+class RawTable:
     """Cells as they stand in a file: text from a CSV, values from Parquet.
 
     Attributes:
         lines: where each row stands in the file, for messages.
-        unit: what such a place is called: ``line`` of a CSV, ``row`` of a Parquet file.
+        row_label: what such a place is called: ``line`` of a CSV, ``row`` of a Parquet file.
         problems: what is wrong with rows that are not among these, because they are too short or
             too long.
     """
@@ -37,7 +37,7 @@ class Sheet:
     header: list[str]
     rows: list[list[Any]]
     lines: list[int]
-    unit: str
+    row_label: str
     problems: tuple[str, ...] = ()
 
     def column(self, name: str) -> list[Any]:
@@ -46,12 +46,12 @@ class Sheet:
         return [row[index] for row in self.rows]
 
 
-def read_csv(file: str, content: bytes, schema: Schema) -> Sheet:
+def read_csv(file: str, content: bytes, schema: Schema) -> RawTable:
     """The cells of a CSV in UTF-8, with or without a header.
 
     Without one, the columns are the schema's, in its order, with or without the outcome.
 
-    Rows that are too short or too long are left out and named in the sheet's problems.
+    Rows that are too short or too long are left out and named in the raw table's problems.
 
     Raises:
         InvalidTable: not UTF-8, not CSV, empty, or a first line that is neither header nor record.
@@ -70,7 +70,7 @@ def read_csv(file: str, content: bytes, schema: Schema) -> Sheet:
     if not rows:
         raise InvalidTable(file, ["the file is empty"])
     names = [*schema.column_names, schema.outcome.column]
-    if all(cell in schema.missing or number(cell) is not None for cell in rows[0][0]):
+    if all(cell in schema.missing or parse_number(cell) is not None for cell in rows[0][0]):
         header = names[: len(rows[0][0])]
         if len(rows[0][0]) not in (len(names), len(names) - 1):
             expected = f"{len(names)} columns in the order {', '.join(names)}"
@@ -79,7 +79,7 @@ def read_csv(file: str, content: bytes, schema: Schema) -> Sheet:
             )
     else:
         cells, line = rows.pop(0)
-        header = _known_spellings(cells, names)
+        header = _normalize_header(cells, names)
         if not set(header) & set(names):
             known = ", ".join(names)
             raise InvalidTable(file, [f"line {line} is no record, and no header with {known}"])
@@ -90,10 +90,10 @@ def read_csv(file: str, content: bytes, schema: Schema) -> Sheet:
     )
     rows = [(cells, line) for cells, line in rows if len(cells) == len(header)]
     lines = [line for _, line in rows]
-    return Sheet(file, header, [cells for cells, _ in rows], lines, "line", ragged)
+    return RawTable(file, header, [cells for cells, _ in rows], lines, "line", ragged)
 
 
-def read_parquet(file: str, content: bytes, schema: Schema) -> Sheet:
+def read_parquet(file: str, content: bytes, schema: Schema) -> RawTable:
     """The values of a Parquet file; null and NaN are None, decimals are floats.
 
     Raises:
@@ -103,26 +103,28 @@ def read_parquet(file: str, content: bytes, schema: Schema) -> Sheet:
         table = pyarrow.parquet.read_table(io.BytesIO(content))
     except (OSError, pyarrow.ArrowException) as error:
         raise InvalidTable(file, [f"not a Parquet file: {error}"]) from None
-    columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
+    columns = [
+        [_to_python_value(value) for value in column.to_pylist()] for column in table.columns
+    ]
     rows = [list(row) for row in zip(*columns, strict=True)]
     names = [*schema.column_names, schema.outcome.column]
-    header = _known_spellings(table.column_names, names)
-    return Sheet(file, header, rows, list(range(1, len(rows) + 1)), "row")
+    header = _normalize_header(table.column_names, names)
+    return RawTable(file, header, rows, list(range(1, len(rows) + 1)), "row")
 
 
-def _plain(value: Any) -> Any:
+def _to_python_value(value: Any) -> Any:
     if isinstance(value, decimal.Decimal):
         return float(value)
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _known_spellings(header: Sequence[str], names: Sequence[str]) -> list[str]:
+def _normalize_header(header: Sequence[str], names: Sequence[str]) -> list[str]:
     """A header, with the schema's spelling where a name differs in case only."""
     folded = {name.casefold(): name for name in names}
     return [folded.get(cell.casefold(), cell) for cell in header]
 
 
-def number(cell: Any) -> float | None:
+def parse_number(cell: Any) -> float | None:
     """A cell as a number, or None where it is none; text counts if it spells one."""
     if isinstance(cell, str):
         try:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from model.errors import InvalidTable, Problem
 from model.schema import Column, RejectedCopy, Schema, ValueParser, did_you_mean
-from pipelines.data.raw_table import Sheet, number, read_csv, read_parquet
+from pipelines.data.raw_table import RawTable, parse_number, read_csv, read_parquet
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ def read_table(path: Path, schema: Schema, *, need_outcome: bool = True) -> Tabl
         InvalidTable: every problem of the file at once, cells by line and column; or the reason
             why this circulating copy of the data is refused.
     """
-    sheet, sha256 = read_sheet(path, schema)
-    return check_sheet(sheet, schema, sha256, need_outcome)
+    raw_table, sha256 = read_raw_table(path, schema)
+    return validate_raw_table(raw_table, schema, sha256, need_outcome)
 
 
-def read_sheet(path: Path, schema: Schema) -> tuple[Sheet, str]:
+def read_raw_table(path: Path, schema: Schema) -> tuple[RawTable, str]:
     """The cells of a file as they stand there, and the sha256 of its bytes.
 
     Raises:
@@ -96,61 +96,67 @@ def read_sheet(path: Path, schema: Schema) -> tuple[Sheet, str]:
     except OSError as error:
         raise InvalidTable(str(path), [f"cannot be read: {error.strerror}"]) from None
     if path.suffix.casefold() in (".parquet", ".pq"):
-        sheet = read_parquet(path.name, content, schema)
+        raw_table = read_parquet(path.name, content, schema)
     else:
-        sheet = read_csv(path.name, content, schema)
+        raw_table = read_csv(path.name, content, schema)
     for copy in schema.rejected_copies:
-        if _is_copy(sheet, copy, schema):
+        if _is_rejected_copy(raw_table, copy, schema):
             raise InvalidTable(path.name, [copy.reason])
-    return sheet, hashlib.sha256(content).hexdigest()
+    return raw_table, hashlib.sha256(content).hexdigest()
 
 
-def _is_copy(sheet: Sheet, copy: RejectedCopy, schema: Schema) -> bool:
-    if not {*copy.header, *copy.codes} <= set(sheet.header):
+def _is_rejected_copy(raw_table: RawTable, copy: RejectedCopy, schema: Schema) -> bool:
+    if not {*copy.header, *copy.codes} <= set(raw_table.header):
         return False
     foreign = False
     for column in schema.columns:
         if column.name in copy.codes:
-            found = {number(cell) for cell in sheet.column(column.name)} - {None}
+            found = {parse_number(cell) for cell in raw_table.column(column.name)} - {None}
             if not found or not found <= set(copy.codes[column.name]):
                 return False
             foreign = foreign or not found <= set(column.codes)
-    distinct = len({str(row) for row in sheet.rows})
-    return foreign and (not copy.repeated or distinct * 2 <= len(sheet.rows))
+    distinct = len({str(row) for row in raw_table.rows})
+    return foreign and (not copy.repeated or distinct * 2 <= len(raw_table.rows))
 
 
-def check_sheet(sheet: Sheet, schema: Schema, sha256: str, need_outcome: bool = True) -> Table:
-    """Check every cell of a sheet.
+def validate_raw_table(
+    raw_table: RawTable, schema: Schema, sha256: str, need_outcome: bool = True
+) -> Table:
+    """Check every cell of a raw table.
 
     Raises:
         InvalidTable: every problem at once, cells by line and column.
     """
-    problems, warnings = _check_header(sheet, schema, need_outcome)
-    if not sheet.rows and not sheet.problems:
+    problems, warnings = _check_header(raw_table, schema, need_outcome)
+    if not raw_table.rows and not raw_table.problems:
         problems.append("the file holds no records")
     if problems:
-        raise InvalidTable(sheet.file, [*problems, *sheet.problems])
-    problems += sheet.problems
-    values = np.empty((len(sheet.rows), len(schema.columns)))
+        raise InvalidTable(raw_table.file, [*problems, *raw_table.problems])
+    problems += raw_table.problems
+    values = np.empty((len(raw_table.rows), len(schema.columns)))
     for index, column in enumerate(schema.columns):
         reader = ValueParser(column)
-        missing = missing_numbers(schema, column)
-        for row, cell in enumerate(sheet.column(column.name)):
-            found = reader.parse(value_of(cell, schema.missing, missing))
+        missing = missing_codes(schema, column)
+        for row, cell in enumerate(raw_table.column(column.name)):
+            found = reader.parse(parse_cell(cell, schema.missing, missing))
             if isinstance(found, Problem):
-                problems.append(_at(sheet, row, column.name, found.message, found.did_you_mean))
+                problems.append(
+                    _cell_message(raw_table, row, column.name, found.message, found.did_you_mean)
+                )
             else:
                 values[row, index] = found
-    outcome = _read_outcome(sheet, schema, problems) if need_outcome else None
+    outcome = _read_outcome(raw_table, schema, problems) if need_outcome else None
     if problems:
-        raise InvalidTable(sheet.file, problems)
-    table = Table(schema, sheet.file, sha256, values, outcome, np.array(sheet.lines), ())
+        raise InvalidTable(raw_table.file, problems)
+    table = Table(schema, raw_table.file, sha256, values, outcome, np.array(raw_table.lines), ())
     warnings += _duplicates(table)
-    return Table(schema, sheet.file, sha256, values, outcome, table.lines, tuple(warnings))
+    return Table(schema, raw_table.file, sha256, values, outcome, table.lines, tuple(warnings))
 
 
-def _check_header(sheet: Sheet, schema: Schema, need_outcome: bool) -> tuple[list[str], list[str]]:
-    header, outcome = sheet.header, schema.outcome
+def _check_header(
+    raw_table: RawTable, schema: Schema, need_outcome: bool
+) -> tuple[list[str], list[str]]:
+    header, outcome = raw_table.header, schema.outcome
     problems = [f"column {n} stands twice" for n in dict.fromkeys(header) if header.count(n) > 1]
     known = {*schema.column_names, outcome.column}
     others = tuple(name for name in header if name not in known)
@@ -165,14 +171,16 @@ def _check_header(sheet: Sheet, schema: Schema, need_outcome: bool) -> tuple[lis
     return problems, warnings
 
 
-def _read_outcome(sheet: Sheet, schema: Schema, problems: list[str]) -> np.ndarray:
+def _read_outcome(raw_table: RawTable, schema: Schema, problems: list[str]) -> np.ndarray:
     outcome = schema.outcome
-    cells = sheet.column(outcome.column)
-    found = [value_of(cell, schema.missing, set()) for cell in cells]
+    cells = raw_table.column(outcome.column)
+    found = [parse_cell(cell, schema.missing, set()) for cell in cells]
     for row, value in enumerate(found):
         if value not in outcome.values or isinstance(value, bool):
             allowed = ", ".join(str(code) for code in outcome.values)
-            problems.append(_at(sheet, row, outcome.column, f"must be one of {allowed}", None))
+            problems.append(
+                _cell_message(raw_table, row, outcome.column, f"must be one of {allowed}", None)
+            )
     return np.array([v if v in outcome.values else math.nan for v in found], dtype=np.float64)
 
 
@@ -189,22 +197,24 @@ def _duplicates(table: Table) -> list[str]:
     return warnings
 
 
-def _at(sheet: Sheet, row: int, column: str, message: str, guess: str | None) -> str:
+def _cell_message(
+    raw_table: RawTable, row: int, column: str, message: str, guess: str | None
+) -> str:
     near = f"; did you mean {guess}?" if guess else ""
-    return f"{sheet.unit} {sheet.lines[row]}, column {column}: {message}{near}"
+    return f"{raw_table.row_label} {raw_table.lines[row]}, column {column}: {message}{near}"
 
 
-def missing_numbers(schema: Schema, column: Column | None = None) -> set[float]:
+def missing_codes(schema: Schema, column: Column | None = None) -> set[float]:
     """The numbers that mean missing in every column of a table, and in this one."""
-    everywhere = {code for text in schema.missing if (code := number(text)) is not None}
+    everywhere = {code for text in schema.missing if (code := parse_number(text)) is not None}
     return everywhere | set(column.missing if column else ())
 
 
-def value_of(cell: Any, missing: Sequence[str], missing_numbers: set[float]) -> Any:
+def parse_cell(cell: Any, missing: Sequence[str], missing_codes: set[float]) -> Any:
     """A cell as a number, a word, or None where it means missing."""
     if cell is None or (isinstance(cell, str) and cell in missing):
         return None
-    code = number(cell)
+    code = parse_number(cell)
     if code is None:
         return cell
-    return None if code in missing_numbers else code
+    return None if code in missing_codes else code

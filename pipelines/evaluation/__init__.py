@@ -13,37 +13,37 @@ from model.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
     from pipelines.evaluation.baselines import REFERENCE as REFERENCE
-    from pipelines.evaluation.cross_validation import SEED as SEED
     from pipelines.evaluation.cross_validation import evaluate_recipe as evaluate_recipe
-    from pipelines.evaluation.external_validation import ExternalEvaluation as ExternalEvaluation
-    from pipelines.evaluation.external_validation import evaluate_version as evaluate_version
+    from pipelines.evaluation.external_validation import ExternalValidation as ExternalValidation
     from pipelines.evaluation.external_validation import validate_recipe as validate_recipe
+    from pipelines.evaluation.external_validation import validate_version as validate_version
     from pipelines.evaluation.folds import N_SPLITS as N_SPLITS
+    from pipelines.evaluation.folds import SECOND_SEED as SECOND_SEED
+    from pipelines.evaluation.folds import SEED as SEED
     from pipelines.evaluation.folds import fit_encodings as fit_encodings
     from pipelines.evaluation.folds import prepare_folds as prepare_folds
-    from pipelines.evaluation.network_folds import Networks as Networks
+    from pipelines.evaluation.network_folds import NetworkSpec as NetworkSpec
     from pipelines.evaluation.network_folds import fit_networks as fit_networks
 else:
     __getattr__ = lazy_attributes(
         __name__,
         {
             "baselines": ("REFERENCE",),
-            "cross_validation": (
-                "SEED",
-                "evaluate_recipe",
-            ),
+            "cross_validation": ("evaluate_recipe",),
             "external_validation": (
-                "ExternalEvaluation",
-                "evaluate_version",
+                "ExternalValidation",
+                "validate_version",
                 "validate_recipe",
             ),
             "folds": (
                 "N_SPLITS",
+                "SEED",
+                "SECOND_SEED",
                 "fit_encodings",
                 "prepare_folds",
             ),
             "network_folds": (
-                "Networks",
+                "NetworkSpec",
                 "fit_networks",
             ),
         },

@@ -27,19 +27,19 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from model.evaluation import Split, log_loss, repeated_folds
-from pipelines.evaluation.folds import Fold, FoldPredictor, Folds, in_processes
+from pipelines.evaluation.folds import Fold, FoldPredictor, Folds, map_in_processes
 
 REFERENCE = "logistic regression"
 REFERENCE_C = 0.3
 TUNED_C = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Inverse strengths of the penalty to choose from."""
 
-N_INNER = 5
+N_INNER_FOLDS = 5
 N_TREES = 100
 TUNED_DEPTHS = (1, 2, 3)
-TUNED_STAGES = tuple(range(20, 401, 20))
-TUNED_RATE = 0.05
-TUNED_SHARE = 0.5
+TUNED_N_ESTIMATORS = tuple(range(20, 401, 20))
+TUNED_LEARNING_RATE = 0.05
+TUNED_SUBSAMPLE = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Baseline:
 
 def reference(fold: Fold) -> np.ndarray:
     """Logistic regression with C = 0.3: what everything is compared with."""
-    return _fitted(LogisticRegression(C=REFERENCE_C, max_iter=2_000), fold)
+    return _fit_and_predict(LogisticRegression(C=REFERENCE_C, max_iter=2_000), fold)
 
 
 def tuned_logistic_regression(fold: Fold) -> np.ndarray:
@@ -76,29 +76,29 @@ def tuned_logistic_regression(fold: Fold) -> np.ndarray:
             probabilities = model.predict_proba(fold.features[test])[:, 1]
             losses[choice] += _summed_loss(fold, test, probabilities)
     best = TUNED_C[int(losses.argmin())]
-    return _fitted(LogisticRegression(C=best, solver="newton-cholesky"), fold)
+    return _fit_and_predict(LogisticRegression(C=best, solver="newton-cholesky"), fold)
 
 
 def decision_tree(fold: Fold) -> np.ndarray:
     """One tree, grown until its leaves are pure: its probabilities are 0 and 1."""
-    return _fitted(DecisionTreeClassifier(random_state=fold.number), fold)
+    return _fit_and_predict(DecisionTreeClassifier(random_state=fold.number), fold)
 
 
 def random_forest(fold: Fold) -> np.ndarray:
     """Trees on bootstrap samples (Breiman, 2001), with three patients in a leaf at least."""
     model = RandomForestClassifier(N_TREES, min_samples_leaf=3, random_state=fold.number)
-    return _fitted(model, fold)
+    return _fit_and_predict(model, fold)
 
 
 def extra_trees(fold: Fold) -> np.ndarray:
     """Trees with cuts at random (Geurts and others, 2006), with three patients in a leaf at least."""
     model = ExtraTreesClassifier(N_TREES, min_samples_leaf=3, random_state=fold.number)
-    return _fitted(model, fold)
+    return _fit_and_predict(model, fold)
 
 
 def gradient_boosting(fold: Fold) -> np.ndarray:
     """Boosted trees (Friedman, 2001) at scikit-learn's settings: 100 of depth 3, rate 0.1."""
-    return _fitted(GradientBoostingClassifier(random_state=fold.number), fold)
+    return _fit_and_predict(GradientBoostingClassifier(random_state=fold.number), fold)
 
 
 def tuned_gradient_boosting(fold: Fold) -> np.ndarray:
@@ -107,24 +107,24 @@ def tuned_gradient_boosting(fold: Fold) -> np.ndarray:
     def build(depth: int, stages: int) -> GradientBoostingClassifier:
         return GradientBoostingClassifier(
             n_estimators=stages,
-            learning_rate=TUNED_RATE,
+            learning_rate=TUNED_LEARNING_RATE,
             max_depth=depth,
-            subsample=TUNED_SHARE,
+            subsample=TUNED_SUBSAMPLE,
             max_features="sqrt",
             random_state=fold.number,
         )
 
-    losses = np.zeros((len(TUNED_DEPTHS), len(TUNED_STAGES)))
+    losses = np.zeros((len(TUNED_DEPTHS), len(TUNED_N_ESTIMATORS)))
     for train, test in _inner_folds(fold):
         for choice, depth in enumerate(TUNED_DEPTHS):
-            model = build(depth, TUNED_STAGES[-1])
+            model = build(depth, TUNED_N_ESTIMATORS[-1])
             model.fit(fold.features[train], fold.labels[train])
             for stage, probabilities in enumerate(model.staged_predict_proba(fold.features[test])):
-                if stage + 1 in TUNED_STAGES:
+                if stage + 1 in TUNED_N_ESTIMATORS:
                     loss = _summed_loss(fold, test, probabilities[:, 1])
-                    losses[choice, TUNED_STAGES.index(stage + 1)] += loss
+                    losses[choice, TUNED_N_ESTIMATORS.index(stage + 1)] += loss
     best_depth, best_stage = np.unravel_index(losses.argmin(), losses.shape)
-    return _fitted(build(TUNED_DEPTHS[best_depth], TUNED_STAGES[best_stage]), fold)
+    return _fit_and_predict(build(TUNED_DEPTHS[best_depth], TUNED_N_ESTIMATORS[best_stage]), fold)
 
 
 def support_vectors(fold: Fold) -> np.ndarray:
@@ -134,7 +134,9 @@ def support_vectors(fold: Fold) -> np.ndarray:
         (np.searchsorted(fold.train, train), np.searchsorted(fold.train, test))
         for train, test in _inner_folds(fold)
     ]
-    return _fitted(CalibratedClassifierCV(SVC(), method="sigmoid", cv=inner, ensemble=False), fold)
+    return _fit_and_predict(
+        CalibratedClassifierCV(SVC(), method="sigmoid", cv=inner, ensemble=False), fold
+    )
 
 
 def explainable_boosting(fold: Fold) -> np.ndarray:
@@ -143,7 +145,7 @@ def explainable_boosting(fold: Fold) -> np.ndarray:
     Without its pairs of features, which make it worse on a table as small as this, and much slower.
     """
     build = importlib.import_module("interpret.glassbox").ExplainableBoostingClassifier
-    return _fitted(build(interactions=0, n_jobs=1, random_state=fold.number), fold)
+    return _fit_and_predict(build(interactions=0, n_jobs=1, random_state=fold.number), fold)
 
 
 BASELINES = (
@@ -181,9 +183,11 @@ def fit_baselines(baselines: Sequence[Baseline], *, jobs: int = 1) -> FoldPredic
 
     def predict(folds: Folds) -> dict[str, np.ndarray]:
         calls = [(baselines, folds.fold(number)) for number in range(len(folds))]
-        finished = list(in_processes(_fit_all, calls, jobs=jobs, name="baselines"))
+        finished = list(map_in_processes(_fit_all, calls, jobs=jobs, name="baselines"))
         return {
-            baseline.name: folds.together((number, found[place]) for number, found in finished)
+            baseline.name: folds.combine_predictions(
+                (number, found[place]) for number, found in finished
+            )
             for place, baseline in enumerate(baselines)
         }
 
@@ -196,7 +200,7 @@ def _fit_all(baselines: Sequence[Baseline], fold: Fold) -> list[np.ndarray]:
         return [baseline.fit_predict(fold) for baseline in baselines]
 
 
-def _fitted(model: Any, fold: Fold) -> np.ndarray:
+def _fit_and_predict(model: Any, fold: Fold) -> np.ndarray:
     """Probabilities of the test side by a scikit-learn classifier fitted on the training side."""
     model.fit(fold.features[fold.train], fold.labels[fold.train])
     return model.predict_proba(fold.features[fold.test])[:, 1]
@@ -205,7 +209,7 @@ def _fitted(model: Any, fold: Fold) -> np.ndarray:
 def _inner_folds(fold: Fold) -> Iterator[Split]:
     """Folds of the training side, as row numbers of the whole table; copies stay together."""
     labels, groups = fold.labels[fold.train], fold.groups[fold.train]
-    inner = repeated_folds(labels, groups, n_splits=N_INNER, n_repeats=1, seed=fold.number)
+    inner = repeated_folds(labels, groups, n_splits=N_INNER_FOLDS, n_repeats=1, seed=fold.number)
     for train, test in inner:
         yield fold.train[train], fold.train[test]
 

@@ -10,15 +10,13 @@ from model.evaluation import ModelComparison, compare
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table
 from pipelines.evaluation.baselines import BASELINES, REFERENCE, choose_baselines, fit_baselines
-from pipelines.evaluation.folds import FoldPredictor, prepare_folds
-from pipelines.evaluation.network_folds import Networks, fit_networks
+from pipelines.evaluation.folds import SEED, FoldPredictor, prepare_folds
+from pipelines.evaluation.network_folds import NetworkSpec, fit_networks
 
-SEED = 20241
-SECOND_SEED = 20242
 N_REPEATS = 10
 
 
-def evaluate(
+def cross_validate(
     table: Table,
     predictors: Sequence[FoldPredictor],
     *,
@@ -68,12 +66,12 @@ def evaluate_recipe(
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
     """
-    networks = fit_networks({name: Networks(config)})
+    networks = fit_networks({name: NetworkSpec(config)})
     alone = [baseline for baseline in BASELINES if baseline.name == REFERENCE]
-    return evaluate(table, [networks, fit_baselines(alone)], n_repeats=n_repeats)
+    return cross_validate(table, [networks, fit_baselines(alone)], n_repeats=n_repeats)
 
 
-def evaluate_beside_all(
+def evaluate_with_baselines(
     table: Table,
     config: TrainingConfig,
     *,
@@ -93,13 +91,13 @@ def evaluate_beside_all(
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
     """
-    averaged = Networks(config, averaged=True)
+    averaged = NetworkSpec(config, averaged=True)
     named = {name: averaged._replace(averaged=False), f"{name}, ten averaged": averaged}
     if config != RECIPES["textbook"]:
-        named["textbook"] = Networks(RECIPES["textbook"], n_networks=1)
+        named["textbook"] = NetworkSpec(RECIPES["textbook"], n_networks=1)
     baselines, left_out = choose_baselines(slow=slow)
     predictors = [fit_networks(named), fit_baselines(baselines, jobs=jobs)]
-    found, _ = evaluate(
+    found, _ = cross_validate(
         table, predictors, seed=seed, n_repeats=n_repeats, jobs=jobs, left_out=left_out
     )
     return found

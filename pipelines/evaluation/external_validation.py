@@ -21,16 +21,14 @@ from model.evaluation import (
 from model.inference import Scorer
 from model.logit import to_log_odds
 from model.training import TrainingConfig
-from pipelines.data import Site, Table
-from pipelines.fitted_pipeline import Answer, answers_of, fit_pipeline
+from pipelines.data import ExternalTable, Table
+from pipelines.evaluation.folds import SEED
+from pipelines.fitted_pipeline import Predictor, build_predictor, fit_pipeline
 
-SEED = 20241
-
-
-METRICS = {"auc": auc, "log_loss": log_loss, "brier": brier}
+EXTERNAL_METRICS = {"auc": auc, "log_loss": log_loss, "brier": brier}
 
 
-class ExternalEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+class ExternalValidation(msgspec.Struct, frozen=True, kw_only=True):
     """What a model is worth on the table of another site.
 
     Attributes:
@@ -40,10 +38,10 @@ class ExternalEvaluation(msgspec.Struct, frozen=True, kw_only=True):
         n_read, n_records, n_positive: records in the file, those that were answered, and those of
             them with the positive outcome.
         missing: by column, in how many of the records that were answered it was missing.
-        impossible, left_out: as of :class:`pipelines.data.external_table.Site`.
-        figures: AUC, log loss and Brier score, each with its 95 % interval over patients; None
+        invalid_cells, left_out: as of :class:`pipelines.data.external_validation_table.ExternalTable`.
+        estimates: AUC, log loss and Brier score, each with its 95 % interval over patients; None
             for the AUC where all outcomes are the same.
-        guessing: log loss of answering every record with the share of positives there.
+        prevalence_log_loss: log loss of answering every record with the share of positives there.
         calibration: slope, intercept, and calibration in the large.
     """
 
@@ -55,40 +53,40 @@ class ExternalEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     n_records: int
     n_positive: int
     missing: dict[str, int]
-    impossible: dict[str, int]
+    invalid_cells: dict[str, int]
     left_out: dict[str, int]
-    figures: dict[str, Estimate | None]
-    guessing: float
+    estimates: dict[str, Estimate | None]
+    prevalence_log_loss: float
     calibration: CalibrationEstimates
 
 
-def evaluate_version(site: Site, artifact: Artifact) -> ExternalEvaluation:
+def validate_version(external_data: ExternalTable, artifact: Artifact) -> ExternalValidation:
     """A version as it serves, on the records of another site."""
     manifest = artifact.manifest
-    return evaluate_external(
-        site,
+    return validate_predictor(
+        external_data,
         Scorer(artifact).probabilities,
         name=f"version {manifest.version}",
-        trained_on=manifest.data.sha256,
+        training_sha256=manifest.data.sha256,
     )
 
 
 def validate_recipe(
-    site: Site, table: Table, config: TrainingConfig, *, name: str
-) -> ExternalEvaluation:
+    external_data: ExternalTable, table: Table, config: TrainingConfig, *, name: str
+) -> ExternalValidation:
     """A recipe, fitted on a whole table, on the records of another site."""
     fitted = fit_pipeline(table, config, progress=True)
-    return evaluate_external(
-        site,
-        answers_of(fitted, table, config),
+    return validate_predictor(
+        external_data,
+        build_predictor(fitted, table, config),
         name=f"the recipe {name}, fitted on {table.file}",
-        trained_on=table.sha256,
+        training_sha256=table.sha256,
     )
 
 
-def evaluate_external(
-    site: Site, answer: Answer, *, name: str, trained_on: str
-) -> ExternalEvaluation:
+def validate_predictor(
+    external_data: ExternalTable, predict: Predictor, *, name: str, training_sha256: str
+) -> ExternalValidation:
     """Evaluate a model on the records of another site.
 
     Intervals come from a bootstrap of the patients there (Efron and Tibshirani, "An Introduction to
@@ -96,31 +94,31 @@ def evaluate_external(
     would do.
 
     Args:
-        trained_on: sha256 of the file that it was trained on.
+        training_sha256: sha256 of the file that it was trained on.
     """
-    table = site.table
+    table = external_data.table
     labels, groups = table.labels, table.groups
-    probabilities = np.asarray(answer(table.values.astype(np.float32)), np.float64)[None]
+    probabilities = np.asarray(predict(table.values.astype(np.float32)), np.float64)[None]
     everyone = np.ones((1, len(labels)))
     share = np.full_like(probabilities, labels.mean())
-    return ExternalEvaluation(
+    return ExternalValidation(
         model=name,
         file=table.file,
         sha256=table.sha256,
-        is_training_table=table.sha256 == trained_on,
-        n_read=site.n_read,
+        is_training_table=table.sha256 == training_sha256,
+        n_read=external_data.n_read,
         n_records=len(table),
         n_positive=int(labels.sum()),
-        missing=site.missing,
-        impossible=site.impossible,
-        left_out=site.left_out,
-        figures={
+        missing=external_data.missing,
+        invalid_cells=external_data.invalid_cells,
+        left_out=external_data.left_out,
+        estimates={
             metric: estimate_or_none(
                 bootstrap_statistic(partial(compute, labels, probabilities), groups, seed=SEED),
                 compute(labels, probabilities, everyone),
             )
-            for metric, compute in METRICS.items()
+            for metric, compute in EXTERNAL_METRICS.items()
         },
-        guessing=float(log_loss(labels, share, everyone)[0]),
+        prevalence_log_loss=float(log_loss(labels, share, everyone)[0]),
         calibration=estimate_calibration(labels, groups, to_log_odds(probabilities), seed=SEED),
     )

@@ -22,6 +22,8 @@ from model.schema import Schema
 from pipelines.data import Table, build_preprocessing, read_encoding
 
 N_SPLITS = 10
+SEED, SECOND_SEED = 20241, 20242
+"""Seeds of the folds that every evaluation uses, and of those that confirm it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Folds:
         table = self.table
         return Fold(number, self.features(number), table.labels, table.groups, train, test)
 
-    def together(self, found: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
+    def combine_predictions(self, found: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
         """Probabilities of the test rows, by number of the fold → float64 (n_repeats, n)."""
         whole = np.full((self.n_repeats, len(self.table)), np.nan)
         for number, probabilities in found:
@@ -107,11 +109,11 @@ def fit_encodings(
     """Fit the preprocessing of a table's schema on some of its rows, many times."""
     frame = table.frame
     calls = [(table.schema, frame.iloc[rows]) for rows in sides]
-    found = dict(in_processes(_fit_encoding, calls, jobs=jobs, name="preprocessing"))
+    found = dict(map_in_processes(_fit_encoding, calls, jobs=jobs, name="preprocessing"))
     return tuple(found[number] for number in range(len(sides)))
 
 
-def in_processes(
+def map_in_processes(
     function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], *, jobs: int, name: str
 ) -> Iterator[tuple[int, Any]]:
     """Call a function many times in several processes, of one thread each.
@@ -123,7 +125,9 @@ def in_processes(
     Yields:
         The number of a call and its result, as they are finished.
     """
-    numbered = (delayed(_numbered)(function, n, arguments) for n, arguments in enumerate(calls))
+    numbered = (
+        delayed(_call_numbered)(function, n, arguments) for n, arguments in enumerate(calls)
+    )
     with parallel_config(backend="loky", inner_max_num_threads=1):
         finished = Parallel(n_jobs=jobs, return_as="generator_unordered")(numbered)
     yield from tqdm(
@@ -131,7 +135,7 @@ def in_processes(
     )
 
 
-def _numbered(
+def _call_numbered(
     function: Callable[..., Any], number: int, arguments: tuple[Any, ...]
 ) -> tuple[int, Any]:
     return number, function(*arguments)

@@ -14,11 +14,11 @@ from model.training import TrainingConfig
 from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.evaluation.folds import N_SPLITS, FoldPredictor, Folds, fit_encodings
 
-CELLS_AT_ONCE = 100_000_000
+MAX_FEATURE_VALUES = 100_000_000
 """Features of all folds that are trained at once: 400 MB in float32."""
 
 
-class Networks(NamedTuple):
+class NetworkSpec(NamedTuple):
     """A recipe, and how many networks of it are trained in every fold, equal but for their seeds.
 
     Attributes:
@@ -31,7 +31,7 @@ class Networks(NamedTuple):
     averaged: bool = False
 
 
-def fit_networks(named: Mapping[str, Networks]) -> FoldPredictor:
+def fit_networks(named: Mapping[str, NetworkSpec]) -> FoldPredictor:
     """Networks to evaluate, by the name under which they are shown; no recipe is trained twice."""
 
     def predict(folds: Folds) -> dict[str, np.ndarray]:
@@ -62,19 +62,22 @@ def train_folds(
     Returns:
         float64 (n_networks, n_repeats, n): out-of-fold probabilities.
     """
-    sides = [_sides(folds, config, number) for number in range(len(folds))]
+    sides = [_split_validation_rows(folds, config, number) for number in range(len(folds))]
     if config.validation_fraction:
         encodings = fit_encodings(folds.table, [rows for rows, _ in sides])
         folds = dataclasses.replace(folds, encodings=encodings)
     n_rows, n_features = len(folds.table), len(folds.table.schema.feature_names)
-    n_parts = -(-len(folds) * n_rows * n_features // CELLS_AT_ONCE)
+    n_parts = -(-len(folds) * n_rows * n_features // MAX_FEATURE_VALUES)
     found = np.empty((n_networks, folds.n_repeats, n_rows))
     for numbers in np.array_split(np.arange(len(folds)), min(n_parts, len(folds))):
         tables = np.stack([folds.features(number) for number in numbers])
         # The networks of one fold see the same batches.
         members = [
             MemberSpec(
-                config.reseeded(number + network * len(folds), number), rows, validation_rows=held, table=table
+                config.reseeded(number + network * len(folds), number),
+                rows,
+                validation_rows=held,
+                table=table,
             )
             for table, number in enumerate(numbers)
             for rows, held in [sides[number]]
@@ -88,7 +91,7 @@ def train_folds(
     return found
 
 
-def _sides(
+def _split_validation_rows(
     folds: Folds, config: TrainingConfig, number: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Rows of a fold to fit on, and those that are only looked at."""

@@ -1,8 +1,8 @@
 """Figures in one style, as SVG inside a page.
 
-A figure is drawn inside :func:`house_style`, so that every artist takes its sizes from there::
+A figure is drawn inside :func:`plot_style`, so that every artist takes its sizes from there::
 
-    @house_style()
+    @plot_style()
     def learning_curve(losses: Sequence[float]) -> str:
         figure, (axes,) = panels(1)
         axes.plot(range(1, len(losses) + 1), losses, label="training")
@@ -36,17 +36,17 @@ FILLS = ("#dfe7f1", "#a8cbc5", "#e0946d", "#6f86a6")
 """For areas and bars: in greyscale ever darker."""
 
 
-SURFACE = "cividis"
+COLORMAP = "cividis"
 """Colour map of a surface: lightness grows with the value (Nuñez and others, 2018)."""
 
 
-WIDTH = 7.2
+FIGURE_WIDTH = 7.2
 """Of a whole figure, in inches of 72 points: that of the column of text."""
 
 
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "path",  # glyphs as outlines take the same room in every browser
-    "svg.hashsalt": "house",
+    "svg.hashsalt": "pipelines",
     "svg.id": None,
     "path.simplify_threshold": 0.3,
     "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
@@ -81,7 +81,7 @@ _STYLE: dict[str, Any] = {
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
+def plot_style() -> Iterator[None]:
     """Draw in the style of the house; also a decorator of a function that draws."""
     import matplotlib  # half a second, for whoever draws
     from cycler import cycler
@@ -93,7 +93,12 @@ def house_style() -> Iterator[None]:
 
 
 def panels(
-    columns: int = 1, rows: int = 1, *, height: float = 2.9, width: float = WIDTH, **shared: Any
+    columns: int = 1,
+    rows: int = 1,
+    *,
+    height: float = 2.9,
+    width: float = FIGURE_WIDTH,
+    **shared: Any,
 ) -> tuple[Figure, list[Axes]]:
     """A new figure and its axes, row by row.
 
@@ -104,13 +109,13 @@ def panels(
             takes them.
 
     Raises:
-        RuntimeError: called outside :func:`house_style`.
+        RuntimeError: called outside :func:`plot_style`.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
     if matplotlib.rcParams["svg.hashsalt"] != _STYLE["svg.hashsalt"]:
-        raise RuntimeError("a figure is drawn inside house_style()")
+        raise RuntimeError("a figure is drawn inside plot_style()")
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
 

@@ -1,6 +1,6 @@
-"""A page of HTML in one file: figures, tables and text in the house's frame, no outside asset.
+"""A page of HTML in one file: figures, tables and text without external assets.
 
-A page is a template beside this file that begins with ``{% extends "frame.html" %}`` and fills the
+A page is a template that begins with ``{% extends "base.html" %}`` and fills the
 blocks ``lead`` and ``main``; :func:`pipelines.html.svg.as_svg` gives its figures, which it puts into
 ``<figure>`` with ``{{ svg | safe }}`` and a ``<figcaption>``.
 """
@@ -15,11 +15,12 @@ from pipelines.html.svg import share_glyphs
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, **values: Any) -> str:
+def render_page(template: str, *, folder: Path = TEMPLATES, **values: Any) -> str:
     """Fill a template.
 
     Args:
-        template: name of a file of :data:`TEMPLATES`.
+        template: name of a file of the folder.
+        folder: of the template; :data:`TEMPLATES`, which holds ``base.html``, unless given.
         values: what it names; text is escaped unless the template says ``safe``.
 
     Raises:
@@ -28,7 +29,7 @@ def render(template: str, **values: Any) -> str:
     import jinja2  # only where a page is written
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

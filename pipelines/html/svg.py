@@ -8,7 +8,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from pipelines.html.plotting import house_style
+from pipelines.html.plotting import plot_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def as_svg(figure: Figure, alt: str) -> str:
         raise ValueError("a figure needs words for whoever does not see it")
     written = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with house_style():
+    with plot_style():
         figure.savefig(written, format="svg", metadata=nothing)
     svg = written.getvalue()
     box = re.search(r'viewBox="[^"]+"', svg)
@@ -38,7 +38,7 @@ def as_svg(figure: Figure, alt: str) -> str:
     # A style element would hold for the whole page; what it says is said on the svg element.
     svg = re.sub(r"<!--.*?-->|<metadata.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     inside = svg[svg.index(">", svg.index("<svg")) + 1 :]
-    inside = _with_own_ids(_without_idle_groups(_shortened(inside)), alt)
+    inside = _with_unique_ids(_remove_empty_groups(_minify_svg(inside)), alt)
     words = escape(alt)
     return (
         f'<svg {box[0]} stroke-linejoin="round" role="img" aria-label="{words}">'
@@ -46,7 +46,7 @@ def as_svg(figure: Figure, alt: str) -> str:
     )
 
 
-def _shortened(svg: str) -> str:
+def _minify_svg(svg: str) -> str:
     """The same picture in fewer letters: coordinates to a hundredth of a point, points in groups."""
 
     def rounded(found: re.Match[str]) -> str:
@@ -62,7 +62,7 @@ def _shortened(svg: str) -> str:
         return f'<g style="{found["style"]}">{each}</g>'
 
     svg = re.sub(r' (?:d|x|y|width|height)="[^"]*"|translate\([^)]*\)', attribute, svg)
-    svg = re.sub(r' d="([^"]*)"', lambda path: f' d="{_implied(path[1])}"', svg)
+    svg = re.sub(r' d="([^"]*)"', lambda path: f' d="{_shorten_path(path[1])}"', svg)
     svg = re.sub(r'(<use [^>]*)transform="translate\(([^ )]+) 0\)"', r'\1x="\2"', svg)
     svg = re.sub(r">\s+<", "><", svg.replace("xlink:href", "href")).replace(": ", ":")
     svg = svg.replace("; ", ";")
@@ -72,7 +72,7 @@ def _shortened(svg: str) -> str:
     return re.sub(rf'{use}(?:<use href="(?P=at)"[^>]*? style="(?P=style)"/>)+', points, svg)
 
 
-def _implied(path: str) -> str:
+def _shorten_path(path: str) -> str:
     """A path in which a command that is the one before it, or lines after a move, go unsaid."""
     written, before = [], ""
     for command, numbers in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
@@ -107,7 +107,7 @@ def share_glyphs(page: str) -> str:
     return f"{page[: start.end()]}\n{hidden}{outlines}</defs></svg>{page[start.end() :]}"
 
 
-def _with_own_ids(svg: str, alt: str) -> str:
+def _with_unique_ids(svg: str, alt: str) -> str:
     """Short ids that begin with a hash of the figure; those that nothing refers to are left out."""
     own = "f" + hashlib.sha256((alt + svg).encode()).hexdigest()[:8]
     used = dict.fromkeys(re.findall(r'(?:href="|url\()#([^")]+)', svg))
@@ -116,7 +116,7 @@ def _with_own_ids(svg: str, alt: str) -> str:
     return re.sub(r'(href="|url\()#([^")]+)', lambda i: f"{i[1]}#{short[i[2]]}", svg)
 
 
-def _without_idle_groups(svg: str) -> str:
+def _remove_empty_groups(svg: str) -> str:
     """Groups that say nothing about what is in them are taken away, and so are empty ``<defs>``."""
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
     idle: list[bool] = []

@@ -24,12 +24,12 @@ from model.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
     from pipelines.report.build import write_report as write_report
-    from pipelines.report.context import read_subject as read_subject
+    from pipelines.report.context import build_report_context as build_report_context
 else:
     __getattr__ = lazy_attributes(
         __name__,
         {
             "build": ("write_report",),
-            "context": ("read_subject",),
+            "context": ("build_report_context",),
         },
     )

@@ -19,45 +19,45 @@ from model.training import TrainingConfig
 from model.training.ensemble import Ensemble, MemberSpec, fit_ensemble
 from pipelines.data import Table
 from pipelines.evaluation import SEED, fit_encodings, prepare_folds
-from pipelines.report.context import Subject
+from pipelines.report.context import ReportContext
 
-SEEDS = 3
+N_SEEDS = 3
 """Networks a fold."""
-SHARES = (0.2, 0.4, 0.7)
+TRAINING_FRACTIONS = (0.2, 0.4, 0.7)
 """Of a fold's records, that networks are trained on to see what more of them are worth."""
 N_BOOTSTRAP = 200
 """Enough for optimism (Steyerberg, Clinical Prediction Models, 2019, chapter 5)."""
-AT_MOST = 5_000
+MAX_RECORDS = 5_000
 """Records: of a larger table a sample is taken, or the report would take longer than the training."""
 
 
 @dataclass(frozen=True)
-class Companions:
+class AuxiliaryNetworks:
     """What was trained beside the network that the report is about.
 
     Attributes:
         table: the table, or a sample of it.
-        sampled: whether it is one.
+        is_sample: whether it is one.
         config: of all of them: the recipe, without a validation share. Where the network stopped
             early, they are trained for as many epochs as it kept.
         splits, encodings: of the ten folds.
-        folds: the networks of every fold, ``SEEDS`` each; the fold's own records were looked at
+        folds: the networks of every fold, ``N_SEEDS`` each; the fold's own records were looked at
             after every epoch.
-        fewer: by share of a fold's records, which is how many on average, and the out-of-fold
+        by_size: by share of a fold's records, which is how many on average, and the out-of-fold
             probabilities (n,) of networks trained on so few.
-        resampled: networks of bootstrap samples of records.
-        draws: (N_BOOTSTRAP, n), how often each record was drawn for them.
+        bootstrap_networks: networks of bootstrap samples of records.
+        bootstrap_counts: (N_BOOTSTRAP, n), how often each record was drawn for them.
     """
 
     table: Table
-    sampled: bool
+    is_sample: bool
     config: TrainingConfig
     splits: Sequence[Split]
     encodings: Sequence[Encoding]
     folds: Ensemble
-    fewer: Sequence[tuple[float, np.ndarray]]
-    resampled: Ensemble
-    draws: np.ndarray
+    by_size: Sequence[tuple[float, np.ndarray]]
+    bootstrap_networks: Ensemble
+    bootstrap_counts: np.ndarray
 
     def predict_folds(self, values: Sequence[np.ndarray]) -> np.ndarray:
         """What the networks of every fold say of values of their own.
@@ -66,53 +66,62 @@ class Companions:
             values: for every fold (m, n_columns), m the same for all.
 
         Returns:
-            float64 (n_folds, SEEDS, m): probabilities before any calibration.
+            float64 (n_folds, N_SEEDS, m): probabilities before any calibration.
         """
         features = [e.encode(part) for e, part in zip(self.encodings, values, strict=True)]
-        return self.folds.predict(np.stack(features)).reshape(len(self.splits), SEEDS, -1)
+        return self.folds.predict(np.stack(features)).reshape(len(self.splits), N_SEEDS, -1)
 
 
-def train_companions(subject: Subject) -> Companions:
+def train_auxiliary_networks(context: ReportContext) -> AuxiliaryNetworks:
     """Train all of them.
 
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
     """
-    table, config = _sample(subject.table), _as_long(subject)
+    table, config = _limit_records(context.table), _config_without_validation(context)
     labels, groups = table.labels, table.groups
     folds = prepare_folds(table, seed=SEED, n_repeats=1)
     # Other first weights for every network, other batches for every fold.
     members = [
-        MemberSpec(config.reseeded(number + 1_000 * seed, number), train, validation_rows=test, table=number)
+        MemberSpec(
+            config.reseeded(number + 1_000 * seed, number),
+            train,
+            validation_rows=test,
+            table=number,
+        )
         for number, (train, test) in enumerate(folds.splits)
-        for seed in range(SEEDS)
+        for seed in range(N_SEEDS)
     ]
     features = np.stack([folds.features(number) for number in range(len(folds))])
     of_folds = fit_ensemble(features, labels, members)
     draws = bootstrap_statistic(np.asarray, groups, seed=SEED, n_samples=N_BOOTSTRAP)
     resampled = fit_ensemble(
-        subject.encoding.encode(table.values),
+        context.encoding.encode(table.values),
         labels,
         [MemberSpec(config.reseeded(number), weights=drawn) for number, drawn in enumerate(draws)],
     )
-    return Companions(
+    return AuxiliaryNetworks(
         table=table,
-        sampled=table is not subject.table,
+        is_sample=table is not context.table,
         config=config,
         splits=folds.splits,
         encodings=folds.encodings,
         folds=of_folds,
-        fewer=_train_on_fewer(table, config, folds.splits),
-        resampled=resampled,
-        draws=draws,
+        by_size=_train_on_fractions(table, config, folds.splits),
+        bootstrap_networks=resampled,
+        bootstrap_counts=draws,
     )
 
 
-def _train_on_fewer(
+def _train_on_fractions(
     table: Table, config: TrainingConfig, splits: Sequence[Split]
 ) -> list[tuple[float, np.ndarray]]:
     draw = np.random.default_rng(SEED)
-    sides = [_part(table.labels, train, share, draw) for share in SHARES for train, _ in splits]
+    sides = [
+        _draw_stratified(table.labels, train, share, draw)
+        for share in TRAINING_FRACTIONS
+        for train, _ in splits
+    ]
     members = [
         MemberSpec(config.reseeded(place % len(splits)), rows, table=place)
         for place, rows in enumerate(sides)
@@ -130,24 +139,24 @@ def _train_on_fewer(
     return fewer
 
 
-def _sample(table: Table) -> Table:
-    if len(table) <= AT_MOST:
+def _limit_records(table: Table) -> Table:
+    if len(table) <= MAX_RECORDS:
         return table
     assert table.outcome is not None
-    rows = np.sort(np.random.default_rng(SEED).choice(len(table), AT_MOST, replace=False))
+    rows = np.sort(np.random.default_rng(SEED).choice(len(table), MAX_RECORDS, replace=False))
     return dataclasses.replace(
         table, values=table.values[rows], outcome=table.outcome[rows], lines=table.lines[rows]
     )
 
 
-def _as_long(subject: Subject) -> TrainingConfig:
+def _config_without_validation(context: ReportContext) -> TrainingConfig:
     """The recipe for as many epochs as the network's weights are from, and nothing set aside."""
-    config, seen = subject.config, subject.history.get("val_loss", ())
+    config, seen = context.config, context.history.get("val_loss", ())
     epochs = int(np.argmin(seen)) + 1 if config.patience and len(seen) else config.epochs
     return msgspec.structs.replace(config, epochs=epochs, patience=0, validation_fraction=0.0)
 
 
-def _part(
+def _draw_stratified(
     labels: np.ndarray, rows: np.ndarray, share: float, draw: np.random.Generator
 ) -> np.ndarray:
     """A share of some rows, of either outcome alike, and at least one of each."""

@@ -13,7 +13,7 @@ NOT_KNOWN = "—"
 
 
 @dataclass(frozen=True)
-class Drawing:
+class FigureBlock:
     """A figure: SVG as :func:`pipelines.html.svg.as_svg` gives it, and the words below it."""
 
     svg: str
@@ -21,7 +21,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Grid:
+class TableBlock:
     """A table of text.
 
     Attributes:
@@ -40,20 +40,20 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Listed:
+class BulletList:
     """Several statements, one a line."""
 
-    statements: Sequence[str]
+    items: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Code:
+class CodeBlock:
     """What is typed or read letter by letter."""
 
     text: str
 
 
-Block = str | Drawing | Grid | Listed | Code
+Block = str | FigureBlock | TableBlock | BulletList | CodeBlock
 """A ``str`` is a paragraph."""
 
 
@@ -76,7 +76,7 @@ class Section:
         return [(type(block).__name__.lower(), block) for block in self.blocks]
 
 
-def number(value: float | None, digits: int = 3, sign: str = "") -> str:
+def format_number(value: float | None, digits: int = 3, sign: str = "") -> str:
     """A number with a minus sign that is one; a dash for what is not known."""
     if value is None or math.isnan(value):
         return NOT_KNOWN
@@ -88,16 +88,16 @@ def with_interval(figure: Estimate | None, digits: int = 3, sign: str = "") -> s
     """A figure and its 95 % interval."""
     if figure is None or math.isnan(figure.value):
         return NOT_KNOWN
-    low, high = (number(end, digits, sign) for end in (figure.low, figure.high))
-    return f"{number(figure.value, digits, sign)} ({low} to {high})"
+    low, high = (format_number(end, digits, sign) for end in (figure.low, figure.high))
+    return f"{format_number(figure.value, digits, sign)} ({low} to {high})"
 
 
 def percent(share: float, digits: int = 0) -> str:
     """A share of one in hundredths."""
-    return NOT_KNOWN if math.isnan(share) else f"{number(100 * share, digits)} %"
+    return NOT_KNOWN if math.isnan(share) else f"{format_number(100 * share, digits)} %"
 
 
-def together(words: Iterable[str]) -> str:
+def join_with_and(words: Iterable[str]) -> str:
     """``a, b and c``."""
     *others, last = list(words) or [NOT_KNOWN]
     return f"{', '.join(others)} and {last}" if others else last
@@ -108,11 +108,11 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def for_figure(text: str) -> str:
+def escape_mathtext(text: str) -> str:
     """Words of the schema as matplotlib draws them letter by letter: a dollar sign starts no formula."""
     return one_line(text).replace("$", r"\$")
 
 
-def wrapped(text: str, letters: int = 24) -> str:
+def wrapped(text: str, width: int = 24) -> str:
     """The same in short lines, at most three of them."""
-    return "\n".join(textwrap.wrap(for_figure(text), letters, max_lines=3, placeholder=" …"))
+    return "\n".join(textwrap.wrap(escape_mathtext(text), width, max_lines=3, placeholder=" …"))

@@ -5,40 +5,40 @@ from __future__ import annotations
 import logging
 
 from model.artifacts import Artifact, Store
-from pipelines.html import render
-from pipelines.report.auxiliary_networks import train_companions
+from pipelines.html import render_page
+from pipelines.report.auxiliary_networks import train_auxiliary_networks
 from pipelines.report.blocks import Section
-from pipelines.report.calibration import decisions, reliability
-from pipelines.report.context import Subject
-from pipelines.report.data_summary import data_at_a_glance
+from pipelines.report.calibration import decision_analysis, reliability
+from pipelines.report.context import ReportContext
+from pipelines.report.data_summary import data_summary
 from pipelines.report.learning_curves import learning_curves
 from pipelines.report.loss_surface import loss_surface
-from pipelines.report.model_card import how_to_reproduce, in_brief, model_card
-from pipelines.report.partial_dependence import dependence_on_columns
+from pipelines.report.model_card import model_card, reproducibility, summary_lines
+from pipelines.report.partial_dependence import partial_dependence_section
 from pipelines.report.performance import fold_table, optimism
-from pipelines.report.permutation_importance import what_it_looks_at
+from pipelines.report.permutation_importance import importance_section
 from pipelines.report.subgroups import subgroups
 from pipelines.report.tripod_ai import reporting_items
 
-REPORT = "report.html"
+REPORT_FILE = "report.html"
 
 logger = logging.getLogger(__name__)
 
 
-def write_report(subject: Subject, store: Store) -> Artifact:
+def write_report(context: ReportContext, store: Store) -> Artifact:
     """Build the report of a training, and add it to its version.
 
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
         FileExistsError: the version has one.
     """
-    version = subject.manifest.version
-    artifact = store.add_attachment(version, REPORT, build_report(subject))
-    logger.info("report: %s", store.path(version) / REPORT)
+    version = context.manifest.version
+    artifact = store.add_attachment(version, REPORT_FILE, build_report(context))
+    logger.info("report: %s", store.path(version) / REPORT_FILE)
     return artifact
 
 
-def build_report(subject: Subject) -> bytes:
+def build_report(context: ReportContext) -> bytes:
     """The report of one training as HTML.
 
     Trains a few hundred further networks for it, in seconds.
@@ -46,41 +46,41 @@ def build_report(subject: Subject) -> bytes:
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
     """
-    manifest = subject.manifest
-    page = render(
+    manifest = context.manifest
+    page = render_page(
         "report.html",
-        title=f"{subject.schema.title}: report of a training",
+        title=f"{context.schema.title}: report of a training",
         subtitle=f"{manifest.name}, version {manifest.version}, {manifest.created}",
-        brief=in_brief(subject),
-        sections=all_sections(subject),
+        summary=summary_lines(context),
+        sections=build_sections(context),
         foot=f"Written by the training itself. Manifest and checksums lie beside this file, "
         f"in version {manifest.version}.",
     )
     return page.encode()
 
 
-def all_sections(subject: Subject) -> list[Section]:
+def build_sections(context: ReportContext) -> list[Section]:
     """In the order of the page."""
-    companions = train_companions(subject)
+    auxiliary = train_auxiliary_networks(context)
     sections = [
-        model_card(subject),
-        data_at_a_glance(subject),
-        fold_table(subject),
-        reliability(subject),
-        decisions(subject),
-        subgroups(subject),
-        what_it_looks_at(subject, companions),
-        dependence_on_columns(subject, companions),
-        learning_curves(subject, companions),
-        optimism(subject, companions),
-        loss_surface(subject),
-        reporting_items(subject),
-        how_to_reproduce(subject),
+        model_card(context),
+        data_summary(context),
+        fold_table(context),
+        reliability(context),
+        decision_analysis(context),
+        subgroups(context),
+        importance_section(context, auxiliary),
+        partial_dependence_section(context, auxiliary),
+        learning_curves(context, auxiliary),
+        optimism(context, auxiliary),
+        loss_surface(context),
+        reporting_items(context),
+        reproducibility(context),
     ]
-    if companions.sampled:
+    if auxiliary.is_sample:
         note = (
             f"The table is large: what needs further networks was worked out from "
-            f"{len(companions.table)} of its records."
+            f"{len(auxiliary.table)} of its records."
         )
         sections[1] = Section(sections[1].key, sections[1].title, [note, *sections[1].blocks])
     return sections

@@ -5,25 +5,32 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from model.calibration import NAMES, CalibrationSelection
+from model.calibration import METHOD_NAMES, CalibrationSelection
 from model.evaluation import DecisionCurve, ReliabilityCurve
-from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, house_style, label, panels
-from pipelines.report.blocks import Drawing, Grid, Section, number, percent, with_interval
-from pipelines.report.context import Subject
+from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, label, panels, plot_style
+from pipelines.report.blocks import (
+    FigureBlock,
+    Section,
+    TableBlock,
+    format_number,
+    percent,
+    with_interval,
+)
+from pipelines.report.context import ReportContext
 
-LOWEST = -0.05
+MIN_NET_BENEFIT = -0.05
 """Of the net benefit that is drawn: further down, nobody would act so."""
 
 
-def reliability(subject: Subject) -> Section:
+def reliability(context: ReportContext) -> Section:
     """Slope, intercept, and the share of positives by probability."""
-    metrics = subject.manifest.metrics
+    metrics = context.manifest.metrics
     choice = msgspec.convert(metrics["calibration"], CalibrationSelection)
     curve = msgspec.convert(metrics["reliability"], ReliabilityCurve)
     taken = choice.calibration.method
     states = [("as the network gives them", choice.before)]
     if taken != "none":
-        states.append((f"calibrated by {NAMES[taken]}, as served", choice.after))
+        states.append((f"calibrated by {METHOD_NAMES[taken]}, as served", choice.after))
     rows = [
         (
             name,
@@ -36,7 +43,7 @@ def reliability(subject: Subject) -> Section:
     kept = (
         "No calibration was put behind the network"
         if taken == "none"
-        else f"The network's output is calibrated by {NAMES[taken]}"
+        else f"The network's output is calibrated by {METHOD_NAMES[taken]}"
     )
     return Section(
         "reliability",
@@ -45,7 +52,7 @@ def reliability(subject: Subject) -> Section:
             "Of the records that are given 30 %, 30 % should be positive. A slope below 1 says that "
             "probabilities are too extreme, one above 1 that they are too timid; calibration in the "
             "large is above 0 where there were more positives than the probabilities promised.",
-            Grid(
+            TableBlock(
                 ("Log-odds", "Slope (1)", "Intercept (0)", "In the large (0)"),
                 rows,
                 "Calibration out of fold, with 95 % intervals; in brackets what honest ones have.",
@@ -57,8 +64,8 @@ def reliability(subject: Subject) -> Section:
     )
 
 
-@house_style()
-def _reliability_curve(curve: ReliabilityCurve) -> Drawing:
+@plot_style()
+def _reliability_curve(curve: ReliabilityCurve) -> FigureBlock:
     figure, (axes,) = panels(1, height=4.2)
     p = np.array(curve.probabilities)
     axes.plot(
@@ -81,7 +88,7 @@ def _reliability_curve(curve: ReliabilityCurve) -> Drawing:
     axes.set_aspect("equal")
     label(axes, "probability given out of fold", "share that is positive")
     figure.legend(loc="outside right upper")
-    return Drawing(
+    return FigureBlock(
         as_svg(figure, "Share of positive records by the probability that they were given."),
         f"Reliability. The line is a local regression over the nearest {percent(curve.span)} of the "
         "records; one point of it is inside the band with 95 %, the whole line with less. The "
@@ -89,9 +96,9 @@ def _reliability_curve(curve: ReliabilityCurve) -> Drawing:
     )
 
 
-def decisions(subject: Subject) -> Section:
+def decision_analysis(context: ReportContext) -> Section:
     """The decision curve, and the confusion at the threshold."""
-    curve = msgspec.convert(subject.manifest.metrics["decision_curve"], DecisionCurve)
+    curve = msgspec.convert(context.manifest.metrics["decision_curve"], DecisionCurve)
     return Section(
         "decisions",
         "What acting on them does",
@@ -100,14 +107,14 @@ def decisions(subject: Subject) -> Section:
             "(1 - t) / t false alarms. Net benefit counts positives found, minus false alarms at "
             "that price, per record (Vickers and Elkin, 2006). The model is worth using at t where "
             "it lies above both acting on everybody and acting on nobody.",
-            _decision_curve(subject, curve),
-            *_confusion(subject),
+            _decision_curve(context, curve),
+            *_confusion(context),
         ],
     )
 
 
-@house_style()
-def _decision_curve(subject: Subject, curve: DecisionCurve) -> Drawing:
+@plot_style()
+def _decision_curve(context: ReportContext, curve: DecisionCurve) -> FigureBlock:
     figure, (axes,) = panels(1, height=3.4)
     t = np.array(curve.thresholds)
     axes.fill_between(
@@ -118,20 +125,20 @@ def _decision_curve(subject: Subject, curve: DecisionCurve) -> Drawing:
         t, curve.treat_all, color=COLOURS[1], linestyle=DASHES[1], label="acting on everybody"
     )
     axes.axhline(0, color=COLOURS[2], linestyle=DASHES[2], label="acting on nobody")
-    threshold = subject.at_threshold.threshold
+    threshold = context.at_threshold.threshold
     axes.axvline(threshold, color=COLOURS[5], linewidth=1, label=f"the threshold, {threshold:.3g}")
     axes.set_xlim(0, 1)
-    axes.set_ylim(LOWEST, max(*curve.high, *curve.treat_all, 0.05) * 1.05)
+    axes.set_ylim(MIN_NET_BENEFIT, max(*curve.high, *curve.treat_all, 0.05) * 1.05)
     label(axes, "threshold probability t", "net benefit (positives per record)")
     figure.legend(loc="outside right upper")
-    return Drawing(
+    return FigureBlock(
         as_svg(figure, "Net benefit by threshold, of the model and of acting on all or none."),
         "Decision curve, out of fold, with its pointwise 95 % band.",
     )
 
 
-def _confusion(subject: Subject) -> list[str | Grid]:
-    found, outcome = subject.at_threshold, subject.schema.outcome
+def _confusion(context: ReportContext) -> list[str | TableBlock]:
+    found, outcome = context.at_threshold, context.schema.outcome
     stated = (
         f"It follows from the stated cost: a missed positive is as bad as {found.cost_ratio:g} "
         "false alarms, 1 / (1 + ratio)."
@@ -139,7 +146,7 @@ def _confusion(subject: Subject) -> list[str | Grid]:
         else f"Nobody has stated what a missed positive costs; this threshold takes it for as bad as "
         f"{found.cost_ratio:g} false alarm{'' if found.cost_ratio == 1 else 's'}."
     )
-    counts = Grid(
+    counts = TableBlock(
         ("", f"called “{outcome.positive}”", f"called “{outcome.negative}”"),
         [
             (f"is “{outcome.positive}”", with_interval(found.true_positives, 0), with_interval(found.false_negatives, 0)),
@@ -147,7 +154,7 @@ def _confusion(subject: Subject) -> list[str | Grid]:
         ],
         f"Confusion at the threshold {found.threshold:.3g}: records out of fold, with 95 % intervals.",
     )  # fmt: skip
-    shares = Grid(
+    shares = TableBlock(
         ("", "Value (95 % interval)"),
         [
             ("Sensitivity: of the positive, called so", with_interval(found.sensitivity)),
@@ -157,10 +164,10 @@ def _confusion(subject: Subject) -> list[str | Grid]:
             ("Net benefit (positives per record)", with_interval(found.net_benefit, sign="+")),
         ],
         "Predictive values hold only where as many are positive as here: "
-        f"{percent(subject.n_positive / len(subject.table))}.",
+        f"{percent(context.n_positive / len(context.table))}.",
     )  # fmt: skip
     return [
-        f"The threshold is {number(found.threshold)}: a probability at or above it is called "
+        f"The threshold is {format_number(found.threshold)}: a probability at or above it is called "
         f"“{outcome.positive}”. {stated}",
         counts,
         shares,

@@ -20,7 +20,7 @@ from pipelines.data import Table
 
 
 @dataclass(frozen=True)
-class Subject:
+class ReportContext:
     """One training.
 
     Attributes:
@@ -85,21 +85,21 @@ class Subject:
         return to_probabilities(self.calibration.apply(to_log_odds(probabilities)))
 
 
-def read_subject(
+def build_report_context(
     artifact: Artifact, table: Table, weights: Sequence[np.ndarray], rows: np.ndarray,
     apparent: np.ndarray, out_of_fold: np.ndarray, *, decision: str = "",
-) -> Subject:  # fmt: skip
+) -> ReportContext:  # fmt: skip
     """Everything that an artifact holds itself, and what only its training knows.
 
     Args:
         weights: of the network before it absorbed a calibration.
-        rows, apparent: as of :class:`Subject`.
+        rows, apparent: as of :class:`ReportContext`.
         out_of_fold: (…, n)
     """
     files = artifact.files
     calibration = msgspec.json.decode(files.get("calibration.json", b"{}"), type=Calibration)
     further = [np.size(part) for a in calibration.layers() for part in (a.kernel, a.bias)]
-    return Subject(
+    return ReportContext(
         table=table,
         manifest=artifact.manifest,
         encoding=msgspec.json.decode(files["encoding.json"], type=Encoding),

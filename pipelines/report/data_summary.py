@@ -9,43 +9,45 @@ import numpy as np
 
 from model.schema import Column
 from pipelines.data import Table
-from pipelines.html import COLOURS, FILLS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, FILLS, as_svg, label, panels, plot_style
 from pipelines.report.blocks import (
     Block,
-    Drawing,
-    Grid,
+    FigureBlock,
     Section,
-    for_figure,
-    number,
+    TableBlock,
+    escape_mathtext,
+    format_number,
     percent,
     wrapped,
 )
-from pipelines.report.context import Subject
-from pipelines.report.disclosure_control import SMALLEST, Cell, cells_of
+from pipelines.report.context import ReportContext
+from pipelines.report.disclosure_control import MIN_CELL_COUNT, Cell, count_cells
 
-A_FIGURE = 12
+COLUMNS_PER_FIGURE = 12
 """Columns of the table that share a figure."""
 
 
-def data_at_a_glance(subject: Subject) -> Section:
+def data_summary(context: ReportContext) -> Section:
     """Distributions by outcome, missing values and duplicates."""
-    table, outcome = subject.table, subject.schema.outcome
-    n, n_positive = len(table), subject.n_positive
+    table, outcome = context.table, context.schema.outcome
+    n, n_positive = len(table), context.n_positive
     blocks: list[Block] = [
         f"{table.file}: {n} records. {n_positive} of them ({percent(n_positive / n)}) are "
         f"“{outcome.positive}” ({outcome.rule}), {n - n_positive} are “{outcome.negative}”.",
         _duplicates(table),
         *(f"The reader of the table remarks: {warning}." for warning in table.warnings),
-        _grid(subject),
+        _summary_table(context),
     ]
     for title, kinds in (("Numbers", ("number",)), ("Levels", ("ordinal", "category"))):
-        columns = [column for column in subject.schema.columns if column.kind in kinds]
-        for start in range(0, len(columns), A_FIGURE):
-            blocks.append(_distributions(subject, columns[start : start + A_FIGURE], title))
-    if subject.is_private:
+        columns = [column for column in context.schema.columns if column.kind in kinds]
+        for start in range(0, len(columns), COLUMNS_PER_FIGURE):
+            blocks.append(
+                _distributions(context, columns[start : start + COLUMNS_PER_FIGURE], title)
+            )
+    if context.is_private:
         blocks.append(
             "The schema does not name this file as published, so no record may show: ranges and "
-            f"levels with fewer than {SMALLEST} records of either outcome are merged with others, "
+            f"levels with fewer than {MIN_CELL_COUNT} records of either outcome are merged with others, "
             "heights are rounded to whole percent, and medians, quartiles and commonest levels are left out."
         )
     return Section("data", "The data at a glance", blocks)
@@ -61,33 +63,33 @@ def _duplicates(table: Table) -> str:
     )
 
 
-def _grid(subject: Subject) -> Grid:
+def _summary_table(context: ReportContext) -> TableBlock:
     rows = []
-    labels = subject.table.labels
-    for index, column in enumerate(subject.schema.columns):
-        values = subject.table.values[:, index]
+    labels = context.table.labels
+    for index, column in enumerate(context.schema.columns):
+        values = context.table.values[:, index]
         missing = int(np.isnan(values).sum())
         rows.append(
             (
                 f"{column.title} ({column.name})",
                 "levels" if column.levels else column.unit or "a number without a unit",
-                *(_typical(subject, column, values[labels == side]) for side in (0, 1)),
+                *(_typical_value(context, column, values[labels == side]) for side in (0, 1)),
                 f"{missing} ({percent(missing / len(values), 1)})" if missing else "none",
             )
         )
-    outcome = subject.schema.outcome
-    return Grid(
+    outcome = context.schema.outcome
+    return TableBlock(
         ("Column", "Unit", outcome.negative, outcome.positive, "Missing"),
         rows,
         "Median and quartiles of numbers, the commonest level of the others, by outcome.",
     )
 
 
-def _typical(subject: Subject, column: Column, values: np.ndarray) -> str:
+def _typical_value(context: ReportContext, column: Column, values: np.ndarray) -> str:
     known = values[~np.isnan(values)]
     if not len(known):
-        return number(None)
-    if subject.is_private:
+        return format_number(None)
+    if context.is_private:
         return "not shown"
     if column.levels:
         counts = {level.label: int((known == level.code).sum()) for level in column.levels}
@@ -97,26 +99,26 @@ def _typical(subject: Subject, column: Column, values: np.ndarray) -> str:
     return f"{middle:g} ({low:g} to {high:g})".replace("-", "\N{MINUS SIGN}")
 
 
-@house_style()
-def _distributions(subject: Subject, columns: Sequence[Column], title: str) -> Drawing:
+@plot_style()
+def _distributions(context: ReportContext, columns: Sequence[Column], title: str) -> FigureBlock:
     numbers = columns[0].kind == "number"
     across = 3 if numbers else 2
     down = -(-len(columns) // across)
-    tallest = 1.9 if numbers else _height(subject, columns)
+    tallest = 1.9 if numbers else _row_height(context, columns)
     figure, axes = panels(across, down, height=tallest)
     for ax in axes[len(columns) :]:
         ax.set_visible(False)
     for ax, column in zip(axes, columns, strict=False):
-        cells = _cells(subject, column)
+        cells = _cells(context, column)
         if not cells:
             ax.text(0.5, 0.5, "too few to show", ha="center", va="center", transform=ax.transAxes)
         elif numbers:
-            _density(ax, column, _shares(subject, cells), cells)
+            _density(ax, column, _percentages(context, cells), cells)
         else:
-            _bars(ax, _shares(subject, cells), cells)
+            _bars(ax, _percentages(context, cells), cells)
         ax.set_title(wrapped(column.title, 26 if numbers else 44))
-    outcome = subject.schema.outcome
-    names = [for_figure(outcome.negative), for_figure(outcome.positive)]
+    outcome = context.schema.outcome
+    names = [escape_mathtext(outcome.negative), escape_mathtext(outcome.positive)]
     if any(ax.get_legend_handles_labels()[0] for ax in axes):
         handles = next(h for ax in axes if (h := ax.get_legend_handles_labels()[0]))
         figure.legend(handles, names, loc="outside upper right", ncols=2)
@@ -126,21 +128,21 @@ def _distributions(subject: Subject, columns: Sequence[Column], title: str) -> D
         if numbers
         else "of the records of either outcome at each level"
     )
-    return Drawing(as_svg(figure, alt), f"{title} by outcome: the share {each}.")
+    return FigureBlock(as_svg(figure, alt), f"{title} by outcome: the share {each}.")
 
 
-def _cells(subject: Subject, column: Column) -> list[Cell]:
-    index = subject.schema.column_names.index(column.name)
-    return cells_of(
-        column, subject.table.values[:, index], subject.table.labels, private=subject.is_private
+def _cells(context: ReportContext, column: Column) -> list[Cell]:
+    index = context.schema.column_names.index(column.name)
+    return count_cells(
+        column, context.table.values[:, index], context.table.labels, private=context.is_private
     )
 
 
-def _shares(subject: Subject, cells: Sequence[Cell]) -> np.ndarray:
+def _percentages(context: ReportContext, cells: Sequence[Cell]) -> np.ndarray:
     """(2, n_cells): hundredths of the negative and of the positive records."""
     counts = np.array([cell.counts for cell in cells], float).T
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return np.round(shares) if subject.is_private else shares
+    return np.round(shares) if context.is_private else shares
 
 
 def _density(ax: Any, column: Column, shares: np.ndarray, cells: Sequence[Cell]) -> None:
@@ -148,7 +150,7 @@ def _density(ax: Any, column: Column, shares: np.ndarray, cells: Sequence[Cell])
     healthy, ill = shares / np.diff(edges)
     ax.stairs(healthy, edges, fill=True, color=FILLS[1], label="negative")
     ax.stairs(ill, edges, color=COLOURS[1], linewidth=1.8, label="positive")
-    unit = for_figure(column.unit)
+    unit = escape_mathtext(column.unit)
     label(ax, unit or "no unit", f"density (% / {f'({unit})' if '/' in unit else unit or '1'})")
 
 
@@ -162,10 +164,10 @@ def _bars(ax: Any, shares: np.ndarray, cells: Sequence[Cell]) -> None:
     label(ax, "% of the records", "")
 
 
-def _height(subject: Subject, columns: Sequence[Column]) -> float:
+def _row_height(context: ReportContext, columns: Sequence[Column]) -> float:
     """Of a row of panels in inches, so that the one with most lines has room for them."""
     lines = [
-        sum(max(2, wrapped(cell.label).count("\n") + 1) for cell in _cells(subject, column))
+        sum(max(2, wrapped(cell.label).count("\n") + 1) for cell in _cells(context, column))
         for column in columns
     ]
     return 0.75 + 0.17 * max([4, *lines])

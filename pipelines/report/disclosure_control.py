@@ -1,7 +1,7 @@
 """Counts of records by value and outcome, so coarse that no record shows where none may.
 
 Where the rows of a table must not leave (the schema does not name the file as published), a count
-below :data:`SMALLEST` of either outcome is not shown: the cell is merged with its neighbour, or a
+below :data:`MIN_CELL_COUNT` of either outcome is not shown: the cell is merged with its neighbour, or a
 level with the next rarest, until every count is at least that large. Merging rather than leaving
 out, because a single count that was left out follows from the others and their sum (Hundepool and
 others, Statistical Disclosure Control, 2012, chapter 5).
@@ -18,9 +18,9 @@ import numpy as np
 
 from model.schema import Column
 
-SMALLEST = 5
-BINS_AT_MOST = 12
-STEPS = (1, 2, 2.5, 5, 10)
+MIN_CELL_COUNT = 5
+MAX_BINS = 12
+STEP_SIZES = (1, 2, 2.5, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Cell:
     @property
     def is_small(self) -> bool:
         """Whether a count in it is too small to be shown of a table that must not leave."""
-        return min(self.counts) < SMALLEST
+        return min(self.counts) < MIN_CELL_COUNT
 
 
-def cells_of(
+def count_cells(
     column: Column, values: np.ndarray, labels: np.ndarray, *, private: bool
 ) -> list[Cell]:
     """Cells of the known values of one column: rising ranges, or levels as the schema orders them.
@@ -67,20 +67,20 @@ def cells_of(
         return []
     found = _levels(column, values, labels) if column.levels else _bins(values, labels)
     if private:
-        found = _merged_levels(found) if column.levels else _merged_bins(found)
+        found = _merge_levels(found) if column.levels else _merge_bins(found)
         found = [cell for cell in found if not cell.is_small]
     return found
 
 
-def nice_edges(low: float, high: float, at_most: int = BINS_AT_MOST) -> np.ndarray:
+def nice_edges(low: float, high: float, max_bins: int = MAX_BINS) -> np.ndarray:
     """Rising round numbers around a range, the last one above it, with at most so many steps.
 
     >>> nice_edges(29.0, 77.0)
     array([25., 30., 35., 40., 45., 50., 55., 60., 65., 70., 75., 80.])
     """
-    width = (high - low) / (at_most - 1) or 1.0
+    width = (high - low) / (max_bins - 1) or 1.0
     magnitude = 10.0 ** math.floor(math.log10(width))
-    step = next(magnitude * s for s in STEPS if magnitude * s >= width * (1 - 1e-9))
+    step = next(magnitude * s for s in STEP_SIZES if magnitude * s >= width * (1 - 1e-9))
     # A quotient that is a whole number but for its rounding counts as one.
     first, last = (math.floor(end / step + 1e-9) for end in (low, high))
     return np.round(np.arange(first, last + 2) * step, 3 - math.floor(math.log10(step)))
@@ -106,7 +106,7 @@ def _levels(column: Column, values: np.ndarray, labels: np.ndarray) -> list[Cell
     return [cell for cell in found if cell.n]
 
 
-def _merged_bins(cells: Sequence[Cell]) -> list[Cell]:
+def _merge_bins(cells: Sequence[Cell]) -> list[Cell]:
     merged: list[Cell] = []
     for cell in cells:
         if merged and merged[-1].is_small:
@@ -118,7 +118,7 @@ def _merged_bins(cells: Sequence[Cell]) -> list[Cell]:
     return merged
 
 
-def _merged_levels(cells: Sequence[Cell]) -> list[Cell]:
+def _merge_levels(cells: Sequence[Cell]) -> list[Cell]:
     """The rarest levels together, as many as are needed, in the place of the last of them."""
     ranked = sorted(range(len(cells)), key=lambda i: min(cells[i].counts))
     n_small = sum(cell.is_small for cell in cells)

@@ -8,44 +8,44 @@ import numpy as np
 
 from model.evaluation import bootstrap_statistic, log_loss, percentile_interval
 from pipelines.evaluation import SEED
-from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, house_style, label, panels
-from pipelines.report.auxiliary_networks import SEEDS, Companions
-from pipelines.report.blocks import Drawing, Section, number
-from pipelines.report.context import Subject
+from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, label, panels, plot_style
+from pipelines.report.auxiliary_networks import N_SEEDS, AuxiliaryNetworks
+from pipelines.report.blocks import FigureBlock, Section, format_number
+from pipelines.report.context import ReportContext
 
-LOSSES = {
+LOSS_LABELS = {
     "cross_entropy": "cross-entropy, nats",
     "focal": "focal loss, nats",
     "squared_error": "squared error",
 }
 
 
-def learning_curves(subject: Subject, companions: Companions) -> Section:
+def learning_curves(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Section:
     """Whether it trained long enough, too long, and whether more records would help."""
-    held = np.nanmean(companions.folds.validation_losses(), axis=1)
+    held = np.nanmean(auxiliary.folds.validation_losses(), axis=1)
     best, last = int(np.argmin(held)) + 1, len(held)
-    smallest, largest = companions.fewer[0], _full_size(companions)
+    smallest, largest = auxiliary.by_size[0], _full_training_size(auxiliary)
     return Section(
         "learning",
         "Learning curves",
         [
-            f"{len(companions.splits)} folds, {SEEDS} networks each from different first weights: "
+            f"{len(auxiliary.splits)} folds, {N_SEEDS} networks each from different first weights: "
             f"the loss of the records that a network did not see is lowest after epoch {best} of "
-            f"{last}, and {number(float(held[-1] - held[best - 1]), 4)} higher after the last one.",
-            _over_epochs(subject, companions),
+            f"{last}, and {format_number(float(held[-1] - held[best - 1]), 4)} higher after the last one.",
+            _over_epochs(context, auxiliary),
             f"On records that they did not see, networks trained on {largest[0]:.0f} records have a "
-            f"log loss of {number(_loss_of(companions, largest[1]))}, and on {smallest[0]:.0f} records "
-            f"one of {number(_loss_of(companions, smallest[1]))}. The recipe is the same, so fewer "
+            f"log loss of {format_number(_log_loss(auxiliary, largest[1]))}, and on {smallest[0]:.0f} records "
+            f"one of {format_number(_log_loss(auxiliary, smallest[1]))}. The recipe is the same, so fewer "
             "records also mean fewer steps of the optimiser.",
-            _over_records(companions),
+            _over_records(auxiliary),
         ],
     )
 
 
-@house_style()
-def _over_epochs(subject: Subject, companions: Companions) -> Drawing:
+@plot_style()
+def _over_epochs(context: ReportContext, auxiliary: AuxiliaryNetworks) -> FigureBlock:
     figure, (axes,) = panels(1, height=3.0)
-    losses, held = companions.folds.losses(), companions.folds.validation_losses()
+    losses, held = auxiliary.folds.losses(), auxiliary.folds.validation_losses()
     epochs = np.arange(1, len(losses) + 1)
     low, high = np.nanquantile(held, [0.1, 0.9], axis=1)
     axes.fill_between(
@@ -59,71 +59,73 @@ def _over_epochs(subject: Subject, companions: Companions) -> Drawing:
         epochs, np.nanmean(losses, axis=1), color=COLOURS[2], linestyle=DASHES[1],
         label="folds: training records",
     )  # fmt: skip
-    own = subject.history["loss"]
+    own = context.history["loss"]
     axes.plot(
         np.arange(1, len(own) + 1), own, color=COLOURS[0], linestyle=DASHES[2],
         label="this network: training records",
     )  # fmt: skip
-    if "val_loss" in subject.history:
+    if "val_loss" in context.history:
         axes.plot(
-            np.arange(1, len(own) + 1), subject.history["val_loss"], color=COLOURS[3],
+            np.arange(1, len(own) + 1), context.history["val_loss"], color=COLOURS[3],
             linestyle=DASHES[3], label="this network: validation records",
         )  # fmt: skip
-    label(axes, "epoch (passes over the records)", f"loss ({LOSSES[subject.config.loss]})")
+    label(axes, "epoch (passes over the records)", f"loss ({LOSS_LABELS[context.config.loss]})")
     axes.legend()
-    return Drawing(
+    return FigureBlock(
         as_svg(figure, "Loss after every epoch, of training records and of records not seen."),
         "Loss after every epoch, with the penalty on large weights. A curve of records not seen "
         "that turns upwards would say that training went on too long.",
     )
 
 
-@house_style()
-def _over_records(companions: Companions) -> Drawing:
+@plot_style()
+def _over_records(auxiliary: AuxiliaryNetworks) -> FigureBlock:
     figure, (axes,) = panels(1, height=2.7)
-    found = [*companions.fewer, _full_size(companions)]
+    found = [*auxiliary.by_size, _full_training_size(auxiliary)]
     sizes = np.array([size for size, _ in found])
-    ends = np.array([_interval(companions, held_out) for _, held_out in found])
+    ends = np.array([_interval(auxiliary, held_out) for _, held_out in found])
     axes.errorbar(
         sizes, ends[:, 0], [ends[:, 0] - ends[:, 1], ends[:, 2] - ends[:, 0]], color=COLOURS[0],
         marker=MARKERS[0], linestyle=DASHES[0], capsize=3, elinewidth=1,
         label="networks, with 95 % interval",
     )  # fmt: skip
-    guess = float(_guess(companions))
+    guess = float(_prevalence_log_loss(auxiliary))
     axes.axhline(
         guess, color=COLOURS[5], linestyle=DASHES[1], label="the share of positives for all"
     )
     label(axes, "records trained on", "log loss (nats)")
     axes.legend()
-    return Drawing(
+    return FigureBlock(
         as_svg(figure, "Log loss on records not seen, by number of records trained on."),
         "Log loss on records not seen, by number of records trained on; intervals from a bootstrap "
         "of records. A curve that still falls at its right end asks for more records.",
     )
 
 
-def _full_size(companions: Companions) -> tuple[float, np.ndarray]:
+def _full_training_size(auxiliary: AuxiliaryNetworks) -> tuple[float, np.ndarray]:
     """A fold's whole training side, one network a fold, as of the smaller ones."""
-    table = companions.table
-    found = companions.predict_folds([table.values] * len(companions.splits))
+    table = auxiliary.table
+    found = auxiliary.predict_folds([table.values] * len(auxiliary.splits))
     held_out = np.empty(len(table))
-    for number_, (_, test) in enumerate(companions.splits):
+    for number_, (_, test) in enumerate(auxiliary.splits):
         held_out[test] = found[number_, 0, test]
-    return float(np.mean([len(train) for train, _ in companions.splits])), held_out
+    return float(np.mean([len(train) for train, _ in auxiliary.splits])), held_out
 
 
-def _loss_of(companions: Companions, held_out: np.ndarray) -> float:
-    labels = companions.table.labels
+def _log_loss(auxiliary: AuxiliaryNetworks, held_out: np.ndarray) -> float:
+    labels = auxiliary.table.labels
     return float(log_loss(labels, held_out[None], np.ones((1, len(labels))))[0])
 
 
-def _interval(companions: Companions, held_out: np.ndarray) -> tuple[float, float, float]:
-    table = companions.table
-    draws = bootstrap_statistic(partial(log_loss, table.labels, held_out[None]), table.groups, seed=SEED)
+def _interval(auxiliary: AuxiliaryNetworks, held_out: np.ndarray) -> tuple[float, float, float]:
+    table = auxiliary.table
+    draws = bootstrap_statistic(
+        partial(log_loss, table.labels, held_out[None]), table.groups, seed=SEED
+    )
     low, high = percentile_interval(draws)
-    return _loss_of(companions, held_out), float(low), float(high)
+    return _log_loss(auxiliary, held_out), float(low), float(high)
 
 
-def _guess(companions: Companions) -> float:
-    share = companions.table.labels.mean()
+def _prevalence_log_loss(auxiliary: AuxiliaryNetworks) -> float:
+    share = auxiliary.table.labels.mean()
     return -(share * np.log(share) + (1 - share) * np.log1p(-share))

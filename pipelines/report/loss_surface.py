@@ -12,22 +12,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipelines.evaluation import SEED
-from pipelines.html import COLOURS, DASHES, SURFACE, as_svg, house_style, label, panels
-from pipelines.report.blocks import Drawing, Section, number
-from pipelines.report.context import Subject
-from pipelines.report.learning_curves import LOSSES
+from pipelines.html import COLORMAP, COLOURS, DASHES, as_svg, label, panels, plot_style
+from pipelines.report.blocks import FigureBlock, Section, format_number
+from pipelines.report.context import ReportContext
+from pipelines.report.learning_curves import LOSS_LABELS
 from pipelines.report.weight_space import training_loss
 
 N_GRID = 31
-REACH = 1.0
+MAX_STEP = 1.0
 """As far as the network's own weights are long."""
 N_LINES = 20
-RECORDS_AT_MOST = 1_000
+MAX_RECORDS = 1_000
 
 Weights = list[np.ndarray]
 
 
-def draw_direction(weights: Sequence[np.ndarray], draw: np.random.Generator) -> Weights:
+def random_direction(weights: Sequence[np.ndarray], draw: np.random.Generator) -> Weights:
     """A random direction whose part at every unit is as long as that unit's own weights.
 
     Args:
@@ -43,7 +43,7 @@ def draw_direction(weights: Sequence[np.ndarray], draw: np.random.Generator) -> 
 
 
 def loss_along(
-    subject: Subject, directions: Sequence[Weights], steps: Sequence[np.ndarray]
+    context: ReportContext, directions: Sequence[Weights], steps: Sequence[np.ndarray]
 ) -> np.ndarray:
     """float64 (m,): the training loss at weights + steps[0] * directions[0] + …
 
@@ -51,26 +51,26 @@ def loss_along(
         steps: (m,) for every direction.
     """
     points = []
-    for number_, weight in enumerate(subject.weights):
+    for number_, weight in enumerate(context.weights):
         away = [one[number_][..., None] * step for one, step in zip(directions, steps, strict=True)]
         points.append(weight[..., None] + sum(away))
-    rows = subject.rows
-    if len(rows) > RECORDS_AT_MOST:
-        rows = np.random.default_rng(SEED).choice(rows, RECORDS_AT_MOST, replace=False)
-    features = subject.encoding.encode(subject.table.values[rows])
-    return training_loss(subject.config, points, features, subject.table.labels[rows])
+    rows = context.rows
+    if len(rows) > MAX_RECORDS:
+        rows = np.random.default_rng(SEED).choice(rows, MAX_RECORDS, replace=False)
+    features = context.encoding.encode(context.table.values[rows])
+    return training_loss(context.config, points, features, context.table.labels[rows])
 
 
-def loss_surface(subject: Subject) -> Section:
+def loss_surface(context: ReportContext) -> Section:
     """The plane of two random directions, and sections along more of them."""
     draw = np.random.default_rng(SEED)
-    plane = [draw_direction(subject.weights, draw) for _ in range(2)]
-    axis = np.linspace(-REACH, REACH, N_GRID)
+    plane = [random_direction(context.weights, draw) for _ in range(2)]
+    axis = np.linspace(-MAX_STEP, MAX_STEP, N_GRID)
     a, b = (grid.reshape(-1) for grid in np.meshgrid(axis, axis))
-    surface = loss_along(subject, plane, [a, b]).reshape(N_GRID, N_GRID)
+    surface = loss_along(context, plane, [a, b]).reshape(N_GRID, N_GRID)
     lines = np.array(
         [
-            loss_along(subject, [draw_direction(subject.weights, draw)], [axis])
+            loss_along(context, [random_direction(context.weights, draw)], [axis])
             for _ in range(N_LINES)
         ]
     )
@@ -79,23 +79,25 @@ def loss_surface(subject: Subject) -> Section:
         "surface",
         "The loss around the solution",
         [
-            f"The loss of the training records is {number(float(here))} at the weights that serve, "
-            f"before any calibration, and {number(float(lowest))} at the lowest point of these "
+            f"The loss of the training records is {format_number(float(here))} at the weights that serve, "
+            f"before any calibration, and {format_number(float(lowest))} at the lowest point of these "
             "sections. Training ends after a number of epochs that was chosen for records that it has "
             "not seen, and need not be at the bottom.",
-            _figure(subject, axis, surface, lines),
+            _draw_surface(context, axis, surface, lines),
         ],
     )
 
 
-@house_style()
-def _figure(subject: Subject, axis: np.ndarray, surface: np.ndarray, lines: np.ndarray) -> Drawing:
+@plot_style()
+def _draw_surface(
+    context: ReportContext, axis: np.ndarray, surface: np.ndarray, lines: np.ndarray
+) -> FigureBlock:
     figure, (plane, sections) = panels(2, height=3.3)
     levels = np.quantile(surface, np.linspace(0, 1, 13))
     levels = np.unique(np.round(levels, 3))
     if len(levels) < 2:
         levels = np.array([surface.min() - 1e-3, surface.max() + 1e-3])
-    plane.contourf(axis, axis, surface, levels=levels, cmap=SURFACE, extend="both")
+    plane.contourf(axis, axis, surface, levels=levels, cmap=COLORMAP, extend="both")
     drawn = plane.contour(
         axis, axis, surface, levels=levels[1:-1:2], colors="white", linewidths=0.7
     )
@@ -110,10 +112,10 @@ def _figure(subject: Subject, axis: np.ndarray, surface: np.ndarray, lines: np.n
     sections.plot(axis, np.median(lines, axis=0), color=COLOURS[0], linestyle=DASHES[0])
     sections.axvline(0, color=COLOURS[1], linestyle=DASHES[1], linewidth=1)
     label(
-        sections, "step (lengths of the weights)", f"loss ({LOSSES[subject.config.loss]})",
+        sections, "step (lengths of the weights)", f"loss ({LOSS_LABELS[context.config.loss]})",
         f"{len(lines)} other directions",
     )  # fmt: skip
-    return Drawing(
+    return FigureBlock(
         as_svg(figure, "Training loss in a plane through the solution, and along more directions."),
         "Training loss, penalty included, along random directions from the solution (star, dashed "
         "line). A step of 1 changes every unit's weights by as much as they are long. Contours in "

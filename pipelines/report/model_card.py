@@ -8,47 +8,50 @@ import msgspec
 from model.schema import Schema
 from pipelines.report.blocks import (
     Block,
-    Code,
-    Grid,
-    Listed,
+    BulletList,
+    CodeBlock,
     Section,
-    number,
+    TableBlock,
+    format_number,
+    join_with_and,
     one_line,
     percent,
-    together,
     with_interval,
 )
-from pipelines.report.context import Subject
+from pipelines.report.context import ReportContext
 
-FEW_PER_PARAMETER = 10
+MIN_RECORDS_PER_PARAMETER = 10
 """Positive or negative records a parameter, below which overfitting is to be expected (Peduzzi and
 others, 1996, for logistic regression; networks need more)."""
 
 
-def in_brief(subject: Subject) -> list[str]:
+def summary_lines(context: ReportContext) -> list[str]:
     """What the page says before its first section."""
-    outcome, figures = subject.schema.outcome, subject.evaluation.estimates[subject.evaluation.model]
-    at = subject.at_threshold
+    outcome, figures = (
+        context.schema.outcome,
+        context.evaluation.estimates[context.evaluation.model],
+    )
+    at = context.at_threshold
     return [
         f"This model gives the probability of “{outcome.positive}”. {one_line(outcome.meaning)}",
         one_line(outcome.caution),
-        f"On {len(subject.table)} records, each predicted by networks that did not see it: AUC "
+        f"On {len(context.table)} records, each predicted by networks that did not see it: AUC "
         f"{with_interval(figures['auc'])}, log loss {with_interval(figures['log_loss'])}. At the "
         f"threshold {at.threshold:.3g} it finds {percent(at.sensitivity.value)} of the positive "
         f"({percent(at.sensitivity.low)} to {percent(at.sensitivity.high)}) and is right "
         f"about {percent(at.specificity.value)} of the negative ({percent(at.specificity.low)} to "
         f"{percent(at.specificity.high)}). Brackets hold 95 % intervals throughout.",
-        *([f"The version was {subject.decision}."] if subject.decision else []),
+        *([f"The version was {context.decision}."] if context.decision else []),
     ]
 
 
-def model_card(subject: Subject) -> Section:
+def model_card(context: ReportContext) -> Section:
     """Intended use, outcome, limits and optimism."""
-    schema, manifest = subject.schema, subject.manifest
+    schema, manifest = context.schema, context.manifest
     outcome = schema.outcome
     rows = [
         ("Model", f"{manifest.name}, version {manifest.version}, made {manifest.created}"),
-        ("Kind", network_in_words(subject)),
+        ("Kind", describe_network(context)),
         (
             "Intended use",
             f"To estimate the probability of “{outcome.positive}” ({outcome.rule}) of one record with "
@@ -65,71 +68,71 @@ def model_card(subject: Subject) -> Section:
         (
             "Trained on",
             f"{manifest.data.file}: {manifest.data.rows} records, {manifest.data.positives} of them "
-            f"positive. {source_in_words(subject)}",
+            f"positive. {describe_source(context)}",
         ),
-        ("Answer", answer_in_words(subject)),
-        ("Missing values", missing_in_words(schema)),
+        ("Answer", describe_output(context)),
+        ("Missing values", describe_missing_values(schema)),
     ]
     return Section(
         "card",
         "Model card",
-        [Grid(("", ""), rows), "Limits:", Listed(limits(subject))],
+        [TableBlock(("", ""), rows), "Limits:", BulletList(limitations(context))],
     )
 
 
-def limits(subject: Subject) -> list[str]:
+def limitations(context: ReportContext) -> list[str]:
     """What a machine can see of them; the schema's caution names the others."""
-    table, at = subject.table, subject.at_threshold
-    rarer = min(subject.n_positive, len(table) - subject.n_positive)
-    each = rarer / subject.n_parameters
+    table, at = context.table, context.at_threshold
+    rarer = min(context.n_positive, len(table) - context.n_positive)
+    each = rarer / context.n_parameters
     found = [
         f"One table, split again and again: no records of another place or a later time were looked "
         f"at. {len(table)} records put the interval of the AUC at "
-        f"{_width(subject, 'auc')} wide.",
+        f"{_interval_width(context, 'auc')} wide.",
         "Figures that were chosen and reported on the same records are optimistic; the section on "
         "optimism says how far that can be estimated, and what it leaves out.",
         "A probability is as right as the share of positives where it is used: with "
-        f"{percent(subject.n_positive / len(table))} positive here, it is too high where fewer are, "
+        f"{percent(context.n_positive / len(table))} positive here, it is too high where fewer are, "
         "and too low where more are.",
     ]
-    if each < FEW_PER_PARAMETER:
+    if each < MIN_RECORDS_PER_PARAMETER:
         found.append(
-            f"{subject.n_parameters} parameters and {rarer} records of the rarer outcome: "
-            f"{number(each, 2)} a parameter. So many parameters can learn so few records by heart; "
+            f"{context.n_parameters} parameters and {rarer} records of the rarer outcome: "
+            f"{format_number(each, 2)} a parameter. So many parameters can learn so few records by heart; "
             "that they do not is up to the recipe, its penalty and its number of epochs."
         )
     if not at.stated:
         found.append(
             "Nobody has stated what a missed positive costs: the threshold is a convention."
         )
-    if not subject.schema.subgroups:
+    if not context.schema.subgroups:
         found.append("Nobody has looked at groups of records one by one.")
     return found
 
 
-def network_in_words(subject: Subject) -> str:
+def describe_network(context: ReportContext) -> str:
     """Its layers and parameters."""
-    config, n_features = subject.config, len(subject.schema.feature_names)
+    config, n_features = context.config, len(context.schema.feature_names)
     layers = " → ".join(str(units) for units in (n_features, *config.hidden, 1))
     return (
-        f"Neural network {layers}, {subject.n_parameters} parameters, {config.activation} in the "
-        f"hidden layers; recipe “{subject.manifest.recipe}”; calibration: "
-        f"{subject.calibration.method}."
+        f"Neural network {layers}, {context.n_parameters} parameters, {config.activation} in the "
+        f"hidden layers; recipe “{context.manifest.recipe}”; calibration: "
+        f"{context.calibration.method}."
     )
 
 
-def source_in_words(subject: Subject) -> str:
+def describe_source(context: ReportContext) -> str:
     """Where the records come from; the schema knows that of the files that it names as published."""
-    source = subject.schema.source
+    source = context.schema.source
     named = f"{source.title}, {source.authors}, {source.year}, {source.url}, {source.licence}"
-    if subject.is_private:
+    if context.is_private:
         return f"Where this file comes from is not recorded; its schema was written for {named}."
     return f"Source: {named}."
 
 
-def answer_in_words(subject: Subject) -> str:
+def describe_output(context: ReportContext) -> str:
     """What the model gives, and from where on it says positive."""
-    at, outcome = subject.at_threshold, subject.schema.outcome
+    at, outcome = context.at_threshold, context.schema.outcome
     why = (
         f"from a stated cost of {at.cost_ratio:g} false alarms for a missed positive"
         if at.stated
@@ -141,33 +144,33 @@ def answer_in_words(subject: Subject) -> str:
     )
 
 
-def missing_in_words(schema: Schema) -> str:
+def describe_missing_values(schema: Schema) -> str:
     """Which columns may be missing."""
     needed = [column.title for column in schema.columns if column.required]
     rest = "every other column may be missing, and an answer names what was"
-    return f"{together(needed)} must be known; {rest}." if needed else f"{rest.capitalize()}."
+    return f"{join_with_and(needed)} must be known; {rest}." if needed else f"{rest.capitalize()}."
 
 
-def how_to_reproduce(subject: Subject) -> Section:
+def reproducibility(context: ReportContext) -> Section:
     """The command, the data, the choices and the versions."""
-    manifest, found = subject.manifest, subject.evaluation
-    config = msgspec.to_builtins(subject.config)
+    manifest, found = context.manifest, context.evaluation
+    config = msgspec.to_builtins(context.config)
     blocks: list[Block] = [
         "On the same data with the same versions, this command gives the same folds and, on the CPU, "
         "the same weights:",
-        Code(manifest.command),
-        Grid(
+        CodeBlock(manifest.command),
+        TableBlock(
             ("", ""),
             [
                 ("Data", f"{manifest.data.file}, sha256 {manifest.data.sha256}"),
-                ("Schema", f"{subject.schema.name}, {manifest.schema_fingerprint}"),
+                ("Schema", f"{context.schema.name}, {manifest.schema_fingerprint}"),
                 ("Device", manifest.device),
                 ("Folds", f"{found.n_repeats} x {found.n_splits}, seed {found.seed}"),
                 ("Graph against the Keras network", f"{manifest.parity:.1e} at most"),
                 *((f"Version of {name}", text) for name, text in manifest.libraries.items()),
             ],
         ),
-        Grid(
+        TableBlock(
             ("Choice", "Value"),
             [(name, str(value)) for name, value in config.items()],
             f"The recipe “{manifest.recipe}”, choice by choice.",
@@ -176,6 +179,6 @@ def how_to_reproduce(subject: Subject) -> Section:
     return Section("reproduce", "How to reproduce it", blocks)
 
 
-def _width(subject: Subject, metric: str) -> str:
-    figure = subject.evaluation.estimates[subject.evaluation.model][metric]
-    return number(figure.high - figure.low)
+def _interval_width(context: ReportContext, metric: str) -> str:
+    figure = context.evaluation.estimates[context.evaluation.model][metric]
+    return format_number(figure.high - figure.low)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from model.evaluation import METRICS, Estimate, ModelComparison
-from pipelines.report.auxiliary_networks import Companions
-from pipelines.report.blocks import Block, Grid, Section, number, with_interval
-from pipelines.report.context import Subject
+from pipelines.report.auxiliary_networks import AuxiliaryNetworks
+from pipelines.report.blocks import Block, Section, TableBlock, format_number, with_interval
+from pipelines.report.context import ReportContext
 
 TITLES = {
     "log_loss": "Log loss (nats)",
@@ -18,13 +18,13 @@ TITLES = {
     "accuracy": "Accuracy at 0.5",
     "calibration_error": "Calibration error",
 }
-BETTER = {"log_loss": "lower", "auc": "higher", "brier": "lower", "accuracy": "higher",
+BETTER_DIRECTION = {"log_loss": "lower", "auc": "higher", "brier": "lower", "accuracy": "higher",
           "calibration_error": "lower"}  # fmt: skip
 
 
-def fold_table(subject: Subject) -> Section:
+def fold_table(context: ReportContext) -> Section:
     """Every model on the same folds, and its paired difference to the baseline."""
-    found = subject.evaluation
+    found = context.evaluation
     loss = found.differences["log_loss"]
     verdict = (
         "its interval holds zero: these records cannot tell the two apart"
@@ -38,15 +38,15 @@ def fold_table(subject: Subject) -> Section:
         "every record is predicted by networks that did not see it. Intervals hold 95 % of 2,000 "
         "bootstrap samples of records; they say what another sample of records like these might "
         "give, and nothing of other places or times.",
-        Grid(
-            ("", *(f"{title}, {BETTER[key]} is better" for key, title in TITLES.items())),
+        TableBlock(
+            ("", *(f"{title}, {BETTER_DIRECTION[key]} is better" for key, title in TITLES.items())),
             [
                 (name, *(with_interval(figures[key]) for key in TITLES))
                 for name, figures in found.estimates.items()
             ],
             "Out of fold, with 95 % intervals.",
         ),
-        Grid(
+        TableBlock(
             ("", *TITLES.values()),
             [
                 (
@@ -64,17 +64,17 @@ def fold_table(subject: Subject) -> Section:
     return Section("folds", "How good the predictions are", blocks)
 
 
-def optimism(subject: Subject, companions: Companions) -> Section:
+def optimism(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Section:
     """How much better a network looks on the records that it was trained on."""
     names = [name for name in TITLES if name != "calibration_error"]
-    apparent, drawn = _apparent(subject), _optimism(subject, companions)
-    folds = subject.evaluation.estimates[subject.evaluation.model]
+    apparent, drawn = _apparent(context), _optimism(context, auxiliary)
+    folds = context.evaluation.estimates[context.evaluation.model]
     rows = [
         (
             TITLES[name],
-            number(apparent[name]),
-            number(drawn[name], sign="+"),
-            number(apparent[name] - drawn[name]),
+            format_number(apparent[name]),
+            format_number(drawn[name], sign="+"),
+            format_number(apparent[name] - drawn[name]),
             with_interval(folds[name]),
         )
         for name in names
@@ -84,11 +84,11 @@ def optimism(subject: Subject, companions: Companions) -> Section:
         "Optimism",
         [
             "A network looks better on the records that it has seen. By how much, the bootstrap "
-            f"estimates (Harrell, Lee and Mark, 1996): each of {len(companions.draws)} networks was "
+            f"estimates (Harrell, Lee and Mark, 1996): each of {len(auxiliary.bootstrap_counts)} networks was "
             "trained on a bootstrap sample of the records; its figure there minus its figure on the "
             "table, on average, is the optimism. Preprocessing and calibration are those of the "
             "version.",
-            Grid(
+            TableBlock(
                 ("", "Apparent: on its own records", "Optimism", "Corrected", "Out of fold"),
                 rows,
                 "Apparent figures are shown to be distrusted.",
@@ -105,19 +105,21 @@ def _differences(found: ModelComparison) -> Mapping[str, Mapping[str, Estimate]]
     return {found.model: found.differences} | getattr(found, "other_differences", {})
 
 
-def _apparent(subject: Subject) -> dict[str, float]:
-    labels = subject.table.labels[subject.rows]
+def _apparent(context: ReportContext) -> dict[str, float]:
+    labels = context.table.labels[context.rows]
     everyone = np.ones((1, len(labels)))
-    given = subject.apparent[subject.rows][None]
+    given = context.apparent[context.rows][None]
     return {name: float(compute(labels, given, everyone)[0]) for name, compute in METRICS.items()}
 
 
-def _optimism(subject: Subject, companions: Companions) -> dict[str, float]:
-    table = companions.table
-    given = subject.calibrated(companions.resampled.predict(subject.encoding.encode(table.values)))
+def _optimism(context: ReportContext, auxiliary: AuxiliaryNetworks) -> dict[str, float]:
+    table = auxiliary.table
+    given = context.calibrated(
+        auxiliary.bootstrap_networks.predict(context.encoding.encode(table.values))
+    )
     everyone = np.ones((1, len(table)))
     found: dict[str, list[float]] = {name: [] for name in METRICS}
-    for drawn, probabilities in zip(companions.draws, given, strict=True):
+    for drawn, probabilities in zip(auxiliary.bootstrap_counts, given, strict=True):
         both = np.stack([drawn, everyone[0]])
         for name, compute in METRICS.items():
             here, there = compute(table.labels, probabilities[None], both)

@@ -16,10 +16,17 @@ from model.evaluation import Estimate, bootstrap_statistic, estimate
 from model.logit import SMALLEST_PROBABILITY
 from model.schema import Column
 from pipelines.evaluation import SEED
-from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, house_style, label, panels
-from pipelines.report.auxiliary_networks import SEEDS, Companions
-from pipelines.report.blocks import Drawing, Grid, Section, for_figure, number, with_interval
-from pipelines.report.context import Subject
+from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, label, panels, plot_style
+from pipelines.report.auxiliary_networks import N_SEEDS, AuxiliaryNetworks
+from pipelines.report.blocks import (
+    FigureBlock,
+    Section,
+    TableBlock,
+    escape_mathtext,
+    format_number,
+    with_interval,
+)
+from pipelines.report.context import ReportContext
 
 N_SHUFFLES = 20
 
@@ -29,51 +36,55 @@ class Importance:
     """Of one column, in nats of log loss.
 
     Attributes:
-        rise: mean over records, shuffles and networks, with its 95 % interval over records.
+        loss_increase: mean over records, shuffles and networks, with its 95 % interval over records.
         shuffles: (N_SHUFFLES,), the mean over all records of every single shuffle.
         folds: (n_folds,), the mean of every fold.
     """
 
     column: Column
-    rise: Estimate
+    loss_increase: Estimate
     shuffles: np.ndarray
     folds: np.ndarray
 
 
-def permutation_importance(subject: Subject, companions: Companions) -> list[Importance]:
+def permutation_importance(
+    context: ReportContext, auxiliary: AuxiliaryNetworks
+) -> list[Importance]:
     """Of every column, the most important one first."""
-    table = companions.table
-    whole = _losses(subject, companions, [table.values[rows] for rows in _held(companions)])
+    table = auxiliary.table
+    whole = _losses(context, auxiliary, [table.values[rows] for rows in _held_out_rows(auxiliary)])
     draw = np.random.default_rng(SEED)
     found = []
     for index, column in enumerate(table.schema.columns):
-        shuffled = [_shuffled(table.values[rows], index, draw) for rows in _held(companions)]
-        losses = _losses(subject, companions, shuffled)
-        found.append(_summarise(column, companions, losses, whole))
-    return sorted(found, key=lambda one: -one.rise.value)
+        shuffled = [
+            _shuffled(table.values[rows], index, draw) for rows in _held_out_rows(auxiliary)
+        ]
+        losses = _losses(context, auxiliary, shuffled)
+        found.append(_summarise(column, auxiliary, losses, whole))
+    return sorted(found, key=lambda one: -one.loss_increase.value)
 
 
-def what_it_looks_at(subject: Subject, companions: Companions) -> Section:
+def importance_section(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Section:
     """The importance of the columns, as a figure and as numbers."""
-    found = permutation_importance(subject, companions)
-    unclear = [one.column.title for one in found if one.rise.low <= 0]
+    found = permutation_importance(context, auxiliary)
+    unclear = [one.column.title for one in found if one.loss_increase.low <= 0]
     return Section(
         "importance",
         "What the model looks at",
         [
             f"Each column was shuffled {N_SHUFFLES} times among the records of a fold, which the "
-            f"fold's {SEEDS} networks had not seen. The rise of their log loss is what they took "
+            f"fold's {N_SEEDS} networks had not seen. The rise of their log loss is what they took "
             "from the column and could take from no other: of two columns that say the same, neither "
             "is important. It describes the networks, and says nothing of causes.",
             _dots(found),
-            Grid(
+            TableBlock(
                 ("Column", "Rise of the log loss, nats", "sd over shuffles", "sd over folds"),
                 [
                     (
                         one.column.title,
-                        with_interval(one.rise, 4, "+"),
-                        number(float(one.shuffles.std(ddof=1)), 4),
-                        number(float(one.folds.std(ddof=1)), 4),
+                        with_interval(one.loss_increase, 4, "+"),
+                        format_number(float(one.shuffles.std(ddof=1)), 4),
+                        format_number(float(one.folds.std(ddof=1)), 4),
                     )
                     for one in found
                 ],
@@ -89,10 +100,10 @@ def what_it_looks_at(subject: Subject, companions: Companions) -> Section:
     )  # fmt: skip
 
 
-def _held(companions: Companions) -> list[np.ndarray]:
+def _held_out_rows(auxiliary: AuxiliaryNetworks) -> list[np.ndarray]:
     """Rows of every fold's own records, as many of each: a short fold repeats its first."""
-    longest = max(len(test) for _, test in companions.splits)
-    return [np.resize(test, longest) for _, test in companions.splits]
+    longest = max(len(test) for _, test in auxiliary.splits)
+    return [np.resize(test, longest) for _, test in auxiliary.splits]
 
 
 def _shuffled(values: np.ndarray, index: int, draw: np.random.Generator) -> np.ndarray:
@@ -103,24 +114,26 @@ def _shuffled(values: np.ndarray, index: int, draw: np.random.Generator) -> np.n
     return many
 
 
-def _losses(subject: Subject, companions: Companions, values: Sequence[np.ndarray]) -> np.ndarray:
+def _losses(
+    context: ReportContext, auxiliary: AuxiliaryNetworks, values: Sequence[np.ndarray]
+) -> np.ndarray:
     """(n_folds, times, m): log loss of every record as often as it stands there, over the seeds."""
-    labels = np.stack([companions.table.labels[rows] for rows in _held(companions)])
-    given = subject.calibrated(companions.predict_folds(values))
+    labels = np.stack([auxiliary.table.labels[rows] for rows in _held_out_rows(auxiliary)])
+    given = context.calibrated(auxiliary.predict_folds(values))
     p = np.clip(given, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY).reshape(
-        len(labels), SEEDS, -1, labels.shape[1]
+        len(labels), N_SEEDS, -1, labels.shape[1]
     )
     positive = labels[:, None, None, :] == 1
     return -np.where(positive, np.log(p), np.log1p(-p)).mean(axis=1)
 
 
 def _summarise(
-    column: Column, companions: Companions, losses: np.ndarray, whole: np.ndarray
+    column: Column, auxiliary: AuxiliaryNetworks, losses: np.ndarray, whole: np.ndarray
 ) -> Importance:
     """Put the records of the folds back into their places."""
-    table, risen = companions.table, losses - whole
+    table, risen = auxiliary.table, losses - whole
     rises = np.empty((risen.shape[1], len(table)))
-    for number_, (_, test) in enumerate(companions.splits):
+    for number_, (_, test) in enumerate(auxiliary.splits):
         rises[:, test] = risen[number_, :, : len(test)]
     of_record = rises.mean(axis=0)
     draws = bootstrap_statistic(
@@ -128,14 +141,14 @@ def _summarise(
     )
     return Importance(
         column=column,
-        rise=estimate(draws, of_record.mean(keepdims=True)),
+        loss_increase=estimate(draws, of_record.mean(keepdims=True)),
         shuffles=rises.mean(axis=1),
-        folds=np.array([of_record[test].mean() for _, test in companions.splits]),
+        folds=np.array([of_record[test].mean() for _, test in auxiliary.splits]),
     )
 
 
-@house_style()
-def _dots(found: Sequence[Importance]) -> Drawing:
+@plot_style()
+def _dots(found: Sequence[Importance]) -> FigureBlock:
     figure, (axes,) = panels(1, height=0.9 + 0.27 * len(found))
     places = np.arange(len(found))
     for place, one in zip(places, found, strict=True):
@@ -143,21 +156,21 @@ def _dots(found: Sequence[Importance]) -> Drawing:
             one.folds, np.full(len(one.folds), place), linestyle="none", marker="|",
             markersize=7, color=FILLS[3], label="one fold" if place == 0 else None,
         )  # fmt: skip
-    values = np.array([one.rise.value for one in found])
-    ends = np.array([[one.rise.value - one.rise.low for one in found],
-                     [one.rise.high - one.rise.value for one in found]])  # fmt: skip
+    values = np.array([one.loss_increase.value for one in found])
+    ends = np.array([[one.loss_increase.value - one.loss_increase.low for one in found],
+                     [one.loss_increase.high - one.loss_increase.value for one in found]])  # fmt: skip
     axes.errorbar(
         values, places, xerr=np.maximum(ends, 0), color=COLOURS[0], marker=MARKERS[0],
         linestyle="none", elinewidth=1.6, capsize=3, label="all records, 95 % interval",
     )  # fmt: skip
     axes.axvline(0, color=COLOURS[5], linewidth=1)
-    axes.set_yticks(places, [for_figure(one.column.title) for one in found])
+    axes.set_yticks(places, [escape_mathtext(one.column.title) for one in found])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     label(axes, "rise of the log loss when the column is shuffled (nats)", "")
     axes.legend(loc="lower right")
     first = found[0].column.title
-    return Drawing(
+    return FigureBlock(
         as_svg(figure, f"Permutation importance of every column; the largest is that of {first}."),
         "Permutation importance out of fold. Thin strokes are single folds, of a tenth of the "
         "records each.",

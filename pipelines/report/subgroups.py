@@ -12,22 +12,22 @@ import numpy as np
 from model.evaluation import Estimate, auc, bootstrap_statistic, estimate_or_none, log_loss
 from model.schema import Column, Subgroups
 from pipelines.evaluation import SEED
-from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels
+from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, label, panels, plot_style
 from pipelines.report.blocks import (
     Block,
-    Drawing,
-    Grid,
+    FigureBlock,
     Section,
-    for_figure,
-    number,
+    TableBlock,
+    escape_mathtext,
+    format_number,
+    join_with_and,
     percent,
-    together,
     with_interval,
 )
-from pipelines.report.context import Subject
-from pipelines.report.disclosure_control import SMALLEST, nice_edges
+from pipelines.report.context import ReportContext
+from pipelines.report.disclosure_control import MIN_CELL_COUNT, nice_edges
 
-ENOUGH = 100
+MIN_RECORDS_PER_OUTCOME = 100
 """Records of either outcome that an evaluation should have (Collins, Ogundimu and Altman, "Sample size
 considerations for the external validation of a multivariable prognostic model", 2016)."""
 MEASURES = {
@@ -40,19 +40,19 @@ MEASURES = {
 
 
 @dataclass(frozen=True)
-class Group:
+class Subgroup:
     """Some records, and how they are predicted out of fold.
 
     Attributes:
         rows: bool (n,).
-        figures: by :data:`MEASURES`; None where the group has none.
+        estimates: by :data:`MEASURES`; None where the group has none.
     """
 
     split: str
     name: str
     rows: np.ndarray
     n_positive: int
-    figures: dict[str, Estimate | None]
+    estimates: dict[str, Estimate | None]
 
     @property
     def n(self) -> int:
@@ -60,56 +60,64 @@ class Group:
         return int(self.rows.sum())
 
 
-def subgroup_figures(subject: Subject) -> list[Group]:
+def evaluate_subgroups(context: ReportContext) -> list[Subgroup]:
     """All records, and every group of every split; none of a split that may not be shown."""
-    labels = subject.table.labels
-    found = [_evaluate(subject, "", "All records", np.ones(len(labels), bool))]
-    for split in subject.schema.subgroups:
-        column = next(one for one in subject.schema.columns if one.name == split.column)
-        parts = _parts(column, split, subject.table.values[:, subject.schema.columns.index(column)])
-        if subject.is_private and any(_is_small(labels[rows]) for _, rows in parts):
+    labels = context.table.labels
+    found = [_evaluate(context, "", "All records", np.ones(len(labels), bool))]
+    for split in context.schema.subgroups:
+        column = next(one for one in context.schema.columns if one.name == split.column)
+        parts = _partition(
+            column, split, context.table.values[:, context.schema.columns.index(column)]
+        )
+        if context.is_private and any(_is_small(labels[rows]) for _, rows in parts):
             continue
-        found += [_evaluate(subject, column.title, name, rows) for name, rows in parts]
+        found += [_evaluate(context, column.title, name, rows) for name, rows in parts]
     return found
 
 
-def subgroups(subject: Subject) -> Section:
+def subgroups(context: ReportContext) -> Section:
     """Figures of every group with their intervals."""
-    found = subgroup_figures(subject)
-    splits = subject.schema.subgroups
+    found = evaluate_subgroups(context)
+    splits = context.schema.subgroups
     if not splits:
         text = "The schema names no columns by which groups are to be told apart."
         return Section("subgroups", "Subgroups", [text])
     shown = {group.split for group in found}
-    titles = {one.name: one.title for one in subject.schema.columns}
+    titles = {one.name: one.title for one in context.schema.columns}
     hidden = [titles[one.column] for one in splits if titles[one.column] not in shown]
     blocks: list[Block] = [
         "The same out-of-fold probabilities and threshold, group by group. Intervals are those of a "
         "bootstrap of records. A difference between two groups whose intervals overlap may be "
         "chance; and equal figures would not show that the model is fair.",
-        Grid(
+        TableBlock(
             ("Group", "Records", "Positive", *MEASURES.values()),
             [_row(group) for group in found],
             "Figures by group, out of fold, with 95 % intervals.",
         ),
     ]
-    few = [_named(g) for g in found[1:] if min(g.n_positive, g.n - g.n_positive) < ENOUGH]
+    few = [
+        _full_name(g)
+        for g in found[1:]
+        if min(g.n_positive, g.n - g.n_positive) < MIN_RECORDS_PER_OUTCOME
+    ]
     if few:
         blocks.append(
-            f"Fewer than {ENOUGH} records of one outcome, which makes the intervals wide and the "
-            f"figures uncertain: {together(few)}."
+            f"Fewer than {MIN_RECORDS_PER_OUTCOME} records of one outcome, which makes the intervals wide and the "
+            f"figures uncertain: {join_with_and(few)}."
         )
     if hidden:
         blocks.append(
-            f"Not shown, because a group has fewer than {SMALLEST} records of one outcome and the "
-            f"rows of this table must not leave: {together(hidden)}."
+            f"Not shown, because a group has fewer than {MIN_CELL_COUNT} records of one outcome and the "
+            f"rows of this table must not leave: {join_with_and(hidden)}."
         )
     if len(found) > 1:
-        blocks.append(_forest(found))
+        blocks.append(_forest_plot(found))
     return Section("subgroups", "Subgroups", blocks)
 
 
-def _parts(column: Column, split: Subgroups, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
+def _partition(
+    column: Column, split: Subgroups, values: np.ndarray
+) -> list[tuple[str, np.ndarray]]:
     """Levels, or ranges between the cuts; groups that nobody is in are left out."""
     if column.levels:
         parts = [(level.label, values == level.code) for level in column.levels]
@@ -118,7 +126,7 @@ def _parts(column: Column, split: Subgroups, values: np.ndarray) -> list[tuple[s
         cuts = split.cuts or _thirds(known)
         ends = [-math.inf, *cuts, math.inf]
         parts = [
-            (_range(low, high, column.unit), (values >= low) & (values < high))
+            (_range_name(low, high, column.unit), (values >= low) & (values < high))
             for low, high in itertools.pairwise(ends)
         ]
     parts.append(("not known", np.isnan(values)))
@@ -134,7 +142,7 @@ def _thirds(known: np.ndarray) -> tuple[float, ...]:
     return tuple(float(cut) for cut in np.unique(near))
 
 
-def _range(low: float, high: float, unit: str) -> str:
+def _range_name(low: float, high: float, unit: str) -> str:
     of_unit = f" {unit}" if unit else ""
     if math.isinf(low):
         return f"below {high:g}{of_unit}"
@@ -144,28 +152,28 @@ def _range(low: float, high: float, unit: str) -> str:
 
 
 def _is_small(labels: np.ndarray) -> bool:
-    return min(int(labels.sum()), int((1 - labels).sum())) < SMALLEST
+    return min(int(labels.sum()), int((1 - labels).sum())) < MIN_CELL_COUNT
 
 
-def _evaluate(subject: Subject, split: str, name: str, rows: np.ndarray) -> Group:
-    labels = subject.table.labels[rows]
-    given = subject.out_of_fold[:, rows]
+def _evaluate(context: ReportContext, split: str, name: str, rows: np.ndarray) -> Subgroup:
+    labels = context.table.labels[rows]
+    given = context.out_of_fold[:, rows]
     everyone = np.ones((1, len(labels)))
-    values = _figures(subject, labels, given, everyone)
+    values = _compute_measures(context, labels, given, everyone)
     draws = bootstrap_statistic(
-        lambda weights: _figures(subject, labels, given, weights[:, rows]),
-        subject.table.groups,
+        lambda weights: _compute_measures(context, labels, given, weights[:, rows]),
+        context.table.groups,
         seed=SEED,
     )
     figures = dict(zip(MEASURES, map(estimate_or_none, draws.T, values.T), strict=True))
-    return Group(split, name, rows, int(labels.sum()), figures)
+    return Subgroup(split, name, rows, int(labels.sum()), figures)
 
 
-def _figures(
-    subject: Subject, labels: np.ndarray, given: np.ndarray, weights: np.ndarray
+def _compute_measures(
+    context: ReportContext, labels: np.ndarray, given: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """(b, n_measures); NaN for a sample that has none."""
-    called = (given >= subject.at_threshold.threshold).mean(axis=0)
+    called = (given >= context.at_threshold.threshold).mean(axis=0)
     ill, healthy = weights * (labels == 1), weights * (labels == 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         by_name = {
@@ -178,44 +186,46 @@ def _figures(
     return np.stack([by_name[measure] for measure in MEASURES], axis=1)
 
 
-def _row(group: Group) -> tuple[str, ...]:
+def _row(group: Subgroup) -> tuple[str, ...]:
     return (
-        _named(group),
+        _full_name(group),
         str(group.n),
         f"{group.n_positive} ({percent(group.n_positive / group.n)})",
         *(
-            with_interval(group.figures[name], sign="+" if name == "in_the_large" else "")
+            with_interval(group.estimates[name], sign="+" if name == "in_the_large" else "")
             for name in MEASURES
         ),
     )
 
 
-def _named(group: Group) -> str:
+def _full_name(group: Subgroup) -> str:
     return f"{group.split}: {group.name}" if group.split else group.name
 
 
-@house_style()
-def _forest(found: Sequence[Group]) -> Drawing:
+@plot_style()
+def _forest_plot(found: Sequence[Subgroup]) -> FigureBlock:
     shown = ("auc", "in_the_large", "sensitivity", "specificity")
     figure, axes = panels(len(shown), height=0.9 + 0.3 * len(found), sharey=True)
     places = np.arange(len(found))
     for ax, name in zip(axes, shown, strict=True):
         for place, group in zip(places, found, strict=True):
-            one = group.figures[name]
+            one = group.estimates[name]
             if one is None:
                 continue
             ax.errorbar(
                 one.value, place, xerr=[[max(one.value - one.low, 0)], [max(one.high - one.value, 0)]],
                 color=COLOURS[0], marker=MARKERS[0], capsize=2.5, elinewidth=1.2,
             )  # fmt: skip
-        whole = found[0].figures[name]
+        whole = found[0].estimates[name]
         if whole is not None:
             ax.axvline(whole.value, color=COLOURS[5], linestyle=DASHES[2], linewidth=1)
         ax.grid(visible=False, axis="y")
         label(ax, {"in_the_large": "share minus\nprobability"}.get(name, MEASURES[name] + "\n"), "")
-    axes[0].set_yticks(places, [f"{for_figure(_named(g))} ({number(g.n, 0)})" for g in found])
+    axes[0].set_yticks(
+        places, [f"{escape_mathtext(_full_name(g))} ({format_number(g.n, 0)})" for g in found]
+    )
     axes[0].invert_yaxis()
-    return Drawing(
+    return FigureBlock(
         as_svg(figure, "Figures of every group with their intervals, beside those of all records."),
         "Figures by group with 95 % intervals; in brackets the number of records. The dotted line is "
         "the figure of all records.",

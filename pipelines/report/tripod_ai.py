@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.report.blocks import Grid, Section, one_line, together
-from pipelines.report.context import Subject
+from pipelines.report.blocks import Section, TableBlock, join_with_and, one_line
+from pipelines.report.context import ReportContext
 from pipelines.report.model_card import (
-    answer_in_words,
-    limits,
-    missing_in_words,
-    network_in_words,
-    source_in_words,
+    describe_missing_values,
+    describe_network,
+    describe_output,
+    describe_source,
+    limitations,
 )
 
 NOT_REPORTED = "not reported"
@@ -77,9 +77,9 @@ ITEMS: Mapping[str, str] = {
 }
 
 
-def reporting_items(subject: Subject) -> Section:
+def reporting_items(context: ReportContext) -> Section:
     """Every item, with what is known of it."""
-    found = fill_items(subject)
+    found = fill_items(context)
     rows = [(key, name, found.get(key, NOT_REPORTED)) for key, name in ITEMS.items()]
     return Section(
         "tripod",
@@ -88,24 +88,24 @@ def reporting_items(subject: Subject) -> Section:
             f"{len(found)} of the {len(ITEMS)} items of TRIPOD+AI (Collins and others, BMJ "
             "2024;385:e078378), in whole or in part, from what the schema, the table and the "
             f"training say. The rest are “{NOT_REPORTED}”: a person has to write them.",
-            Grid(("Item", "Topic", "What is known"), rows),
+            TableBlock(("Item", "Topic", "What is known"), rows),
         ],
     )
 
 
-def fill_items(subject: Subject) -> dict[str, str]:
+def fill_items(context: ReportContext) -> dict[str, str]:
     """By key of :data:`ITEMS`, those that can be filled."""
-    return _methods(subject) | _analysis(subject) | _results(subject)
+    return _methods(context) | _analysis(context) | _results(context)
 
 
-def _methods(subject: Subject) -> dict[str, str]:
-    schema, table = subject.schema, subject.table
-    rarer = min(subject.n_positive, len(table) - subject.n_positive)
+def _methods(context: ReportContext) -> dict[str, str]:
+    schema, table = context.schema, context.table
+    rarer = min(context.n_positive, len(table) - context.n_positive)
     remarks = f" Remarks: {'; '.join(table.warnings)}." if table.warnings else ""
     return {
         "1": f"Development of a prediction model of “{schema.outcome.positive}”: {schema.title}.",
         "4": "Development and internal validation; no external validation.",
-        "5a": f"{source_in_words(subject)} The schema describes: {one_line(schema.description)} "
+        "5a": f"{describe_source(context)} The schema describes: {one_line(schema.description)} "
         f"Representativeness: {NOT_REPORTED}.",
         "7": "Every cell was checked against the declared ranges and levels; copies of a record are "
         f"kept together.{remarks}",
@@ -115,17 +115,17 @@ def _methods(subject: Subject) -> dict[str, str]:
             f"{column.title}{f' ({column.unit})' if column.unit else ''}: {one_line(column.help).rstrip('.')}"
             for column in schema.columns
         ),
-        "10": f"{len(table)} records, {subject.n_positive} positive, {subject.n_parameters} "
-        f"parameters: {rarer / subject.n_parameters:.2f} records of the rarer outcome for each. "
+        "10": f"{len(table)} records, {context.n_positive} positive, {context.n_parameters} "
+        f"parameters: {rarer / context.n_parameters:.2f} records of the rarer outcome for each. "
         f"Calculation of a sample size: {NOT_REPORTED}.",
         "11": "No record is omitted. In training, a missing number is given its column's mean, a "
-        f"missing level the shares of the levels. In use, {missing_in_words(schema)}",
+        f"missing level the shares of the levels. In use, {describe_missing_values(schema)}",
     }
 
 
-def _analysis(subject: Subject) -> dict[str, str]:
-    found, config = subject.evaluation, subject.config
-    taken = subject.calibration.method
+def _analysis(context: ReportContext) -> dict[str, str]:
+    found, config = context.evaluation, context.config
+    taken = context.calibration.method
     cost = (
         f"A missed positive counts {config.positive_class_weight:g} times in the loss; calibration: {taken}."
         if config.positive_class_weight != 1
@@ -133,10 +133,10 @@ def _analysis(subject: Subject) -> dict[str, str]:
     )
     return {
         "12a": f"{found.n_repeats} x {found.n_splits} stratified folds for evaluation; "
-        f"{len(subject.rows)} records for the model itself.",
+        f"{len(context.rows)} records for the model itself.",
         "12b": "Numbers and ordered levels are standardised, levels become one input each; their "
         "effects and interactions are the network's own.",
-        "12c": f"{network_in_words(subject)} Validated by folds with everything fitted inside, and by "
+        "12c": f"{describe_network(context)} Validated by folds with everything fitted inside, and by "
         "the bootstrap. Rationale of the recipe and earlier tuning: "
         f"{NOT_REPORTED}.",
         "12e": "Log loss, AUC, Brier score, accuracy, calibration error, slope and intercept, "
@@ -145,32 +145,32 @@ def _analysis(subject: Subject) -> dict[str, str]:
         "12f": f"Recalibration fitted out of fold was considered; taken: {taken}.",
         "12g": "By an ONNX graph from the values of a record to its probability, over HTTP.",
         "13": cost,
-        "15": answer_in_words(subject),
+        "15": describe_output(context),
         "16": "None: evaluation is by folds of the same records.",
     }
 
 
-def _results(subject: Subject) -> dict[str, str]:
-    n, n_positive, found = len(subject.table), subject.n_positive, subject.evaluation
-    groups = [split.column for split in subject.schema.subgroups]
+def _results(context: ReportContext) -> dict[str, str]:
+    n, n_positive, found = len(context.table), context.n_positive, context.evaluation
+    groups = [split.column for split in context.schema.subgroups]
     part = round(n / found.n_splits)
-    n_fitted = int(subject.table.labels[subject.rows].sum())
+    n_fitted = int(context.table.labels[context.rows].sum())
     known = {
         "20a": f"{n} records, {n_positive} with the outcome and {n - n_positive} without; how they "
         f"were recruited: {NOT_REPORTED}.",
         "20b": "See “The data at a glance”.",
-        "21": f"Model: {len(subject.rows)} records, {n_fitted} events. Each fold: about {n - part} to fit, {part} "
+        "21": f"Model: {len(context.rows)} records, {n_fitted} events. Each fold: about {n - part} to fit, {part} "
         "to evaluate.",
         "22": "Weights, preprocessing and graph lie in this version's folder, with their checksums.",
         "23a": "See “How good the predictions are”, “Do the probabilities mean what they say?” and "
         + ("“Subgroups”." if groups else f"“Optimism”; subgroups: {NOT_REPORTED}."),
         "24": "See “Do the probabilities mean what they say?”.",
-        "26": " ".join(limits(subject)),
-        "27a": f"{missing_in_words(subject.schema)} Values outside the declared ranges are refused, "
+        "26": " ".join(limitations(context)),
+        "27a": f"{describe_missing_values(context.schema)} Values outside the declared ranges are refused, "
         "values that training did not see are remarked on in the answer.",
     }
-    if not subject.is_private:
-        known["18e"] = f"The table is published. {source_in_words(subject)}"
+    if not context.is_private:
+        known["18e"] = f"The table is published. {describe_source(context)}"
     if groups:
-        known["20b"] += f" Groups by {together(groups)}: see “Subgroups”."
+        known["20b"] += f" Groups by {join_with_and(groups)}: see “Subgroups”."
     return known

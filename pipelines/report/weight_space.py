@@ -10,11 +10,11 @@ import numpy as np
 from model.training import TrainingConfig
 from model.training.ensemble import ProgramSpec, forward_pass, l2_penalty, record_losses
 
-CELLS_AT_ONCE = 20_000_000
-OUTPUT = "sigmoid"
+MAX_ACTIVATION_VALUES = 20_000_000
+OUTPUT_ACTIVATION = "sigmoid"
 
 
-def stacked(weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+def stack_networks(weights: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Kernel, bias, … of one network as those of many: a last axis of one."""
     return [weight[..., None] for weight in weights]
 
@@ -45,7 +45,7 @@ def training_loss(
     total = np.zeros(weights[0].shape[-1])
     for out, rows in _outputs(config, weights, features):
         targets = labels[rows].astype(keras.config.floatx())[None, :, None]
-        found = record_losses(_plan(config), out, targets, gamma)
+        found = record_losses(_program_spec(config), out, targets, gamma)
         total += costs[rows] @ np.asarray(keras.ops.convert_to_numpy(found[0]), np.float64)
     l2 = np.full_like(gamma, config.l2)
     added = l2_penalty([_tensor(weight) for weight in weights], l2)
@@ -58,17 +58,19 @@ def _outputs(
     """Parts of the records in turn: (1, b, 1, m) and which they are."""
     tensors = [_tensor(weight) for weight in weights]
     widest = max(kernel.shape[1] for kernel in weights[::2])
-    size = max(1, CELLS_AT_ONCE // (widest * weights[0].shape[-1]))
+    size = max(1, MAX_ACTIVATION_VALUES // (widest * weights[0].shape[-1]))
     found = []
     for start in range(0, len(features), size):
         rows = slice(start, start + size)
-        out = forward_pass(_plan(config), tensors, _tensor(features[rows]))
+        out = forward_pass(_program_spec(config), tensors, _tensor(features[rows]))
         found.append((np.asarray(keras.ops.convert_to_numpy(out), np.float64), rows))
     return found
 
 
-def _plan(config: TrainingConfig) -> ProgramSpec:
-    return ProgramSpec(config.activation, OUTPUT, config.loss, config.optimizer, 0, False)
+def _program_spec(config: TrainingConfig) -> ProgramSpec:
+    return ProgramSpec(
+        config.activation, OUTPUT_ACTIVATION, config.loss, config.optimizer, 0, False
+    )
 
 
 def _tensor(array: np.ndarray) -> keras.KerasTensor:

@@ -31,7 +31,7 @@ PARITY_TOLERANCE = 1e-6
 logger = logging.getLogger(__name__)
 
 
-def assemble(
+def build_artifact_files(
     table: Table, fitted: FittedPipeline, calibration: Calibration, config: TrainingConfig
 ) -> tuple[dict[str, bytes], float]:
     """The files of the artifact, and the parity of its graph with what was fitted.
@@ -75,7 +75,9 @@ def assemble(
         )
         if "explanation.json" in files:
             load_coalition_network(files)
-            files["members.json"] = _members(table, fitted, calibration, config, files, answers)
+            files["members.json"] = _build_members_file(
+                table, fitted, calibration, config, files, answers
+            )
     except ValueError as error:
         raise ParityError(
             f"answers could not be explained, or missing values filled: {error}"
@@ -83,7 +85,7 @@ def assemble(
     return files, parity
 
 
-def _members(
+def _build_members_file(
     table: Table,
     fitted: FittedPipeline,
     calibration: Calibration,
@@ -94,9 +96,13 @@ def _members(
     """Train the networks from which intervals come, on the rows that the answering one saw."""
     features = fitted.preprocessing.transform(table.frame.iloc[fitted.rows])
     labels, groups = table.labels[fitted.rows], table.groups[fitted.rows]
-    ensemble = fit_bootstrap_ensemble(features, labels, groups, config, n_epochs=fitted.fit.n_epochs)
+    ensemble = fit_bootstrap_ensemble(
+        features, labels, groups, config, n_epochs=fitted.fit.n_epochs
+    )
     logger.info("%d networks on bootstrap samples, for intervals", len(ensemble))
-    return encode_bootstrap_file(table.schema, files, to_bootstrap_file(ensemble, calibration), answers)
+    return encode_bootstrap_file(
+        table.schema, files, to_bootstrap_file(ensemble, calibration), answers
+    )
 
 
 def check_parity(table: Table, fitted: FittedPipeline, graph: bytes) -> float:
@@ -141,7 +147,7 @@ def training_ranges(table: Table, rows: np.ndarray) -> dict[str, TrainingRange]:
     return ranges
 
 
-def libraries() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """The versions of what trained, as far as it is installed."""
     found = {"python": platform.python_version(), "keras backend": keras.config.backend()}
     for name in LIBRARIES:

@@ -12,7 +12,7 @@ import numpy as np
 
 from model.artifacts import Artifact
 from model.calibration import (
-    NAMES,
+    METHOD_NAMES,
     Calibration,
     CalibrationSelection,
     Method,
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Assessment:
     """What the folds say.
 
     Attributes:
@@ -50,7 +50,7 @@ class Judgement:
             ``decision_curve`` and ``threshold``.
     """
 
-    choice: CalibrationSelection
+    selection: CalibrationSelection
     probabilities: np.ndarray
     evaluation: ModelComparison
     at_threshold: ThresholdPerformance
@@ -59,10 +59,10 @@ class Judgement:
     @property
     def calibration(self) -> Calibration:
         """The one that the network absorbs."""
-        return self.choice.calibration
+        return self.selection.calibration
 
 
-def judge(
+def assess_predictions(
     table: Table,
     evaluation: ModelComparison,
     predicted: Mapping[str, np.ndarray],
@@ -70,7 +70,7 @@ def judge(
     requested: RequestedMethod,
     cost_ratio: float | None,
     gives_probabilities: bool,
-) -> Judgement:
+) -> Assessment:
     """Choose the calibration, and compute everything of the probabilities that will be served.
 
     Args:
@@ -94,9 +94,11 @@ def judge(
     )
     if choice.calibration.method != "none":
         predictions = to_probabilities(log_odds)
-        evaluation = _evaluate_again(table, evaluation, predictions, predicted[REFERENCE])
-    at_threshold = threshold_performance(labels, groups, predictions, cost_ratio=cost_ratio, seed=SEED)
-    _tell(choice, at_threshold)
+        evaluation = _reevaluate(table, evaluation, predictions, predicted[REFERENCE])
+    at_threshold = threshold_performance(
+        labels, groups, predictions, cost_ratio=cost_ratio, seed=SEED
+    )
+    _log_assessment(choice, at_threshold)
     found = {
         "folds": evaluation,
         "calibration": choice,
@@ -105,15 +107,15 @@ def judge(
         "threshold": at_threshold,
     }
     metrics = {name: msgspec.to_builtins(part) for name, part in found.items()}
-    return Judgement(choice, predictions, evaluation, at_threshold, metrics)
+    return Assessment(choice, predictions, evaluation, at_threshold, metrics)
 
 
-def calibration_of(artifact: Artifact) -> Calibration:
+def load_calibration(artifact: Artifact) -> Calibration:
     """The calibration that an artifact's network has absorbed; none for one of the first format."""
     return msgspec.json.decode(artifact.files.get("calibration.json", b"{}"), type=Calibration)
 
 
-def calibrated_folds(table: Table, predictions: np.ndarray, method: Method) -> np.ndarray:
+def calibrate_out_of_fold(table: Table, predictions: np.ndarray, method: Method) -> np.ndarray:
     """Out-of-fold probabilities after a calibration that was fitted on other patients."""
     if method == "none":
         return predictions
@@ -121,7 +123,7 @@ def calibrated_folds(table: Table, predictions: np.ndarray, method: Method) -> n
     return to_probabilities(cross_fit(method, table.labels, table.groups, log_odds, seed=SEED))
 
 
-def _evaluate_again(
+def _reevaluate(
     table: Table, evaluation: ModelComparison, predictions: np.ndarray, beside: np.ndarray
 ) -> ModelComparison:
     both = {evaluation.model: predictions, REFERENCE: beside}
@@ -130,44 +132,44 @@ def _evaluate_again(
     )
 
 
-def _tell(choice: CalibrationSelection, at_threshold: ThresholdPerformance) -> None:
+def _log_assessment(choice: CalibrationSelection, at_threshold: ThresholdPerformance) -> None:
     taken = choice.calibration.method
-    logger.info("calibration on the folds: %s", _slope_and_intercept(choice.before))
+    logger.info("calibration on the folds: %s", _format_calibration(choice.before))
     logger.info(
         "calibration taken: %s%s; difference in log loss, on patients that it was not fitted to: %s",
-        NAMES[taken],
+        METHOD_NAMES[taken],
         "" if choice.requested == "auto" else ", as asked",
         "; ".join(
-            f"{NAMES[method]} {_signed(trial.difference)} against {NAMES[trial.compared_with]}"
+            f"{METHOD_NAMES[method]} {_format_signed(trial.difference)} against {METHOD_NAMES[trial.compared_with]}"
             for method, trial in choice.candidates.items()
             if trial.compared_with
         ),
     )
     if taken != "none":
-        logger.info("calibration then: %s", _slope_and_intercept(choice.after))
+        logger.info("calibration then: %s", _format_calibration(choice.after))
     ratio = f"a missed patient costs {at_threshold.cost_ratio:g} false alarms"
     logger.info(
         "at the threshold %.3g (%s): sensitivity %s, specificity %s, ppv %s, npv %s, net benefit %s",
         at_threshold.threshold,
         ratio if at_threshold.stated else "no cost ratio was stated",
-        _figure(at_threshold.sensitivity),
-        _figure(at_threshold.specificity),
-        _figure(at_threshold.ppv),
-        _figure(at_threshold.npv),
-        _signed(at_threshold.net_benefit),
+        _format_estimate(at_threshold.sensitivity),
+        _format_estimate(at_threshold.specificity),
+        _format_estimate(at_threshold.ppv),
+        _format_estimate(at_threshold.npv),
+        _format_signed(at_threshold.net_benefit),
     )
 
 
-def _slope_and_intercept(found: CalibrationEstimates) -> str:
+def _format_calibration(found: CalibrationEstimates) -> str:
     return (
-        f"slope {_figure(found.slope)}, intercept {_signed(found.intercept)}, "
-        f"in the large {_signed(found.in_the_large)}"
+        f"slope {_format_estimate(found.slope)}, intercept {_format_signed(found.intercept)}, "
+        f"in the large {_format_signed(found.in_the_large)}"
     )
 
 
-def _figure(figure: Estimate | None, sign: str = "") -> str:
+def _format_estimate(figure: Estimate | None, sign: str = "") -> str:
     return "unknown" if figure is None else figure.format(sign, digits=3)
 
 
-def _signed(figure: Estimate | None) -> str:
-    return _figure(figure, "+")
+def _format_signed(figure: Estimate | None) -> str:
+    return _format_estimate(figure, "+")

@@ -28,31 +28,33 @@ from model.training import TrainingConfig, activations, load_network
 EXPORTERS = {"tensorflow": "tf2onnx", "torch": "onnxscript", "jax": "jax2onnx"}
 
 
-INPUTS = ("encoding.json", "network.json", "network.weights.h5", "calibration.json")
+INPUT_FILES = ("encoding.json", "network.json", "network.weights.h5", "calibration.json")
 
 
 def export_graph(files: Mapping[str, bytes], backend: str) -> bytes:
     """The ONNX graph of a fitted preprocessing and network.
 
     Args:
-        files: at least those of :data:`INPUTS`, as an artifact holds them.
+        files: at least those of :data:`INPUT_FILES`, as an artifact holds them.
         backend: the one that trained.
 
     Raises:
         ExportUnavailable: neither it nor another backend that is installed can export.
     """
-    able = [name for name, exporter in EXPORTERS.items() if _installed(name, exporter)]
+    able = [name for name, exporter in EXPORTERS.items() if _is_installed(name, exporter)]
     if not able:
         needed = ", ".join(f"{name} with {exporter}" for name, exporter in EXPORTERS.items())
         raise ExportUnavailable(f"no installed Keras backend can export ONNX; one of {needed} can")
-    return build_from(files) if backend in able else export_elsewhere(files, able[0])
+    return (
+        build_graph_from_files(files) if backend in able else export_in_subprocess(files, able[0])
+    )
 
 
-def export_elsewhere(files: Mapping[str, bytes], backend: str) -> bytes:
+def export_in_subprocess(files: Mapping[str, bytes], backend: str) -> bytes:
     """Build the graph in a process of its own, on another backend and its CPU."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file in INPUTS:
+        for file in INPUT_FILES:
             (folder / file).write_bytes(files[file])
         done = subprocess.run(
             [
@@ -72,18 +74,18 @@ def export_elsewhere(files: Mapping[str, bytes], backend: str) -> bytes:
         return (folder / "model.onnx").read_bytes()
 
 
-def build_from(files: Mapping[str, bytes]) -> bytes:
+def build_graph_from_files(files: Mapping[str, bytes]) -> bytes:
     """The graph of saved choices and weights, on the backend of this process."""
     from model.training import build_graph  # imports Keras, whose backend is settled by now
 
-    return build_graph(*rebuild(files))
+    return build_graph(*rebuild_network(files))
 
 
-def _installed(*names: str) -> bool:
+def _is_installed(*names: str) -> bool:
     return all(importlib.util.find_spec(name) is not None for name in names)
 
 
-def rebuild(files: Mapping[str, bytes]) -> tuple[Encoding, keras.Model]:
+def rebuild_network(files: Mapping[str, bytes]) -> tuple[Encoding, keras.Model]:
     """The fitted preprocessing and the network that an artifact's files hold.
 
     Args:
@@ -99,14 +101,14 @@ def rebuild(files: Mapping[str, bytes]) -> tuple[Encoding, keras.Model]:
         return encoding, load_network(config, len(encoding.features), weights, calibration.layers())
 
 
-def load_network_of(artifact: Artifact) -> keras.Model:
+def load_keras_network(artifact: Artifact) -> keras.Model:
     """The Keras network of an artifact: features → probability.
 
     Raises:
         ArtifactDamaged: its choices or its weights do not make a network.
     """
     try:
-        return rebuild(artifact.files)[1]
+        return rebuild_network(artifact.files)[1]
     except (msgspec.DecodeError, ValueError, OSError) as error:
         where = f"version {artifact.folder.name}"
         reason = f"its network cannot be rebuilt ({type(error).__name__})"
@@ -117,5 +119,5 @@ if __name__ == "__main__":
     target = Path(sys.argv[1])
     for name in sys.argv[2:]:
         activations.register_custom_activation(name)
-    graph = build_from({name: (target / name).read_bytes() for name in INPUTS})
+    graph = build_graph_from_files({name: (target / name).read_bytes() for name in INPUT_FILES})
     (target / "model.onnx").write_bytes(graph)

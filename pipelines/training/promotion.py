@@ -18,12 +18,12 @@ from model.evaluation import (
 from model.inference import Scorer
 from model.training import TrainingConfig
 from pipelines.data import Table
-from pipelines.evaluation import N_SPLITS, SEED, Networks, fit_networks, prepare_folds
-from pipelines.training.assess import calibrated_folds, calibration_of
+from pipelines.evaluation import N_SPLITS, SEED, NetworkSpec, fit_networks, prepare_folds
+from pipelines.training.assess import calibrate_out_of_fold, load_calibration
 
-TOLERANCE = 0.003
-STANDARD_ERRORS = 3.0
-SMALLEST_SHARE = 0.5
+MAX_LOG_LOSS_INCREASE = 0.003
+MAX_STANDARD_ERRORS = 3.0
+MIN_SIZE_RATIO = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Decision:
     """Whether a version becomes current, and the reason in one sentence."""
 
     promote: bool
-    why: str
+    reason: str
 
     def __str__(self) -> str:
-        return f"{'promoted' if self.promote else 'not promoted'}: {self.why}"
+        return f"{'promoted' if self.promote else 'not promoted'}: {self.reason}"
 
 
 def decide(
@@ -61,9 +61,9 @@ def decide(
         predictions: the challenger's out-of-fold probabilities (n_repeats, n) on the folds of its
             manifest, calibrated as it is.
     """
-    folds = _folds(challenger)
+    folds = _fold_comparison(challenger)
     loss = folds.estimates[folds.model]["log_loss"].value
-    guess = _guessing(table)
+    guess = _prevalence_log_loss(table)
     if loss >= guess:
         return Decision(
             False,
@@ -71,11 +71,11 @@ def decide(
         )
     if champion is None:
         return Decision(True, "there is no current version to compare it with")
-    objection = _object_to_table(table, folds, champion, guess)
+    objection = _check_new_table(table, folds, champion, guess)
     return objection or _compare_recipes(table, challenger, predictions, champion)
 
 
-def _object_to_table(
+def _check_new_table(
     table: Table, folds: ModelComparison, champion: Artifact, guess: float
 ) -> Decision | None:
     """Why the table itself should be looked at by a person before it goes live, if at all."""
@@ -93,12 +93,12 @@ def _object_to_table(
                 f"{area:.3f}, log loss {loss:.3f}): {look}",
             )
     n_before = champion.manifest.data.rows
-    if len(table) < SMALLEST_SHARE * n_before:
+    if len(table) < MIN_SIZE_RATIO * n_before:
         return Decision(
             False, f"{len(table)} records, where version {old} was trained on {n_before}: {look}"
         )
-    errors = log_loss_rise_in_standard_errors(_folds(champion), folds)
-    if errors > STANDARD_ERRORS:
+    errors = log_loss_rise_in_standard_errors(_fold_comparison(champion), folds)
+    if errors > MAX_STANDARD_ERRORS:
         loss = folds.estimates[folds.model]["log_loss"].value
         return Decision(
             False,
@@ -112,10 +112,10 @@ def _compare_recipes(
     table: Table, challenger: Artifact, predictions: np.ndarray, champion: Artifact
 ) -> Decision:
     old = champion.manifest.version
-    method = calibration_of(champion).method
-    same_calibration = calibration_of(challenger).method == method
+    method = load_calibration(champion).method
+    same_calibration = load_calibration(challenger).method == method
     if _config(challenger) == _config(champion) and same_calibration:
-        new_loss, old_loss = (_loss(artifact) for artifact in (challenger, champion))
+        new_loss, old_loss = (_fold_log_loss(artifact) for artifact in (challenger, champion))
         n, n_before = (a.manifest.data.rows for a in (challenger, champion))
         return Decision(
             True,
@@ -124,9 +124,9 @@ def _compare_recipes(
             "before",
         )
     name, champions_name = f"version {challenger.manifest.version}", f"version {old}"
-    champions = fit_networks({champions_name: Networks(_config(champion))})
+    champions = fit_networks({champions_name: NetworkSpec(_config(champion))})
     beside = champions(prepare_folds(table, seed=SEED, n_repeats=1))[champions_name]
-    beside = calibrated_folds(table, beside.reshape(-1, len(table)), method)
+    beside = calibrate_out_of_fold(table, beside.reshape(-1, len(table)), method)
     found = compare(
         table.labels,
         table.groups,
@@ -138,23 +138,23 @@ def _compare_recipes(
     why = (
         f"on the same ten folds its log loss minus that of version {old} is "
         f"{difference.value:+.4f} (95 % interval {difference.low:+.4f} to {difference.high:+.4f}); "
-        f"at most {TOLERANCE:+.3f} counts as not worse"
+        f"at most {MAX_LOG_LOSS_INCREASE:+.3f} counts as not worse"
     )
-    return Decision(difference.value <= TOLERANCE, why)
+    return Decision(difference.value <= MAX_LOG_LOSS_INCREASE, why)
 
 
-def _guessing(table: Table) -> float:
+def _prevalence_log_loss(table: Table) -> float:
     """The log loss of answering every record with the share of positives."""
     share = table.labels.mean()
     return float(-(share * np.log(share) + (1 - share) * np.log1p(-share)))
 
 
-def _folds(artifact: Artifact) -> ModelComparison:
+def _fold_comparison(artifact: Artifact) -> ModelComparison:
     return msgspec.convert(artifact.manifest.metrics["folds"], ModelComparison)
 
 
-def _loss(artifact: Artifact) -> float:
-    folds = _folds(artifact)
+def _fold_log_loss(artifact: Artifact) -> float:
+    folds = _fold_comparison(artifact)
     return folds.estimates[folds.model]["log_loss"].value
 
 

@@ -22,16 +22,20 @@ from model.training import TrainingConfig
 from pipelines.data import Table, read_table
 from pipelines.evaluation import evaluate_recipe
 from pipelines.fitted_pipeline import FittedPipeline, fit_pipeline
-from pipelines.report import read_subject, write_report
-from pipelines.training.artifact_files import assemble, libraries, training_ranges
-from pipelines.training.assess import Judgement, judge
+from pipelines.report import build_report_context, write_report
+from pipelines.training.artifact_files import (
+    build_artifact_files,
+    library_versions,
+    training_ranges,
+)
+from pipelines.training.assess import Assessment, assess_predictions
 from pipelines.training.promotion import Decision, decide
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Request:
+class RetrainRequest:
     """What to train.
 
     Attributes:
@@ -55,7 +59,7 @@ class Request:
     report: bool = True
 
 
-def retrain_model(request: Request, store: Store) -> tuple[Artifact, Decision]:
+def retrain_model(request: RetrainRequest, store: Store) -> tuple[Artifact, Decision]:
     """Train a new version beside the old ones, and make it current if it is not worse.
 
     Raises:
@@ -65,35 +69,35 @@ def retrain_model(request: Request, store: Store) -> tuple[Artifact, Decision]:
     check_requested_method(request.calibration, gives_probabilities=gives_probabilities)
     threshold_for(request.cost_ratio)  # refused now rather than after the folds
     table = read_table(request.data, request.schema)
-    _describe(table)
-    judgement = judge(
+    _log_table(table)
+    assessment = assess_predictions(
         table,
-        *_one_round_of_folds(table, request),
+        *_cross_validate(table, request),
         requested=request.calibration,
         cost_ratio=request.cost_ratio,
         gives_probabilities=gives_probabilities,
     )
     fitted = fit_pipeline(table, request.config, progress=True)
     weights = fitted.fit.network.get_weights()  # as training left them
-    fitted = fitted.absorb(judgement.calibration)
-    files, parity = assemble(table, fitted, judgement.calibration, request.config)
-    artifact = store.add(_manifest(table, fitted, request, judgement, parity), files)
+    fitted = fitted.with_calibration(assessment.calibration)
+    files, parity = build_artifact_files(table, fitted, assessment.calibration, request.config)
+    artifact = store.add(_build_manifest(table, fitted, request, assessment, parity), files)
     logger.info("saved as version %s", artifact.manifest.version)
-    champion = _champion(store, request)
-    decision = decide(table, artifact, judgement.probabilities, champion)
+    champion = _load_champion(store, request)
+    decision = decide(table, artifact, assessment.probabilities, champion)
     if decision.promote:
         store.promote(artifact.manifest.version)
     logger.info("%s", decision)
     if request.report:
-        subject = read_subject(
-            artifact, table, weights, fitted.rows, fitted.predict(table), judgement.probabilities,
+        context = build_report_context(
+            artifact, table, weights, fitted.rows, fitted.predict(table), assessment.probabilities,
             decision=str(decision),
         )  # fmt: skip
-        artifact = write_report(subject, store)
+        artifact = write_report(context, store)
     return artifact, decision
 
 
-def _describe(table: Table) -> None:
+def _log_table(table: Table) -> None:
     positives = int(table.labels.sum())
     logger.info(
         "read %s: %d records, %d of them positive (%s)",
@@ -103,7 +107,9 @@ def _describe(table: Table) -> None:
         logger.warning("%s: %s", table.file, warning)
 
 
-def _one_round_of_folds(table: Table, request: Request) -> tuple[ModelComparison, dict[str, np.ndarray]]:
+def _cross_validate(
+    table: Table, request: RetrainRequest
+) -> tuple[ModelComparison, dict[str, np.ndarray]]:
     logger.info("training on %s; first ten folds, to know what the recipe is worth", request.device)
     evaluation, predictions = evaluate_recipe(table, request.config, name=request.recipe)
     loss = evaluation.estimates[evaluation.model]["log_loss"]
@@ -118,8 +124,12 @@ def _one_round_of_folds(table: Table, request: Request) -> tuple[ModelComparison
     return evaluation, predictions
 
 
-def _manifest(
-    table: Table, fitted: FittedPipeline, request: Request, judgement: Judgement, parity: float
+def _build_manifest(
+    table: Table,
+    fitted: FittedPipeline,
+    request: RetrainRequest,
+    assessment: Assessment,
+    parity: float,
 ) -> Manifest:
     return Manifest(
         format_version=FORMAT_VERSION,
@@ -127,7 +137,7 @@ def _manifest(
         version="",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         schema_fingerprint=table.schema.fingerprint,
-        threshold=judgement.at_threshold.threshold,
+        threshold=assessment.at_threshold.threshold,
         cost_ratio=msgspec.UNSET if request.cost_ratio is None else request.cost_ratio,
         data=DataRecord(
             file=table.file,
@@ -139,15 +149,15 @@ def _manifest(
         recipe=request.recipe,
         training=msgspec.to_builtins(request.config),
         ranges=training_ranges(table, fitted.rows),
-        metrics=judgement.metrics,
+        metrics=assessment.metrics,
         parity=parity,
         device=request.device,
-        libraries=libraries(),
+        libraries=library_versions(),
         command=request.command,
     )
 
 
-def _champion(store: Store, request: Request) -> Artifact | None:
+def _load_champion(store: Store, request: RetrainRequest) -> Artifact | None:
     """The current version, or None where there is none that could be compared with."""
     try:
         champion = store.read(store.current().version)

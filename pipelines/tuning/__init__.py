@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 from model.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
-    from pipelines.tuning.nested_cv import n_networks as n_networks
-    from pipelines.tuning.nested_cv import run_sweep as run_sweep
-    from pipelines.tuning.report import as_html as as_html
-    from pipelines.tuning.report import as_text as as_text
+    from pipelines.tuning.nested_cv import count_networks as count_networks
+    from pipelines.tuning.nested_cv import run_nested_cv as run_nested_cv
+    from pipelines.tuning.report import format_report as format_report
+    from pipelines.tuning.report import render_report as render_report
     from pipelines.tuning.report import summarise as summarise
-    from pipelines.tuning.search_space import configs_to_try as configs_to_try
-    from pipelines.tuning.search_space import read_values as read_values
+    from pipelines.tuning.search_space import candidate_configs as candidate_configs
+    from pipelines.tuning.search_space import parse_search_dimension as parse_search_dimension
 else:
     __getattr__ = lazy_attributes(
         __name__,
         {
-            "nested_cv": ("n_networks", "run_sweep"),
-            "report": ("as_html", "as_text", "summarise"),
+            "nested_cv": ("count_networks", "run_nested_cv"),
+            "report": ("render_report", "format_report", "summarise"),
             "search_space": (
-                "configs_to_try",
-                "read_values",
+                "candidate_configs",
+                "parse_search_dimension",
             ),
         },
     )

@@ -20,29 +20,29 @@ from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.data import Table
 from pipelines.evaluation import fit_encodings
 
-N_OUTER, N_INNER = 10, 5
-TABLES_AT_ONCE = 2 * N_OUTER * (1 + N_INNER)
+N_OUTER_FOLDS, N_INNER_FOLDS = 10, 5
+TABLES_AT_ONCE = 2 * N_OUTER_FOLDS * (1 + N_INNER_FOLDS)
 """Preprocessings whose networks are trained at once."""
 
 
 @dataclass(frozen=True)
-class Sweep:
+class NestedCvResult:
     """The losses of all configs on folds within folds.
 
     Attributes:
         configs: C, simplest first: by number of parameters, then of epochs.
-        outer: (C, n_repeats, n), the log loss of every patient where the outer fold held it out.
-        inner: (C, n_repeats, N_OUTER, N_INNER), the mean log loss of each inner fold.
-        tests: (n_repeats, n), the number of the outer fold that held a patient out.
+        outer_losses: (C, n_repeats, n), the log loss of every patient where the outer fold held it out.
+        inner_losses: (C, n_repeats, N_OUTER_FOLDS, N_INNER_FOLDS), the mean log loss of each inner fold.
+        outer_folds: (n_repeats, n), the number of the outer fold that held a patient out.
     """
 
     configs: Sequence[TrainingConfig]
-    outer: np.ndarray
-    inner: np.ndarray
-    tests: np.ndarray
+    outer_losses: np.ndarray
+    inner_losses: np.ndarray
+    outer_folds: np.ndarray
 
-    def chosen(self, among: Sequence[int], *, one_standard_error: bool) -> np.ndarray:
-        """(n_repeats, N_OUTER): the number of the config that every outer fold chooses.
+    def select_per_fold(self, among: Sequence[int], *, one_standard_error: bool) -> np.ndarray:
+        """(n_repeats, N_OUTER_FOLDS): the number of the config that every outer fold chooses.
 
         With the rule of one standard error (Breiman and others, "Classification and Regression
         Trees", 1984) it is the simplest whose mean inner loss is at most one standard error of the
@@ -51,7 +51,7 @@ class Sweep:
         Args:
             among: numbers of configs, in their order.
         """
-        losses = self.inner[list(among)]  # (c, n_repeats, outer, inner)
+        losses = self.inner_losses[list(among)]  # (c, n_repeats, outer, inner)
         means = losses.mean(axis=3)
         best = means.argmin(axis=0)
         if not one_standard_error:
@@ -60,38 +60,40 @@ class Sweep:
         lowest = means.min(axis=0) + np.take_along_axis(errors, best[None], axis=0)[0]
         return np.array(among)[(means <= lowest).argmax(axis=0)]
 
-    def nested(self, among: Sequence[int], *, one_standard_error: bool = False) -> np.ndarray:
+    def nested_losses(
+        self, among: Sequence[int], *, one_standard_error: bool = False
+    ) -> np.ndarray:
         """(n_repeats, n): the log loss of every patient under what its outer fold chose."""
-        chosen = self.chosen(among, one_standard_error=one_standard_error)
-        repeats = np.arange(len(self.tests))[:, None]
-        picked = chosen[repeats, self.tests]
-        return self.outer[picked, repeats, np.arange(self.tests.shape[1])]
+        chosen = self.select_per_fold(among, one_standard_error=one_standard_error)
+        repeats = np.arange(len(self.outer_folds))[:, None]
+        picked = chosen[repeats, self.outer_folds]
+        return self.outer_losses[picked, repeats, np.arange(self.outer_folds.shape[1])]
 
-    def final(self, *, one_standard_error: bool) -> int:
+    def select_final(self, *, one_standard_error: bool) -> int:
         """The config to train with on all patients: chosen by the outer folds of all repeats."""
-        means = self.outer.mean(axis=(1, 2))
+        means = self.outer_losses.mean(axis=(1, 2))
         best = int(means.argmin())
         if not one_standard_error:
             return best
         # Repeats share their patients, so that the error is that of the folds of one repeat.
         of_folds = np.array(
             [
-                [losses[tests == fold].mean() for fold in range(N_OUTER)]
-                for losses, tests in zip(self.outer[best], self.tests, strict=True)
+                [losses[tests == fold].mean() for fold in range(N_OUTER_FOLDS)]
+                for losses, tests in zip(self.outer_losses[best], self.outer_folds, strict=True)
             ]
         )
-        error = of_folds.std(axis=1, ddof=1).mean() / np.sqrt(N_OUTER)
+        error = of_folds.std(axis=1, ddof=1).mean() / np.sqrt(N_OUTER_FOLDS)
         return int((means <= means[best] + error).argmax())
 
 
-def run_sweep(
+def run_nested_cv(
     table: Table,
     configs: Sequence[TrainingConfig],
     *,
     seed: int,
     n_repeats: int = 1,
     on_progress: Callable[[int], object] | None = None,
-) -> Sweep:
+) -> NestedCvResult:
     """Train every config on all folds within folds.
 
     Args:
@@ -103,19 +105,21 @@ def run_sweep(
     """
     for config in configs:
         if config.validation_fraction:
-            raise InvalidConfig("validation_fraction: a sweep holds its own folds out; leave it at 0")
+            raise InvalidConfig(
+                "validation_fraction: a sweep holds its own folds out; leave it at 0"
+            )
     n_features = len(table.schema.feature_names)
     ordered = sorted(configs, key=lambda c: (n_parameters(c, n_features), c.epochs))
-    sides, tests = _sides(table, seed, n_repeats)
-    n, per_outer = len(table), 1 + N_INNER
+    sides, tests = _nested_splits(table, seed, n_repeats)
+    n, per_outer = len(table), 1 + N_INNER_FOLDS
     outer = np.empty((len(ordered), n_repeats, n))
-    inner = np.empty((len(ordered), n_repeats, N_OUTER, N_INNER))
+    inner = np.empty((len(ordered), n_repeats, N_OUTER_FOLDS, N_INNER_FOLDS))
     for start in range(0, len(sides), TABLES_AT_ONCE):
         some = sides[start : start + TABLES_AT_ONCE]
         losses = _losses(table, ordered, some, start)
         for place, (_, test) in enumerate(some, start=start):
             fold, kind = divmod(place, per_outer)
-            repeat, number = divmod(fold, N_OUTER)
+            repeat, number = divmod(fold, N_OUTER_FOLDS)
             own = losses[:, place - start][:, test]
             if kind == 0:
                 outer[:, repeat, test] = own
@@ -123,27 +127,27 @@ def run_sweep(
                 inner[:, repeat, number, kind - 1] = own.mean(axis=1)
         if on_progress:
             on_progress(len(ordered) * len(some))
-    return Sweep(ordered, outer, inner, tests)
+    return NestedCvResult(ordered, outer, inner, tests)
 
 
-def n_networks(n_configs: int, n_repeats: int) -> int:
+def count_networks(n_configs: int, n_repeats: int) -> int:
     """How many networks a sweep trains."""
-    return n_configs * n_repeats * N_OUTER * (1 + N_INNER)
+    return n_configs * n_repeats * N_OUTER_FOLDS * (1 + N_INNER_FOLDS)
 
 
-def _sides(
+def _nested_splits(
     table: Table, seed: int, n_repeats: int
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Each outer fold and then its inner ones, as (train, test); and which fold tests whom."""
     labels, groups = table.labels, table.groups
     sides: list[tuple[np.ndarray, np.ndarray]] = []
     tests = np.empty((n_repeats, len(table)), int)
-    folds = repeated_folds(labels, groups, n_splits=N_OUTER, n_repeats=n_repeats, seed=seed)
+    folds = repeated_folds(labels, groups, n_splits=N_OUTER_FOLDS, n_repeats=n_repeats, seed=seed)
     for number, (train, test) in enumerate(folds):
-        tests[number // N_OUTER, test] = number % N_OUTER
+        tests[number // N_OUTER_FOLDS, test] = number % N_OUTER_FOLDS
         sides.append((train, test))
         within = repeated_folds(
-            labels[train], groups[train], n_splits=N_INNER, n_repeats=1, seed=seed + number
+            labels[train], groups[train], n_splits=N_INNER_FOLDS, n_repeats=1, seed=seed + number
         )
         sides += [(train[some], train[others]) for some, others in within]
     return sides, tests

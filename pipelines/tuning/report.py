@@ -11,13 +11,13 @@ import numpy as np
 from model.evaluation import Estimate, bootstrap_statistic, estimate
 from model.training import TrainingConfig
 from pipelines.data import Table
-from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, house_style, label, panels, render
-from pipelines.tuning.nested_cv import Sweep, n_networks
+from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, label, panels, plot_style, render_page
+from pipelines.tuning.nested_cv import NestedCvResult, count_networks
 
 N_SHOWN = 12
 
 
-class Way(msgspec.Struct, frozen=True):
+class SelectionResult(msgspec.Struct, frozen=True):
     """A way of choosing, and what it is worth on patients whom the choice has not seen.
 
     Attributes:
@@ -33,25 +33,25 @@ class Way(msgspec.Struct, frozen=True):
     difference: Estimate
 
 
-class Report(msgspec.Struct, frozen=True):
+class SweepReport(msgspec.Struct, frozen=True):
     """What a sweep found.
 
     Attributes:
-        tried: the settings that differ.
+        dimensions: the settings that differ.
         n_networks: trained.
-        ways: choosing by the lowest inner loss, and by the rule of one standard error.
-        each: the same for each value of one setting, by the lowest inner loss; may be empty.
+        by_rule: choosing by the lowest inner loss, and by the rule of one standard error.
+        by_value: the same for each value of one setting, by the lowest inner loss; may be empty.
         best: configs with the lowest losses, as (what differs, loss): optimistic, because they are
             the best of many.
         final, simplest: to train with on all patients, by either rule.
         svg: the plot.
     """
 
-    tried: list[str]
+    dimensions: list[str]
     n_networks: int
     n_configs: int
-    ways: dict[str, Way]
-    each: list[Way]
+    by_rule: dict[str, SelectionResult]
+    by_value: list[SelectionResult]
     best: list[tuple[str, float]]
     final: str
     simplest: str
@@ -59,8 +59,13 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def summarise(
-    sweep: Sweep, table: Table, tried: Sequence[str], for_each: str | None, *, seed: int
-) -> Report:
+    nested_cv: NestedCvResult,
+    table: Table,
+    tried: Sequence[str],
+    for_each: str | None,
+    *,
+    seed: int,
+) -> SweepReport:
     """Put into words and numbers what a sweep found.
 
     Args:
@@ -68,48 +73,56 @@ def summarise(
         for_each: one of them, for each of whose values the others are chosen apart.
         seed: of the bootstrap of patients.
     """
-    everyone = range(len(sweep.configs))
+    everyone = range(len(nested_cv.configs))
     rules = {"lowest inner loss": False, "one standard error": True}
-    ways = _ways(sweep, table, tried, [("", everyone, rule) for rule in rules.values()], seed)
-    each: list[Way] = []
+    ways = _evaluate_rules(
+        nested_cv, table, tried, [("", everyone, rule) for rule in rules.values()], seed
+    )
+    each: list[SelectionResult] = []
     if for_each:
         groups: dict[str, list[int]] = {}
-        for number, config in enumerate(sweep.configs):
-            groups.setdefault(value_of(config, for_each), []).append(number)
-        ordered = values_in_order(sweep.configs, for_each)
-        each = _ways(sweep, table, tried, [(v, groups[v], False) for v in ordered], seed)
-    means = sweep.outer.mean(axis=(1, 2))
-    return Report(
-        tried=list(tried),
-        n_networks=n_networks(len(sweep.configs), len(sweep.tests)),
-        n_configs=len(sweep.configs),
-        ways=dict(zip(rules, ways, strict=True)),
-        each=each,
+        for number, config in enumerate(nested_cv.configs):
+            groups.setdefault(format_setting(config, for_each), []).append(number)
+        ordered = sorted_values(nested_cv.configs, for_each)
+        each = _evaluate_rules(
+            nested_cv, table, tried, [(v, groups[v], False) for v in ordered], seed
+        )
+    means = nested_cv.outer_losses.mean(axis=(1, 2))
+    return SweepReport(
+        dimensions=list(tried),
+        n_networks=count_networks(len(nested_cv.configs), len(nested_cv.outer_folds)),
+        n_configs=len(nested_cv.configs),
+        by_rule=dict(zip(rules, ways, strict=True)),
+        by_value=each,
         best=[
-            (differences(sweep.configs[n], tried), float(means[n]))
+            (describe_config(nested_cv.configs[n], tried), float(means[n]))
             for n in np.argsort(means)[:N_SHOWN]
         ],
-        final=differences(sweep.configs[sweep.final(one_standard_error=False)], tried),
-        simplest=differences(sweep.configs[sweep.final(one_standard_error=True)], tried),
-        svg=plot(sweep, tried, for_each, {way.value: way.loss for way in each}),
+        final=describe_config(
+            nested_cv.configs[nested_cv.select_final(one_standard_error=False)], tried
+        ),
+        simplest=describe_config(
+            nested_cv.configs[nested_cv.select_final(one_standard_error=True)], tried
+        ),
+        svg=plot_losses(nested_cv, tried, for_each, {way.value: way.loss for way in each}),
     )
 
 
-def as_text(report: Report) -> str:
+def format_report(report: SweepReport) -> str:
     """For the terminal."""
     lines = [
-        f"{report.n_networks:,} networks, {report.n_configs} combinations of {', '.join(report.tried)}",
+        f"{report.n_networks:,} networks, {report.n_configs} combinations of {', '.join(report.dimensions)}",
         "",
         "log loss on patients whom the choice has not seen, with its 95 % interval",
     ]
-    for rule, way in report.ways.items():
+    for rule, way in report.by_rule.items():
         lines.append(f"  chosen by {rule:<20} {way.loss.format()}   mostly {way.chosen[0]}")
-    if report.each:
+    if report.by_value:
         lines += ["", "the others chosen for each; difference to the best, paired"]
         lines += [
             f"  {way.value:<12} {way.loss.format()}   {way.difference.format('+')}   "
             f"mostly {way.chosen[0]}"
-            for way in report.each
+            for way in report.by_value
         ]
     lines += ["", "lowest losses on the outer folds (optimistic: the best of many)"]
     lines += [f"  {loss:.4f}  {told}" for told, loss in report.best]
@@ -118,23 +131,26 @@ def as_text(report: Report) -> str:
     return "\n".join(lines)
 
 
-def as_html(report: Report, title: str, recipe: str, named: bool) -> str:
+def render_report(report: SweepReport, title: str, recipe: str, named: bool) -> str:
     """As one file without outside assets."""
-    return render(
-        "sweep.html", report=report, title=f"What was tried on {title}", recipe=recipe, named=named,
-        level=[way for way in report.each if way.difference.low <= 0],
+    return render_page(
+        "sweep.html", report=report, title=f"What was tried on {title}", recipe=recipe, is_named_recipe=named,
+        tied=[way for way in report.by_value if way.difference.low <= 0],
     )  # fmt: skip
 
 
-def _ways(
-    sweep: Sweep,
+def _evaluate_rules(
+    nested_cv: NestedCvResult,
     table: Table,
     tried: Sequence[str],
     asked: Sequence[tuple[str, Sequence[int], bool]],
     seed: int,
-) -> list[Way]:
+) -> list[SelectionResult]:
     """Figures of several ways of choosing: (value, numbers of configs, one standard error)."""
-    losses = [sweep.nested(among, one_standard_error=rule).mean(axis=0) for _, among, rule in asked]
+    losses = [
+        nested_cv.nested_losses(among, one_standard_error=rule).mean(axis=0)
+        for _, among, rule in asked
+    ]
     drawn = bootstrap_statistic(
         lambda weights: weights @ np.transpose(losses) / weights.sum(axis=1, keepdims=True),
         table.groups,
@@ -143,12 +159,15 @@ def _ways(
     best = int(np.argmin([loss.mean() for loss in losses]))
     found = []
     for (value, among, rule), loss, draws in zip(asked, losses, drawn, strict=True):
-        chosen = sweep.chosen(among, one_standard_error=rule).ravel()
+        chosen = nested_cv.select_per_fold(among, one_standard_error=rule).ravel()
         numbers, counts = np.unique(chosen, return_counts=True)
         found.append(
-            Way(
+            SelectionResult(
                 value=value,
-                chosen=[differences(sweep.configs[n], tried) for n in numbers[np.argsort(-counts)]],
+                chosen=[
+                    describe_config(nested_cv.configs[n], tried)
+                    for n in numbers[np.argsort(-counts)]
+                ],
                 loss=estimate(draws, loss.mean(keepdims=True)),
                 difference=estimate(draws - drawn[best], (loss - losses[best]).mean(keepdims=True)),
             )
@@ -159,7 +178,7 @@ def _ways(
 MAX_LINES = len(COLOURS)
 
 
-def value_of(config: TrainingConfig, name: str) -> str:
+def format_setting(config: TrainingConfig, name: str) -> str:
     """A setting as the command line takes it."""
     value: Any = getattr(config, name)
     if name == "hidden":
@@ -167,20 +186,23 @@ def value_of(config: TrainingConfig, name: str) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def differences(config: TrainingConfig, tried: Sequence[str]) -> str:
+def describe_config(config: TrainingConfig, tried: Sequence[str]) -> str:
     """The settings in which configs differ."""
-    return ", ".join(f"{name.replace('_', ' ')} {value_of(config, name)}" for name in tried)
+    return ", ".join(f"{name.replace('_', ' ')} {format_setting(config, name)}" for name in tried)
 
 
-def values_in_order(configs: Sequence[TrainingConfig], name: str) -> list[str]:
+def sorted_values(configs: Sequence[TrainingConfig], name: str) -> list[str]:
     """The values of a setting that were tried: numbers by size, and words after them."""
-    found = {getattr(config, name): value_of(config, name) for config in configs}
+    found = {getattr(config, name): format_setting(config, name) for config in configs}
     return [found[value] for value in sorted(found, key=lambda v: (isinstance(v, str), v))]
 
 
-@house_style()
-def plot(
-    sweep: Sweep, tried: Sequence[str], for_each: str | None, nested: Mapping[str, Estimate]
+@plot_style()
+def plot_losses(
+    nested_cv: NestedCvResult,
+    tried: Sequence[str],
+    for_each: str | None,
+    nested: Mapping[str, Estimate],
 ) -> str:
     """Loss over the values of one setting, a line for some of the values of the others.
 
@@ -188,22 +210,22 @@ def plot(
         for_each: the setting to go along; the one with most values if None.
         nested: by its values, the loss where the others were chosen inside the folds.
     """
-    configs = sweep.configs
-    across = for_each or max(tried, key=lambda name: len(values_in_order(configs, name)))
-    ticks = values_in_order(configs, across)
+    configs = nested_cv.configs
+    across = for_each or max(tried, key=lambda name: len(sorted_values(configs, name)))
+    ticks = sorted_values(configs, across)
     others = [name for name in tried if name != across]
-    means = sweep.outer.mean(axis=(1, 2)).tolist()
+    means = nested_cv.outer_losses.mean(axis=(1, 2)).tolist()
     lines: dict[str, dict[str, float]] = {}
     for config, loss in zip(configs, means, strict=True):
-        lines.setdefault(differences(config, others), {})[value_of(config, across)] = loss
+        lines.setdefault(describe_config(config, others), {})[format_setting(config, across)] = loss
     whole = [name for name, line in lines.items() if len(line) == len(ticks)]
     figure, (axes,) = panels(1, height=3.8)
-    for number, name in enumerate(_some(whole, MAX_LINES - bool(nested))):
+    for number, name in enumerate(_evenly_spaced(whole, MAX_LINES - bool(nested))):
         axes.plot(
             ticks, [lines[name][tick] for tick in ticks], label=name, marker=MARKERS[number]
         )  # fmt: skip
     if not whole:
-        places = [ticks.index(value_of(config, across)) for config in configs]
+        places = [ticks.index(format_setting(config, across)) for config in configs]
         axes.plot(places, means, linestyle="", marker="o", label="one combination each")
     if nested:
         figures = [nested[tick] for tick in ticks]
@@ -227,7 +249,7 @@ def plot(
     return as_svg(figure, f"Log loss of held-out patients over the values of {words}.")
 
 
-def _some(names: Sequence[str], most: int) -> list[str]:
+def _evenly_spaced(names: Sequence[str], most: int) -> list[str]:
     """At most so many, evenly over all of them."""
     places = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
     return [names[place] for place in places]

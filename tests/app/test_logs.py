@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from app.web.logging_config import JsonFormatter, RateLimitFilter
 
 from app.web import ServiceRequest, request_var
+from app.web.logging_config import JsonFormatter, RateLimitFilter
 from model.artifacts import Store
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

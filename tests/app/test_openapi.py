@@ -87,7 +87,9 @@ def test_it_lists_every_route_and_no_other(app: Service, document: Json) -> None
 def test_every_route_has_a_description_of_its_own(app: Service) -> None:
     documented = DocumentedModel(app.models.get(), app.settings)
     for route, operation in describe_routes(app, documented, ROUTE_GROUPS).items():
-        assert operation is not UNDESCRIBED, f"{route.method} {route.rule}: add it to app/api/openapi.py"
+        assert operation is not UNDESCRIBED, (
+            f"{route.method} {route.rule}: add it to app/api/openapi.py"
+        )
         assert route.handler.__doc__
 
 

@@ -85,7 +85,8 @@ def test_both_roads_answer_alike(trained: Store, record: dict[str, Any], keys: s
         api_keys="" if keys == "none" else entry,
     )
     fast, slow = (
-        answers(create_app(settings, fast_path=fast_path).test_client(), record, sent) for fast_path in (True, False)
+        answers(create_app(settings, fast_path=fast_path).test_client(), record, sent)
+        for fast_path in (True, False)
     )
     assert fast == slow
     statuses = {status[:3] for status, *_ in fast}

@@ -138,7 +138,9 @@ def test_a_version_that_cannot_be_opened_is_asked_of_nobody(two: Store, tmp_path
         models.load("9")
     with pytest.raises(UnknownVersion):
         models.unload("9")
-    assert LoadOverrides(tmp_path).read() == OverrideState(unload_all=True), "nor does it end an unload"
+    assert LoadOverrides(tmp_path).read() == OverrideState(unload_all=True), (
+        "nor does it end an unload"
+    )
     models.load()
     assert models.failure is None and models.get().version == "1"
 

@@ -14,8 +14,7 @@ from model.inference import Scorer
 from model.records import RecordValidator
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table
-from pipelines.evaluation import SEED
-from pipelines.evaluation.cross_validation import SECOND_SEED, evaluate_beside_all
+from pipelines.evaluation import SECOND_SEED, SEED, evaluate_with_baselines
 from pipelines.fitted_pipeline import fit_pipeline
 
 EVERYONE = np.ones((1, 303))
@@ -91,9 +90,11 @@ def test_one_round_of_folds_is_good_enough(artifact: Artifact) -> None:
 @pytest.mark.parametrize("seed", [SEED, SECOND_SEED])
 def test_the_line_over_a_hundred_folds(table: Table, seed: int) -> None:
     """The recipe is level with logistic regression and ahead of every other kind of model."""
-    found = evaluate_beside_all(table, RECIPES["default"], name="default", seed=seed, slow=True)
+    found = evaluate_with_baselines(table, RECIPES["default"], name="default", seed=seed, slow=True)
     assert found.n_repeats == 10
-    beside = {n: figures["log_loss"].value for n, figures in found.differences_to_baseline().items()}
+    beside = {
+        n: figures["log_loss"].value for n, figures in found.differences_to_baseline().items()
+    }
     assert beside["default"] <= 0.002
     averaged = beside.pop("default, ten averaged")
     assert averaged <= 0.001

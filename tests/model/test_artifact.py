@@ -47,10 +47,14 @@ def replace(artifact: Artifact, name: str, data: bytes) -> None:
 def test_what_was_written_is_read(artifact: Artifact, tmp_path: Path) -> None:
     again = write_artifact(tmp_path / "7", artifact.manifest, artifact.files)
     without_report = {name: artifact.manifest.files[name] for name in FILES}
-    assert again.manifest == with_checksum(msgspec.structs.replace(artifact.manifest, files=without_report))
+    assert again.manifest == with_checksum(
+        msgspec.structs.replace(artifact.manifest, files=without_report)
+    )
     assert again.files == artifact.files
     assert again.schema == artifact.schema
-    assert sorted(path.name for path in (tmp_path / "7").iterdir()) == sorted([*FILES, MANIFEST_FILE])
+    assert sorted(path.name for path in (tmp_path / "7").iterdir()) == sorted(
+        [*FILES, MANIFEST_FILE]
+    )
 
 
 def test_what_people_read_is_added_once_verified_and_not_held(
@@ -202,9 +206,9 @@ from model.artifacts import read_artifact
 from model.inference import Scorer
 artifact = read_artifact(Path(sys.argv[1]))
 Scorer(artifact)
-from pipelines.reloading import load_network_of
+from pipelines.reloading import load_keras_network
 try:
-    load_network_of(artifact)
+    load_keras_network(artifact)
 except Exception as error:
     print(type(error).__name__)
 """

@@ -70,7 +70,9 @@ def test_what_is_wrong_is_put_right_by_the_method_that_can(
 
 def test_figures_are_those_of_patients_that_the_calibration_did_not_see() -> None:
     labels, log_odds = sample()
-    choice, after = select_calibration(labels, np.arange(303), log_odds, requested="isotonic", seed=1)
+    choice, after = select_calibration(
+        labels, np.arange(303), log_odds, requested="isotonic", seed=1
+    )
     everyone = np.ones((1, 303))
     trial, plain = choice.candidates["isotonic"], choice.candidates["none"]
     expected = log_loss(labels, to_probabilities(after), everyone)[0]

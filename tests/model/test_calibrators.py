@@ -87,7 +87,9 @@ def test_layers_and_map_are_the_same(method: Method) -> None:
         return
     expected = fitted.apply(GRID)
     exact = DenseNetwork(layers, 1, np.float64)
-    np.testing.assert_allclose(exact.log_odds(exact.first_layer_sums(GRID[:, None])), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        exact.log_odds(exact.first_layer_sums(GRID[:, None])), expected, atol=1e-12
+    )
 
 
 def test_layers_in_single_precision_stay_far_within_the_parity_of_a_graph() -> None:

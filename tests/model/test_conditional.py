@@ -59,7 +59,9 @@ def by_the_book(
     return features, covariance
 
 
-def test_the_inputs_are_standardised(inputs: FeatureMoments, encoding: Encoding, table: Table) -> None:
+def test_the_inputs_are_standardised(
+    inputs: FeatureMoments, encoding: Encoding, table: Table
+) -> None:
     assert inputs.n == 303
     np.testing.assert_allclose(inputs.means, encoding.fills, atol=1e-12)
     variances = np.diagonal(np.array(inputs.covariance))
@@ -69,7 +71,10 @@ def test_the_inputs_are_standardised(inputs: FeatureMoments, encoding: Encoding,
 
 
 def test_records_are_filled_by_the_formula(
-    conditional: ConditionalGaussianImputer, inputs: FeatureMoments, encoding: Encoding, table: Table
+    conditional: ConditionalGaussianImputer,
+    inputs: FeatureMoments,
+    encoding: Encoding,
+    table: Table,
 ) -> None:
     values = with_holes(table, 200)
     filled = conditional.impute(values)
@@ -179,7 +184,9 @@ def test_each_pattern_of_a_batch_is_asked_for_once(
     assert (asked.cache_info().misses, asked.cache_info().hits) == (n_patterns, 0)
 
 
-def test_a_great_table_is_filled_exactly(inputs: FeatureMoments, encoding: Encoding, table: Table) -> None:
+def test_a_great_table_is_filled_exactly(
+    inputs: FeatureMoments, encoding: Encoding, table: Table
+) -> None:
     """With ten million rows next to nothing keeps the one-hot blocks from being singular."""
     many = msgspec.structs.replace(inputs, n=10_000_000)
     values = with_holes(table, 100)
@@ -190,7 +197,9 @@ def test_a_great_table_is_filled_exactly(inputs: FeatureMoments, encoding: Encod
         np.testing.assert_allclose(filled.covariance(row), covariance, atol=1e-6)
 
 
-def changed(part: str, change: Callable[[np.ndarray], None]) -> Callable[[FeatureMoments], FeatureMoments]:
+def changed(
+    part: str, change: Callable[[np.ndarray], None]
+) -> Callable[[FeatureMoments], FeatureMoments]:
     def apply(inputs: FeatureMoments) -> FeatureMoments:
         numbers = np.array(getattr(inputs, part))
         change(numbers)
@@ -228,7 +237,10 @@ def moved(numbers: np.ndarray) -> None:
     ],
 )
 def test_numbers_that_cannot_be_are_refused(
-    inputs: FeatureMoments, encoding: Encoding, change: Callable[[FeatureMoments], FeatureMoments], reason: str
+    inputs: FeatureMoments,
+    encoding: Encoding,
+    change: Callable[[FeatureMoments], FeatureMoments],
+    reason: str,
 ) -> None:
     with pytest.raises(ValueError, match=reason):
         ConditionalGaussianImputer(change(inputs), encoding, OPEN)

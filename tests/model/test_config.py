@@ -86,7 +86,12 @@ def test_only_plain_cross_entropy_gives_probabilities() -> None:
 
 def test_schedules_go_from_the_first_rate_to_the_last() -> None:
     def rates(schedule: str, epochs: int = 9) -> list[float]:
-        settings = {"schedule": schedule, "epochs": epochs, "learning_rate": 0.1, "final_learning_rate_ratio": 0.01}
+        settings = {
+            "schedule": schedule,
+            "epochs": epochs,
+            "learning_rate": 0.1,
+            "final_learning_rate_ratio": 0.01,
+        }
         return learning_rates(make_config(settings=settings)).tolist()
 
     assert rates("constant") == [0.1] * 9

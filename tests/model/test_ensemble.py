@@ -87,7 +87,9 @@ def test_a_bootstrap_by_weights_is_a_lone_fit_with_these_weights() -> None:
     features, labels = sample()
     counts = np.random.default_rng(3).multinomial(75, np.full(75, 1 / 75), size=3)
     config = small(positive_class_weight=2.0)
-    ensemble = fit_ensemble(features, labels, [MemberSpec(config, weights=drawn) for drawn in counts])
+    ensemble = fit_ensemble(
+        features, labels, [MemberSpec(config, weights=drawn) for drawn in counts]
+    )
     for number in (0, 2):
         lone = fit_network(features, labels, config, weights=counts[number])
         agree(ensemble.weights(number), lone.network)

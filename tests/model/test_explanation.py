@@ -101,7 +101,9 @@ def toy(
     inputs = fit_feature_moments(encoding.encode(part.values))
     files = {
         "encoding.json": msgspec.json.encode(encoding),
-        "inputs.json": msgspec.json.encode(MissingValueFile(moments=inputs, golden_probabilities=[])),
+        "inputs.json": msgspec.json.encode(
+            MissingValueFile(moments=inputs, golden_probabilities=[])
+        ),
     }
     manifest: Any = None  # explanations do not ask it
     artifact = Artifact(folder, manifest, schema, files)
@@ -434,7 +436,9 @@ def test_a_version_that_cannot_be_explained_is_written_without(
     golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
     inputs = msgspec.json.decode(artifact.files["inputs.json"], type=MissingValueFile).moments
     files = {n: data for n, data in artifact.files.items() if n != "explanation.json"}
-    files["inputs.json"] = msgspec.json.encode(MissingValueFile(moments=inputs, golden_probabilities=golden))
+    files["inputs.json"] = msgspec.json.encode(
+        MissingValueFile(moments=inputs, golden_probabilities=golden)
+    )
     closed = write_artifact(tmp_path / "9", artifact.manifest, files)
     assert not explainer_of(closed).available
     graph = OnnxSession(artifact.files["model.onnx"])

@@ -10,7 +10,7 @@ from model.inference import OnnxSession, Scorer
 from model.training import build_graph
 from model.training.onnx_graph import EncodingLayer, join_encoding
 from pipelines.data import Table, build_preprocessing, read_encoding
-from pipelines.training.export import rebuild
+from pipelines.training.export import rebuild_network
 
 
 def test_the_layer_encodes_like_the_column_transformer(table: Table) -> None:
@@ -21,7 +21,7 @@ def test_the_layer_encodes_like_the_column_transformer(table: Table) -> None:
 
 
 def test_the_graph_is_the_saved_preprocessing_and_weights(artifact: Artifact, table: Table) -> None:
-    whole = join_encoding(*rebuild(artifact.files))
+    whole = join_encoding(*rebuild_network(artifact.files))
     values = table.values.astype(np.float32)
     served = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
     rebuilt = keras.ops.convert_to_numpy(whole(values))[:, 0]
@@ -29,7 +29,7 @@ def test_the_graph_is_the_saved_preprocessing_and_weights(artifact: Artifact, ta
 
 
 def test_the_graph_can_be_rebuilt_from_the_saved_weights(artifact: Artifact, table: Table) -> None:
-    again = build_graph(*rebuild(artifact.files))
+    again = build_graph(*rebuild_network(artifact.files))
     values = table.values.astype(np.float32)
     np.testing.assert_allclose(
         OnnxSession(again).probabilities(values),

@@ -116,7 +116,9 @@ def test_members_say_what_their_networks_say(
     )
     ensemble = fit_ensemble(features, (features[:, 0] > 0).astype(int), members)
     band = EnsembleScorer(
-        artifact.files, to_bootstrap_file(ensemble, Calibration(method="platt", slope=0.5, intercept=0.25)), None
+        artifact.files,
+        to_bootstrap_file(ensemble, Calibration(method="platt", slope=0.5, intercept=0.25)),
+        None,
     )
     expected = 0.5 * ensemble.outputs(features)[:, :, 0].T + 0.25
     found, outputs = band.log_odds(features)

@@ -296,7 +296,9 @@ def test_faultless_records_take_the_fast_road(record: dict[str, Any]) -> None:
         *({**instances, "interval": True}, {**instances, **both}, {**both, **instances}),
     ):
         assert READER._fast_decoder.decode(json.dumps(content).encode()) is not None
-    assert READER._fast_decoder.decode_records([{**record, "thal": "fixed", "ca": None}]) is not None
+    assert (
+        READER._fast_decoder.decode_records([{**record, "thal": "fixed", "ca": None}]) is not None
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, 1.0000000001, 2.5, 10**30, True])

@@ -40,7 +40,9 @@ def one_by_one(artifact: Artifact, row: np.ndarray) -> InputNotes | None:
         return None
     cautions = {
         (c.field, c.code): c
-        for r in TrainingRangeChecker(artifact.schema, artifact.manifest.ranges).check(row[None]).values()
+        for r in TrainingRangeChecker(artifact.schema, artifact.manifest.ranges)
+        .check(row[None])
+        .values()
         for c in r.warnings
     }
     return InputNotes(tuple(missing), tuple(cautions[key] for key in warned))

@@ -132,7 +132,9 @@ def test_the_answer_is_the_mean_over_what_the_missing_values_may_be(
             filled.features[row], filled.covariance(row), 4_000, method="eigh"
         )
         means.append((1 / (1 + np.exp(-network.log_odds(network.first_layer_sums(drawn))))).mean())
-        unshrunk.append(network.log_odds(network.first_layer_sums(filled.features[row : row + 1]))[0])
+        unshrunk.append(
+            network.log_odds(network.first_layer_sums(filled.features[row : row + 1]))[0]
+        )
     answers = scorer.score(rows).probabilities
     certain = 1 / (1 + np.exp(-np.array(unshrunk)))
     assert np.abs(answers - means).mean() < 0.02
@@ -169,7 +171,9 @@ def test_a_network_without_open_layers_is_answered_by_the_graph(
 
 def test_an_artifact_says_what_it_answers_where_something_is_missing(artifact: Artifact) -> None:
     golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
-    answers = msgspec.json.decode(artifact.files["inputs.json"], type=MissingValueFile).golden_probabilities
+    answers = msgspec.json.decode(
+        artifact.files["inputs.json"], type=MissingValueFile
+    ).golden_probabilities
     rows = np.array(golden.values, dtype=np.float32)
     missing = np.isnan(rows)
     assert set(np.flatnonzero(missing.any(axis=0))) == set(range(3, 13))

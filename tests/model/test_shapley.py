@@ -48,7 +48,9 @@ def test_an_order_and_its_reverse_are_exact_where_only_pairs_interact() -> None:
 
 def test_sampling_nears_the_truth_as_its_errors_say() -> None:
     """Over 400 seeds the estimates scatter as widely as one of them says, around the truth."""
-    found = [sampled_shapley_values(gloves, 3, (0.0, 1.0), n_pairs=30, seed=seed) for seed in range(400)]
+    found = [
+        sampled_shapley_values(gloves, 3, (0.0, 1.0), n_pairs=30, seed=seed) for seed in range(400)
+    ]
     values, errors = (np.array(part) for part in zip(*found, strict=True))
     np.testing.assert_allclose(values.mean(axis=0), [4 / 6, 1 / 6, 1 / 6], atol=0.01)
     np.testing.assert_allclose(values.std(axis=0), errors.mean(axis=0), rtol=0.15)

@@ -89,7 +89,9 @@ def test_a_missed_positive_can_cost_more() -> None:
     features, labels = sample()
     plain, wary = (
         predict(
-            fit_network(features, labels, TrainingConfig(epochs=5, positive_class_weight=cost)).network,
+            fit_network(
+                features, labels, TrainingConfig(epochs=5, positive_class_weight=cost)
+            ).network,
             features,
         )
         for cost in (1.0, 10.0)

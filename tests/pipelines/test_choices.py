@@ -19,7 +19,7 @@ from model.calibration import CalibrationSelection
 from model.evaluation import log_loss
 from model.inference import Scorer
 from pipelines.data import Table
-from pipelines.training.assess import calibration_of
+from pipelines.training.assess import load_calibration
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def test_scores_are_made_probabilities(
     """The loss asks for other numbers than probabilities; what is served are probabilities again."""
     new = train(tmp_path / "store", choice)
     found = msgspec.convert(new.manifest.metrics["calibration"], CalibrationSelection)
-    assert calibration_of(new).method == found.calibration.method != "none"
+    assert load_calibration(new).method == found.calibration.method != "none"
     assert found.before.slope and found.before.in_the_large and found.after.slope
     biased = abs(found.before.in_the_large.value) > 0.5 or abs(found.before.slope.value - 1) > 0.5
     assert biased and found.after.slope.low < 1 < found.after.slope.high

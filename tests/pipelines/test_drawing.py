@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 import jinja2
 import pytest
 
-from pipelines.html import COLOURS, FILLS, as_svg, house_style, label, panels, render
+from pipelines.html import COLOURS, FILLS, as_svg, label, panels, plot_style, render_page
 from pipelines.html.svg import share_glyphs
 from tests.conftest import ROOT
 
 
-@house_style()
+@plot_style()
 def drawn(alt: str = "A line that rises.", last: float = 2.0) -> str:
     figure, (axes, other) = panels(2)
     axes.plot([0, 1, 2], [0, 1, last], label="measured")
@@ -46,7 +46,7 @@ def test_a_figure_is_well_formed_has_a_title_and_no_text_that_a_browser_sets() -
     assert root.get("width") is None and root.get("viewBox")
 
 
-@house_style()
+@plot_style()
 def test_an_empty_line_of_a_label_leaves_the_figure_well_formed() -> None:
     figure, (axes, _) = panels(2)
     label(axes, "time (s)\n", "length (mm)")
@@ -82,7 +82,7 @@ def test_a_figure_without_words_is_refused() -> None:
 
 
 def test_a_figure_outside_the_style_of_the_house_is_refused() -> None:
-    with pytest.raises(RuntimeError, match="inside house_style"):
+    with pytest.raises(RuntimeError, match="inside plot_style"):
         panels()
 
 
@@ -104,12 +104,12 @@ def test_the_command_line_starts_without_matplotlib() -> None:
 
 def test_the_frame_asks_for_nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     page = jinja2.DictLoader(
-        {"one.html": '{% extends "frame.html" %}{% block main %}{{ x }}{% endblock %}'}
+        {"one.html": '{% extends "base.html" %}{% block main %}{{ x }}{% endblock %}'}
     )
-    both = jinja2.ChoiceLoader([page, jinja2.FileSystemLoader(ROOT / "pipelines/templates")])
+    both = jinja2.ChoiceLoader([page, jinja2.FileSystemLoader(ROOT / "pipelines/html/templates")])
     monkeypatch.setattr(jinja2, "FileSystemLoader", lambda _: both)
-    written = render("one.html", title="A & B", x="<b>")
+    written = render_page("one.html", title="A & B", x="<b>")
     assert "<title>A &amp; B</title>" in written and "&lt;b&gt;" in written
     assert not re.search(r"(?:src|href)=|@import|url\(|https?:", written)
     with pytest.raises(jinja2.UndefinedError):
-        render("one.html", title="A")
+        render_page("one.html", title="A")

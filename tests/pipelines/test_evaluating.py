@@ -8,20 +8,20 @@ from pipelines.data import Table
 from pipelines.evaluation import REFERENCE, evaluate_recipe
 from pipelines.evaluation import cross_validation as evaluating
 from pipelines.evaluation.baselines import BASELINES, Baseline, fit_baselines
-from pipelines.evaluation.cross_validation import evaluate, evaluate_beside_all
+from pipelines.evaluation.cross_validation import cross_validate, evaluate_with_baselines
 
 FEW = tuple(b for b in BASELINES if b.name in (REFERENCE, "decision tree"))
 
 
 def test_every_model_is_on_the_same_folds(table: Table) -> None:
     predictors = [fit_baselines([baseline]) for baseline in reversed(FEW)]
-    found, predictions = evaluate(table, predictors, n_repeats=1, left_out={"x": "slow"})
+    found, predictions = cross_validate(table, predictors, n_repeats=1, left_out={"x": "slow"})
     assert (found.model, found.baseline) == ("decision tree", REFERENCE)
     assert found.skipped_models == {"x": "slow"} and found.n_splits == 10
     assert found.estimates.keys() == predictions.keys()
-    again, _ = evaluate(table, [fit_baselines(list(reversed(FEW)))], n_repeats=1)
+    again, _ = cross_validate(table, [fit_baselines(list(reversed(FEW)))], n_repeats=1)
     assert again.estimates == found.estimates and again.differences == found.differences
-    other, _ = evaluate(table, predictors, n_repeats=1, seed=1)
+    other, _ = cross_validate(table, predictors, n_repeats=1, seed=1)
     assert other.estimates != found.estimates
 
 
@@ -49,7 +49,7 @@ def test_the_table_holds_the_recipe_twice_the_textbook_and_the_baselines(
         return FEW, {"another": "why"}
 
     monkeypatch.setattr(evaluating, "choose_baselines", chosen)
-    found = evaluate_beside_all(table, config, name="it", n_repeats=1, jobs=1, slow=True)
+    found = evaluate_with_baselines(table, config, name="it", n_repeats=1, jobs=1, slow=True)
     assert list(found.estimates) == [*names, *[b.name for b in FEW]]
     assert found.model == "it" and found.baseline == REFERENCE
     assert found.skipped_models == {"another": "why"}

@@ -17,14 +17,14 @@ from model.errors import ExportUnavailable
 from model.inference import OnnxSession
 from pipelines.data import Table
 from pipelines.training import export as exporting
-from pipelines.training.export import export_elsewhere
+from pipelines.training.export import export_in_subprocess
 from tests.conftest import ROOT
 
 
 def test_a_graph_made_in_another_process_is_the_same(artifact: Artifact, table: Table) -> None:
     values = table.values.astype(np.float32)
     np.testing.assert_allclose(
-        OnnxSession(export_elsewhere(artifact.files, "tensorflow")).probabilities(values),
+        OnnxSession(export_in_subprocess(artifact.files, "tensorflow")).probabilities(values),
         OnnxSession(artifact.files["model.onnx"]).probabilities(values),
         atol=1e-7,
     )
@@ -33,7 +33,7 @@ def test_a_graph_made_in_another_process_is_the_same(artifact: Artifact, table: 
 def test_a_failing_export_says_so(artifact: Artifact) -> None:
     files = {**artifact.files, "network.json": json.dumps({"hidden": [3]}).encode()}
     with pytest.raises(ExportUnavailable, match="exporting on tensorflow failed"):
-        export_elsewhere(files, "tensorflow")
+        export_in_subprocess(files, "tensorflow")
 
 
 def test_without_any_exporter_it_says_what_is_needed(

@@ -14,33 +14,39 @@ from model.inference import Scorer
 from model.schema import Schema
 from model.training import TrainingConfig, activations, predict
 from pipelines.cli import main
-from pipelines.cli.tables import external_table
-from pipelines.data import Site, Table, read_encoding, read_site
-from pipelines.evaluation import evaluate_version
-from pipelines.evaluation.external_validation import evaluate_external
-from pipelines.fitted_pipeline import answers_of, fit_pipeline
+from pipelines.cli.tables import external_validation_table
+from pipelines.data import ExternalTable, Table, read_encoding, read_external_table
+from pipelines.evaluation import validate_version
+from pipelines.evaluation.external_validation import validate_predictor
+from pipelines.fitted_pipeline import build_predictor, fit_pipeline
 from tests.conftest import ROOT
 from tests.pipelines.test_sites import Rows, as_sister, write
 from tests.pipelines.test_tables import ROWS
 
 
 @pytest.fixture
-def site(schema: Schema, tmp_path: Path) -> Site:
-    return read_site(write(tmp_path, as_sister(200)), schema)
+def external_data(schema: Schema, tmp_path: Path) -> ExternalTable:
+    return read_external_table(write(tmp_path, as_sister(200)), schema)
 
 
-def test_figures_are_those_of_the_served_answers(site: Site, artifact: Artifact) -> None:
+def test_figures_are_those_of_the_served_answers(
+    external_data: ExternalTable, artifact: Artifact
+) -> None:
     """Held against scikit-learn's, and a logistic regression without a penalty."""
-    found = evaluate_version(site, artifact)
-    labels = site.table.labels
-    p = Scorer(artifact).score(site.table.values.astype(np.float32)).probabilities.astype(float)
+    found = validate_version(external_data, artifact)
+    labels = external_data.table.labels
+    p = (
+        Scorer(artifact)
+        .score(external_data.table.values.astype(np.float32))
+        .probabilities.astype(float)
+    )
     expected = {
         "auc": roc_auc_score(labels, p),
         "log_loss": log_loss(labels, p),
         "brier": brier_score_loss(labels, p),
     }
-    assert set(found.figures) == set(expected)
-    for name, figure in found.figures.items():
+    assert set(found.estimates) == set(expected)
+    for name, figure in found.estimates.items():
         assert figure is not None
         assert figure.value == pytest.approx(expected[name])
         assert figure.low < figure.value < figure.high
@@ -53,17 +59,17 @@ def test_figures_are_those_of_the_served_answers(site: Site, artifact: Artifact)
     moved = 1 / (1 + np.exp(-(log_odds[:, 0] + shift)))
     assert moved.mean() == pytest.approx(labels.mean(), abs=1e-6)
     assert (found.n_records, found.n_positive) == (200, int(labels.sum()))
-    assert found.guessing == pytest.approx(log_loss(labels, np.full(200, labels.mean())))
+    assert found.prevalence_log_loss == pytest.approx(log_loss(labels, np.full(200, labels.mean())))
     assert not found.is_training_table
 
 
 def test_missing_values_are_filled_as_they_are_where_it_serves(
-    site: Site, artifact: Artifact
+    external_data: ExternalTable, artifact: Artifact
 ) -> None:
     graph = Scorer(artifact).graph
-    found = evaluate_version(site, artifact).figures["log_loss"]
-    means = evaluate_external(site, graph.probabilities, name="means", trained_on="")
-    with_means = means.figures["log_loss"]
+    found = validate_version(external_data, artifact).estimates["log_loss"]
+    means = validate_predictor(external_data, graph.probabilities, name="means", training_sha256="")
+    with_means = means.estimates["log_loss"]
     assert found is not None and with_means is not None
     assert abs(found.value - with_means.value) > 0.003
 
@@ -76,7 +82,7 @@ def test_a_recipe_answers_as_its_version_would(table: Table, artifact: Artifact)
     values[::2, 11:] = np.nan
     expected = Scorer(artifact).score(values).probabilities
     recipe = RECIPES["default"]
-    found = answers_of(fit_pipeline(table, recipe), table, recipe)(values)
+    found = build_predictor(fit_pipeline(table, recipe), table, recipe)(values)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -90,7 +96,7 @@ def test_a_network_with_an_activation_of_ones_own_is_filled_with_means(table: Ta
     expected = predict(
         fitted.fit.network, read_encoding(table.schema, fitted.preprocessing).encode(values)
     )
-    np.testing.assert_array_equal(answers_of(fitted, table, config)(values), expected)
+    np.testing.assert_array_equal(build_predictor(fitted, table, config)(values), expected)
 
 
 def test_only_one_outcome_has_no_auc_and_no_slope(
@@ -99,10 +105,10 @@ def test_only_one_outcome_has_no_auc_and_no_slope(
     artifact: Artifact,
 ) -> None:
     ill = [row for row in as_sister(200) if row["num"] != "0"]
-    found = evaluate_version(read_site(write(tmp_path, ill), schema), artifact)
-    assert found.figures["auc"] is None
+    found = validate_version(read_external_table(write(tmp_path, ill), schema), artifact)
+    assert found.estimates["auc"] is None
     assert found.calibration.slope is None
-    text = external_table(found)
+    text = external_validation_table(found)
     assert "AUC                       cannot be said of these records" in text
     assert "calibration slope         cannot be said of these records" in text
 
@@ -151,9 +157,11 @@ def test_the_command_takes_a_recipe_too(
 
 
 def test_the_training_table_is_no_other_site(artifact: Artifact, schema: Schema) -> None:
-    site = read_site(ROOT / "data/cleveland.csv", schema)
-    found = evaluate_version(site, artifact)
+    external_data = read_external_table(ROOT / "data/cleveland.csv", schema)
+    found = validate_version(external_data, artifact)
     assert found.is_training_table
-    assert "trained on this very file" in external_table(found)
+    assert "trained on this very file" in external_validation_table(found)
     answer = Scorer(artifact).probabilities
-    assert not evaluate_external(site, answer, name="1", trained_on="another").is_training_table
+    assert not validate_predictor(
+        external_data, answer, name="1", training_sha256="another"
+    ).is_training_table

@@ -8,7 +8,7 @@ import pytest
 from model.evaluation import repeated_folds
 from pipelines.data import Table, build_preprocessing
 from pipelines.evaluation import prepare_folds
-from pipelines.evaluation.folds import Folds, in_processes
+from pipelines.evaluation.folds import Folds, map_in_processes
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +53,11 @@ def test_what_the_test_side_holds_changes_no_feature_of_the_training_side(
 def test_probabilities_of_all_folds_are_put_in_their_rows(table: Table) -> None:
     folds = prepare_folds(table, seed=20241, n_repeats=2)
     found = ((n, folds.splits[n][1] + 1000.0 * (n // 10)) for n in reversed(range(20)))
-    whole = folds.together(found)
+    whole = folds.combine_predictions(found)
     np.testing.assert_array_equal(whole, np.arange(303) + np.array([[0.0], [1000.0]]))
-    assert np.isnan(folds.together([])).all()
+    assert np.isnan(folds.combine_predictions([])).all()
 
 
 def test_processes_answer_with_the_number_of_the_call() -> None:
     calls = [(number, 2) for number in range(5)]
-    assert dict(in_processes(pow, calls, jobs=2, name="squares")) == {n: n**2 for n in range(5)}
+    assert dict(map_in_processes(pow, calls, jobs=2, name="squares")) == {n: n**2 for n in range(5)}

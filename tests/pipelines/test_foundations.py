@@ -24,15 +24,15 @@ from course.foundations import (
     overfitting,
     weight_initialization,
 )
-from course.foundations.lesson import Case, double_precision, in_words
+from course.foundations.lesson import LessonData, double_precision, format_numbers
 from model.training import describe_layers
 from pipelines.data import Table
 from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def case(table: Table) -> Case:
-    return Case(table)
+def data(table: Table) -> LessonData:
+    return LessonData(table)
 
 
 @pytest.fixture(autouse=True)
@@ -52,22 +52,24 @@ def test_double_precision_is_given_back_after_an_error() -> None:
 
 
 def test_numbers_are_printed_as_people_read_them() -> None:
-    printed = in_words("x = -2.20, 1.6e-06, 0e+00 and 4e+02").replace("\N{NO-BREAK SPACE}", " ")
+    printed = format_numbers("x = -2.20, 1.6e-06, 0e+00 and 4e+02").replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
     assert printed == "x = −2.20, 1.6 × 10⁻⁶, 0 and 4 × 10²"
-    assert in_words("1981-84, cp-4, a-1") == "1981-84, cp-4, a-1"
+    assert format_numbers("1981-84, cp-4, a-1") == "1981-84, cp-4, a-1"
 
 
-def test_a_neuron_adds_up(case: Case) -> None:
-    found = neurons.look_at_neuron(case)
-    assert found.parts.sum() + found.bias == pytest.approx(found.total, abs=1e-12)
+def test_a_neuron_adds_up(data: LessonData) -> None:
+    found = neurons.trace_neuron(data)
+    assert found.products.sum() + found.bias == pytest.approx(found.total, abs=1e-12)
     assert found.output == found.total > 0
     assert list(found.layers.values()) == [29 * 16 + 16, 16 + 1]
 
 
 def test_without_a_hidden_layer_the_coefficients_are_those_of_logistic_regression(
-    case: Case,
+    data: LessonData,
 ) -> None:
-    for one in neurons.compare_with_logistic(case.features, case.labels):
+    for one in neurons.compare_with_logistic(data.features, data.labels):
         assert one.network.shape == (30,)
         assert np.abs(one.reference).max() > 1
         np.testing.assert_allclose(one.network, one.reference, atol=2e-5)
@@ -115,50 +117,52 @@ def test_descent_on_the_quartic_settles_only_below_two_over_the_curvature() -> N
     left = gradient_descent.valleys()[0]
     rates = np.array([0.9, 1.1]) * 2 / (3 * left**2 - 2)
     start = np.full((1, 2), left + 1e-3)
-    path = gradient_descent.descend(gradient_descent.quartic, start, rate=rates, steps=100)[:, 0]
+    path = gradient_descent.descend(
+        gradient_descent.quartic, start, learning_rate=rates, steps=100
+    )[:, 0]
     assert abs(path[-1, 0] - left) < 1e-6
     assert abs(path[-1, 1] - left) > 0.01
 
 
 def test_only_the_exact_gradient_stays_on_the_saddle() -> None:
     stuck = gradient_descent.cross_saddle()
-    assert stuck.free["exact gradient"] is None
+    assert stuck.escape_steps["exact gradient"] is None
     assert np.linalg.norm(stuck.paths["exact gradient"][-1]) < 1e-4
-    assert stuck.free["started 0.001 beside"] and stuck.free["noisy gradient"]
+    assert stuck.escape_steps["started 0.001 beside"] and stuck.escape_steps["noisy gradient"]
 
 
-def test_the_noise_of_a_batch_falls_with_the_root_of_its_size(case: Case) -> None:
-    found = minibatches.measure_noise(case, n_batches=200)
-    expected = found.shares[0] / np.sqrt(minibatches.SIZES)
-    np.testing.assert_allclose(found.shares, expected, rtol=0.2)
+def test_the_noise_of_a_batch_falls_with_the_root_of_its_size(data: LessonData) -> None:
+    found = minibatches.measure_noise(data, n_batches=200)
+    expected = found.relative_errors[0] / np.sqrt(minibatches.SIZES)
+    np.testing.assert_allclose(found.relative_errors, expected, rtol=0.2)
 
 
-def test_smaller_batches_get_further_in_as_many_epochs(case: Case) -> None:
-    ends = {size: each[-1].mean() for size, each in minibatches.compare_sizes(case, 5, 2).items()}
+def test_smaller_batches_get_further_in_as_many_epochs(data: LessonData) -> None:
+    ends = {size: each[-1].mean() for size, each in minibatches.compare_sizes(data, 5, 2).items()}
     assert ends[1] < ends[32] < ends["all"]
 
 
 @pytest.mark.slow
 def test_every_optimizer_gets_to_the_bottom_of_the_valley_and_momentum_before_plain() -> None:
     ways = optimizers.cross_valley()
-    arrived = {name: way.arrived for name, way in ways.items()}
+    arrived = {name: way.n_steps for name, way in ways.items()}
     assert all(arrived.values()), arrived
     assert arrived["momentum"] < arrived["sgd"] and arrived["nesterov"] < arrived["sgd"]  # type: ignore[operator]
     for way in ways.values():
-        assert np.linalg.norm(way.path[way.arrived :], axis=1).max() < 0.1
+        assert np.linalg.norm(way.path[way.n_steps :], axis=1).max() < 0.1
 
 
-def test_from_zeros_nothing_is_learned_but_the_share_of_the_ill(case: Case) -> None:
-    found = weight_initialization.compare_starts(case, epochs=3, seeds=1)
+def test_from_zeros_nothing_is_learned_but_the_share_of_the_ill(data: LessonData) -> None:
+    found = weight_initialization.compare_initializers(data, epochs=3, seeds=1)
     assert found.moved == 0
     assert found.answers[0] == pytest.approx(found.answers[1], abs=1e-12)
     assert found.losses["glorot"][-1] < found.losses["zeros"][-1]
 
 
-def test_gradients_vanish_explode_and_keep_their_length(case: Case) -> None:
+def test_gradients_vanish_explode_and_keep_their_length(data: LessonData) -> None:
     found = {
-        stack.words: weight_initialization.gradient_sizes(case, stack, 3)
-        for stack in weight_initialization.STACKS
+        stack.label: weight_initialization.gradient_norms(data, stack, 3)
+        for stack in weight_initialization.DEEP_NETWORKS
     }
     ratio = {words: sizes[0] / sizes[-1] for words, sizes in found.items()}
     assert ratio["sigmoid, Glorot"] < 1e-8
@@ -171,12 +175,12 @@ def test_gradients_vanish_explode_and_keep_their_length(case: Case) -> None:
 
 def test_the_chain_rule_agrees_with_the_backend() -> None:
     nodes = backpropagation.chain()
-    assert nodes[0].back == pytest.approx(math.prod(node.local for node in nodes), abs=1e-12)
-    assert nodes[0].back == pytest.approx(backpropagation.chain_by_backend(), abs=1e-12)
+    assert nodes[0].gradient == pytest.approx(math.prod(node.local for node in nodes), abs=1e-12)
+    assert nodes[0].gradient == pytest.approx(backpropagation.chain_by_backend(), abs=1e-12)
 
 
-def test_backpropagated_gradients_agree_with_finite_differences(case: Case) -> None:
-    found = backpropagation.check_gradients(case)
+def test_backpropagated_gradients_agree_with_finite_differences(data: LessonData) -> None:
+    found = backpropagation.check_gradients(data)
     assert found.exact.shape == (497,)
     assert found.errors[found.best] < 1e-8 < np.abs(found.exact).max()
     assert 0 < found.best < len(found.widths) - 1
@@ -197,8 +201,8 @@ def test_the_network_learns_xor_from_some_starts_and_never_without_a_hidden_laye
     np.testing.assert_allclose(line.predict(overfitting.POINTS)[0], 0.5, atol=1e-6)
 
 
-def test_three_classes_are_predicted_out_of_fold_and_add_up_to_one(case: Case) -> None:
-    found, said = multiclass.three_classes(case)
+def test_three_classes_are_predicted_out_of_fold_and_add_up_to_one(data: LessonData) -> None:
+    found, said = multiclass.three_classes(data)
     assert np.bincount(found).tolist() == [164, 55, 84]
     np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-12)
     assert -np.log(said[np.arange(303), found]).mean() < 0.8
@@ -212,17 +216,19 @@ def test_accuracy_and_error_rate_count_the_same_patients() -> None:
     assert metrics.accuracy_and_error_rate(labels, said, 0.6) == (0.5, 0.5)
 
 
-def test_a_higher_cost_misses_fewer_and_is_no_probability(case: Case) -> None:
-    found = metrics.compare_costs(case)
-    assert found.missed[0] == found.moved_missed[0] and found.alarms[0] == found.moved_alarms[0]
-    assert (np.diff(found.missed) < 0).all() and (np.diff(found.alarms) > 0).all()
-    assert abs(found.means[0] - case.labels.mean()) < 0.02 < found.means[-1] - 0.6
+def test_a_higher_cost_misses_fewer_and_is_no_probability(data: LessonData) -> None:
+    found = metrics.compare_costs(data)
+    assert (
+        found.missed[0] == found.moved_missed[0] and found.false_alarms[0] == found.moved_alarms[0]
+    )
+    assert (np.diff(found.missed) < 0).all() and (np.diff(found.false_alarms) > 0).all()
+    assert abs(found.means[0] - data.labels.mean()) < 0.02 < found.means[-1] - 0.6
 
 
 @pytest.mark.slow
-def test_early_stopping_is_better_on_patients_that_neither_saw(case: Case) -> None:
-    found = overfitting.overfit(case, epochs=400, patience=20, splits=20)
-    assert found.training[-1] < 0.15 and found.watched[-1] > found.watched.min() + 0.1
+def test_early_stopping_is_better_on_patients_that_neither_saw(data: LessonData) -> None:
+    found = overfitting.overfit(data, epochs=400, patience=20, splits=20)
+    assert found.training[-1] < 0.15 and found.validation[-1] > found.validation.min() + 0.1
     assert (found.tests[1] < found.tests[0]).mean() > 0.9
 
 
@@ -230,23 +236,23 @@ def test_early_stopping_is_better_on_patients_that_neither_saw(case: Case) -> No
 def test_without_relu_two_layers_give_the_line_of_least_squares() -> None:
     x = np.linspace(-np.pi, np.pi, 64)
     line = np.polyval(np.polyfit(x, np.sin(x), 1), x)
-    np.testing.assert_allclose(activations.follow_sine("linear", x).best, line, atol=1e-3)
-    assert activations.follow_sine("relu", x).errors.min() < 0.03
+    np.testing.assert_allclose(activations.fit_sine("linear", x).best, line, atol=1e-3)
+    assert activations.fit_sine("relu", x).errors.min() < 0.03
 
 
 @pytest.mark.slow
 def test_the_command_writes_every_subject_with_a_figure_and_two_sentences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from course.foundations.build import SUBJECTS
-    from pipelines.cli import main
+    from course.__main__ import foundations
+    from course.foundations.build import LESSONS
 
     monkeypatch.chdir(ROOT)
     written = tmp_path / "page.html"
-    result = CliRunner().invoke(main, ["foundations", "--output", str(written)])
+    result = CliRunner().invoke(foundations, ["--output", str(written)])
     assert result.exit_code == 0, result.output
     check_page(written.read_text())
-    assert len(re.findall("<section ", written.read_text())) == len(SUBJECTS)
+    assert len(re.findall("<section ", written.read_text())) == len(LESSONS)
 
 
 def test_the_page_that_is_kept_is_whole() -> None:

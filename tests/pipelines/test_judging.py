@@ -32,12 +32,17 @@ from model.schema import Schema
 from model.training import RECIPES
 from pipelines.cli import main
 from pipelines.data import Table
-from pipelines.evaluation import REFERENCE, SEED, Networks, prepare_folds
+from pipelines.evaluation import REFERENCE, SEED, NetworkSpec, prepare_folds
 from pipelines.evaluation.baselines import BASELINES, fit_baselines
 from pipelines.evaluation.folds import FoldPredictor
 from pipelines.fitted_pipeline import fit_pipeline
-from pipelines.training import Request, load_network_of
-from pipelines.training.assess import Judgement, calibrated_folds, calibration_of, judge
+from pipelines.training import RetrainRequest, load_keras_network
+from pipelines.training.assess import (
+    Assessment,
+    assess_predictions,
+    calibrate_out_of_fold,
+    load_calibration,
+)
 from pipelines.training.promotion import decide
 from tests.conftest import ROOT, explainer_of
 
@@ -49,17 +54,17 @@ def baseline(table: Table) -> np.ndarray:
     return fit_baselines(alone)(prepare_folds(table, seed=SEED, n_repeats=2))[REFERENCE]
 
 
-def judged(table: Table, predictions: np.ndarray, **choices: Any) -> Judgement:
+def judged(table: Table, predictions: np.ndarray, **choices: Any) -> Assessment:
     both = {"a": predictions, REFERENCE: predictions}
     evaluation = compare(table.labels, table.groups, both, seed=1, n_splits=10)
     given: dict[str, Any] = {"asked": "auto", "cost_ratio": None, "gives_probabilities": True}
-    return judge(table, evaluation, both, **given | choices)
+    return assess_predictions(table, evaluation, both, **given | choices)
 
 
 def test_the_manifest_says_what_the_probabilities_are_worth(artifact: Artifact) -> None:
     metrics = artifact.manifest.metrics
     choice = msgspec.convert(metrics["calibration"], CalibrationSelection)
-    assert choice.requested == "auto" and choice.calibration == calibration_of(artifact)
+    assert choice.requested == "auto" and choice.calibration == load_calibration(artifact)
     assert set(choice.candidates) == set(METHODS)
     assert choice.before.slope and 0.6 < choice.before.slope.value < 1.6
     assert choice.before.slope.low < 1 < choice.before.slope.high
@@ -81,8 +86,11 @@ def test_everything_is_computed_of_what_will_be_served(table: Table, baseline: n
     found = judged(table, extreme)
     method = found.calibration.method
     assert method != "none"
-    np.testing.assert_allclose(found.probabilities, calibrated_folds(table, extreme, method))
-    losses = found.evaluation.estimates["a"]["log_loss"], found.choice.candidates[method].log_loss
+    np.testing.assert_allclose(found.probabilities, calibrate_out_of_fold(table, extreme, method))
+    losses = (
+        found.evaluation.estimates["a"]["log_loss"],
+        found.selection.candidates[method].log_loss,
+    )
     assert losses[0].value == pytest.approx(losses[1].value)
     assert found.evaluation.baseline == "logistic regression"
     assert msgspec.convert(found.metrics["folds"], ModelComparison) == found.evaluation
@@ -117,7 +125,7 @@ def test_the_network_absorbs_the_calibration(table: Table, method: Method) -> No
     fitted = fit_pipeline(table, RECIPES["default"])
     before = to_log_odds(fitted.predict(table))
     calibration = fit_calibration(method, table.labels, before[None] * 1.5)
-    after = fitted.absorb(calibration).predict(table)
+    after = fitted.with_calibration(calibration).predict(table)
     np.testing.assert_allclose(after, to_probabilities(calibration.apply(before)), atol=1e-6)
 
 
@@ -132,15 +140,17 @@ def test_a_calibrated_version_with_a_stated_cost_ratio(
     new = read_artifact(store.path("2"))
     assert new.manifest.threshold == pytest.approx(0.2) and new.manifest.cost_ratio == 4
     assert new.manifest.metrics["calibration"]["requested"] == "isotonic"
-    calibration = calibration_of(new)
+    calibration = load_calibration(new)
     assert calibration.method == "isotonic"
 
     values = table.values.astype(np.float32)
-    plain, served = (OnnxSession(a.files["model.onnx"]).probabilities(values) for a in (artifact, new))
+    plain, served = (
+        OnnxSession(a.files["model.onnx"]).probabilities(values) for a in (artifact, new)
+    )
     expected = to_probabilities(calibration.apply(to_log_odds(plain)))
     np.testing.assert_allclose(served, expected, atol=2e-6)
     features = fit_pipeline(table, RECIPES["default"]).preprocessing.transform(table.frame)
-    weights = load_network_of(new)(features.astype(np.float32)).numpy()[:, 0]
+    weights = load_keras_network(new)(features.astype(np.float32)).numpy()[:, 0]
     np.testing.assert_allclose(weights, served, atol=1e-6)
     explained = explainer_of(new).explain(values[:5])
     np.testing.assert_allclose(
@@ -166,7 +176,7 @@ def test_a_calibration_that_does_harm_is_not_promoted(
 
     honest = baseline[:1]
 
-    def quickly(named: Mapping[str, Networks]) -> FoldPredictor:
+    def quickly(named: Mapping[str, NetworkSpec]) -> FoldPredictor:
         return lambda folds: dict.fromkeys(named, honest[None])
 
     monkeypatch.setattr(deciding, "fit_networks", quickly)
@@ -176,12 +186,12 @@ def test_a_calibration_that_does_harm_is_not_promoted(
     blunt = to_probabilities(to_log_odds(honest) / 3)
     decision = decide(table, challenger, blunt, artifact)
     assert not decision.promote
-    assert "on the same ten folds its log loss minus that of version 1 is +" in decision.why
+    assert "on the same ten folds its log loss minus that of version 1 is +" in decision.reason
     # The other way round the champion's folds are calibrated before they are compared.
-    fair = calibrated_folds(table, honest, "temperature")
+    fair = calibrate_out_of_fold(table, honest, "temperature")
     decision = decide(table, artifact, fair, challenger)
     assert decision.promote
-    assert "is +0.0000 (95 % interval +0.0000 to +0.0000)" in decision.why
+    assert "is +0.0000 (95 % interval +0.0000 to +0.0000)" in decision.reason
 
 
 def test_a_loss_without_probabilities_needs_a_calibration(
@@ -195,19 +205,19 @@ def test_a_loss_without_probabilities_needs_a_calibration(
 def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
     store: Store, schema: Schema, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines.training.retrain import _champion
+    from pipelines.training.retrain import _load_champion
 
     artifact = read_artifact(store.path("1"))
     stated = msgspec.structs.replace(artifact.manifest, cost_ratio=4.0, threshold=0.2)
     store.promote(store.add(stated, artifact.files).manifest.version)
-    request = Request(
+    request = RetrainRequest(
         ROOT / "data/cleveland.csv", schema, RECIPES["default"], "default", "cpu:0", ""
     )
-    champion = _champion(store, request)
+    champion = _load_champion(store, request)
     assert champion and champion.manifest.cost_ratio == 4
     assert "version 2 has a threshold from a cost ratio of 4" in caplog.text
     caplog.clear()
-    _champion(store, dataclasses.replace(request, cost_ratio=1.0))
+    _load_champion(store, dataclasses.replace(request, cost_ratio=1.0))
     assert not caplog.text
 
 
@@ -224,10 +234,12 @@ def test_a_version_of_the_first_format_is_read(artifact: Artifact) -> None:
     sealed = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
     (folder / MANIFEST_FILE).write_bytes(sealed)
     old = read_artifact(folder)
-    assert calibration_of(old).method == "none"
+    assert load_calibration(old).method == "none"
     assert old.manifest.cost_ratio is msgspec.UNSET
     for ours, theirs in zip(
-        load_network_of(old).get_weights(), load_network_of(artifact).get_weights(), strict=True
+        load_keras_network(old).get_weights(),
+        load_keras_network(artifact).get_weights(),
+        strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
 

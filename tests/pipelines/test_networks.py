@@ -11,7 +11,7 @@ from model.evaluation import holdout
 from model.training import TrainingConfig
 from model.training.ensemble import fit_ensemble
 from pipelines.data import Table
-from pipelines.evaluation import Networks, fit_networks, prepare_folds
+from pipelines.evaluation import NetworkSpec, fit_networks, prepare_folds
 from pipelines.evaluation import network_folds as networks
 from pipelines.evaluation.folds import Folds
 from pipelines.evaluation.network_folds import train_folds
@@ -57,7 +57,7 @@ def test_folds_that_do_not_fit_into_memory_together_are_trained_in_parts(
         return fit_ensemble(tables, *arguments, **named)
 
     monkeypatch.setattr(networks, "fit_ensemble", counted)
-    monkeypatch.setattr(networks, "CELLS_AT_ONCE", 7 * 303 * 29)
+    monkeypatch.setattr(networks, "MAX_FEATURE_VALUES", 7 * 303 * 29)
     np.testing.assert_allclose(train_folds(folds, SHORT, 1), whole, atol=1e-6)
     assert sum(sizes) == 20 and max(sizes) <= 7
 
@@ -89,9 +89,9 @@ def test_no_recipe_is_trained_twice_and_averages_are_of_probabilities(
 
     monkeypatch.setattr(networks, "train_folds", drawn)
     named = {
-        "one": Networks(SHORT, 10),
-        "mean": Networks(SHORT, 10, averaged=True),
-        "other": Networks(TrainingConfig(epochs=4), 1),
+        "one": NetworkSpec(SHORT, 10),
+        "mean": NetworkSpec(SHORT, 10, averaged=True),
+        "other": NetworkSpec(TrainingConfig(epochs=4), 1),
     }
     found = fit_networks(named)(folds)
     assert asked == [(3, 10, "one"), (4, 1, "other")]

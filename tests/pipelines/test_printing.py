@@ -29,7 +29,10 @@ def test_a_row_for_every_model_under_every_metric() -> None:
         next(line for line in text.splitlines() if line.startswith(f"  {name} "))
         for name in ("ours", "blunt", "theirs")
     )
-    figure, beside = found.estimates["blunt"]["log_loss"], found.other_differences["blunt"]["log_loss"]
+    figure, beside = (
+        found.estimates["blunt"]["log_loss"],
+        found.other_differences["blunt"]["log_loss"],
+    )
     assert figure.value != 0 and beside.value != 0
     for number in (figure.value, figure.low, figure.high):
         assert f"{number:.4f}" in blunt

@@ -20,7 +20,7 @@ from model.schema import Schema
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table, read_table
 from pipelines.fitted_pipeline import fit_pipeline
-from pipelines.training import Request, retrain_model
+from pipelines.training import RetrainRequest, retrain_model
 from pipelines.training.artifact_files import check_parity
 from pipelines.training.promotion import Decision, decide
 from tests.conftest import ROOT, explainer_of
@@ -28,9 +28,11 @@ from tests.conftest import ROOT, explainer_of
 DATA = ROOT / "data/cleveland.csv"
 
 
-def request(schema: Schema, data: Path = DATA, *, report: bool = False, **choices: Any) -> Request:
+def request(
+    schema: Schema, data: Path = DATA, *, report: bool = False, **choices: Any
+) -> RetrainRequest:
     config = msgspec.structs.replace(RECIPES["default"], **choices)
-    return Request(data, schema, config, "changed", "cpu:0", "pytest", report=report)
+    return RetrainRequest(data, schema, config, "changed", "cpu:0", "pytest", report=report)
 
 
 def changed(tmp_path: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> Path:
@@ -58,8 +60,8 @@ def test_a_new_version_that_is_not_worse_becomes_current(store: Store, schema: S
     artifact, decision = retrain_model(request(schema, seed=1), store)
     assert artifact.manifest.version == "2" and store.versions() == ["1", "2"]
     assert decision.promote == (store.current().version == "2")
-    assert "on the same ten folds its log loss minus that of version 1 is" in decision.why
-    assert decision.promote, decision.why
+    assert "on the same ten folds its log loss minus that of version 1 is" in decision.reason
+    assert decision.promote, decision.reason
     assert store.rollback().version == "1"
 
 
@@ -73,15 +75,15 @@ def test_the_same_recipe_and_table_do_not_differ(
 ) -> None:
     decision = decide_on(table, store.add(artifact.manifest, artifact.files), artifact)
     assert decision.promote
-    assert decision.why.startswith(
+    assert decision.reason.startswith(
         "the same recipe as version 1, so that their folds cannot differ"
     )
-    assert "on the folds of 303 records" in decision.why
+    assert "on the folds of 303 records" in decision.reason
 
 
 def test_a_worse_recipe_is_kept_and_not_promoted(store: Store, schema: Schema) -> None:
     artifact, decision = retrain_model(request(schema, epochs=4), store)
-    assert not decision.promote, decision.why
+    assert not decision.promote, decision.reason
     assert store.current().version == "1"
     assert store.versions() == ["1", "2"]
     assert read_artifact(store.path("2")).manifest == artifact.manifest
@@ -103,7 +105,9 @@ def test_a_table_with_the_outcome_turned_round_is_not_promoted(
     turned = read_table(changed(tmp_path, turned_round), schema)
     decision = decide_on(turned, store.add(artifact.manifest, artifact.files), artifact)
     assert not decision.promote
-    assert "the answers of version 1 about this table are no better than guessing" in decision.why
+    assert (
+        "the answers of version 1 about this table are no better than guessing" in decision.reason
+    )
 
 
 def test_a_far_smaller_table_is_not_promoted(
@@ -112,7 +116,7 @@ def test_a_far_smaller_table_is_not_promoted(
     few = read_table(changed(tmp_path, lambda rows: rows[:150]), schema)
     decision = decide_on(few, store.add(artifact.manifest, artifact.files), artifact)
     assert not decision.promote
-    assert "150 records, where version 1 was trained on 303" in decision.why
+    assert "150 records, where version 1 was trained on 303" in decision.reason
 
 
 def worse_by(store: Store, artifact: Artifact, loss: float) -> Artifact:
@@ -131,7 +135,7 @@ def test_a_table_much_harder_than_the_champions_is_held_back(
     """The recipe learns something, and much less than before."""
     decision = decide_on(table, worse_by(store, artifact, 0.25), artifact)
     assert not decision.promote
-    assert "standard errors above the one that version 1 had" in decision.why
+    assert "standard errors above the one that version 1 had" in decision.reason
 
 
 def test_a_version_that_learned_nothing_is_not_promoted_even_alone(
@@ -139,7 +143,7 @@ def test_a_version_that_learned_nothing_is_not_promoted_even_alone(
 ) -> None:
     decision = decide_on(table, worse_by(store, artifact, 0.31), None)
     assert not decision.promote
-    assert "no better than guessing" in decision.why
+    assert "no better than guessing" in decision.reason
 
 
 def test_nothing_is_added_where_the_table_or_the_settings_will_not_do(
@@ -166,9 +170,9 @@ def test_parity_is_measured_and_a_graph_of_other_weights_fails(
 
 def test_the_same_command_gives_the_same_model(table: Table, artifact: Artifact) -> None:
     """Seed, table and recipe fix every weight, in this process and in another."""
-    from pipelines.training import load_network_of
+    from pipelines.training import load_keras_network
 
-    saved = load_network_of(artifact).get_weights()
+    saved = load_keras_network(artifact).get_weights()
     for ours, theirs in zip(
         fit_pipeline(table, RECIPES["default"]).fit.network.get_weights(), saved, strict=True
     ):
@@ -208,7 +212,9 @@ def test_the_release_schema_trains_too(tmp_path: Path) -> None:
     assert artifact.manifest.ranges["cp"].codes == (0, 1, 2, 3, 4)
     assert explainer_of(artifact).explain(np.full((1, 13), np.nan, np.float32))
     # The schema does not name this file as published, so none of its rows may be in the artifact.
-    background = msgspec.json.decode(artifact.files["explanation.json"], type=ExplanationData).background
+    background = msgspec.json.decode(
+        artifact.files["explanation.json"], type=ExplanationData
+    ).background
     patients = {tuple(row) for row in read_table(file, release).values.astype(np.float32).tolist()}
     assert background.origin == "synthetic"
     assert not patients & {tuple(row) for row in background.values}

@@ -9,7 +9,7 @@ import pytest
 
 from model.errors import InvalidTable
 from model.schema import Schema
-from pipelines.data import read_site
+from pipelines.data import read_external_table
 from tests.pipelines.test_tables import HEADER, ROWS
 
 NAMES = HEADER.split(",")
@@ -37,21 +37,25 @@ def as_sister(n: int = 60) -> Rows:
 
 
 def test_a_sister_sites_file_is_read(schema: Schema, tmp_path: Path) -> None:
-    site = read_site(write(tmp_path, as_sister()), schema)
-    assert site.n_read == len(site.table) == 60
-    assert site.missing == {"chol": 40, "fbs": 12, "slope": 40, "ca": 60, "thal": 60}
-    assert (site.absent, site.impossible, site.left_out) == ((), {}, {})
-    assert site.table.labels.tolist() == [int(row["num"] != "0") for row in ROWS[:60]]
-    chol = site.table.values[:, NAMES.index("chol")]
+    external_data = read_external_table(write(tmp_path, as_sister()), schema)
+    assert external_data.n_read == len(external_data.table) == 60
+    assert external_data.missing == {"chol": 40, "fbs": 12, "slope": 40, "ca": 60, "thal": 60}
+    assert (external_data.absent_columns, external_data.invalid_cells, external_data.left_out) == (
+        (),
+        {},
+        {},
+    )
+    assert external_data.table.labels.tolist() == [int(row["num"] != "0") for row in ROWS[:60]]
+    chol = external_data.table.values[:, NAMES.index("chol")]
     assert chol[2] == float(ROWS[2]["chol"]) and np.isnan(chol[:2]).all()
 
 
 def test_whole_columns_may_be_absent(schema: Schema, tmp_path: Path) -> None:
     rows = [{n: v for n, v in row.items() if n not in ("ca", "thal")} for row in as_sister()]
-    site = read_site(write(tmp_path, rows, header=True), schema)
-    assert site.absent == ("ca", "thal")
-    assert site.missing["ca"] == site.missing["thal"] == 60
-    assert site.table.values.shape == (60, 13)
+    external_data = read_external_table(write(tmp_path, rows, header=True), schema)
+    assert external_data.absent_columns == ("ca", "thal")
+    assert external_data.missing["ca"] == external_data.missing["thal"] == 60
+    assert external_data.table.values.shape == (60, 13)
 
 
 @pytest.mark.parametrize("name", ["age", "sex", "cp"])
@@ -60,14 +64,14 @@ def test_a_column_that_must_be_known_may_not_be_absent(
 ) -> None:
     rows = [{n: v for n, v in row.items() if n != name} for row in as_sister()]
     with pytest.raises(InvalidTable, match=f"column {name} is absent"):
-        read_site(write(tmp_path, rows, header=True), schema)
+        read_external_table(write(tmp_path, rows, header=True), schema)
 
 
 def test_a_file_without_an_outcome_is_no_evaluation(schema: Schema, tmp_path: Path) -> None:
     rows = [{n: v for n, v in row.items() if n != "num"} for row in as_sister()]
     for header in (True, False):
         with pytest.raises(InvalidTable, match="the outcome column num is absent"):
-            read_site(write(tmp_path, rows, header=header), schema)
+            read_external_table(write(tmp_path, rows, header=header), schema)
 
 
 def test_a_cell_that_cannot_be_counts_as_missing_and_is_told(
@@ -77,27 +81,27 @@ def test_a_cell_that_cannot_be_counts_as_missing_and_is_told(
     rows = as_sister()
     rows[7]["trestbps"] = "0"
     rows[8]["ca"] = "9"
-    site = read_site(write(tmp_path, rows), schema)
-    assert site.impossible == {"trestbps": 1, "ca": 1}
-    assert site.missing["trestbps"] == 1 and site.missing["ca"] == 60
-    assert len(site.table) == 60
+    external_data = read_external_table(write(tmp_path, rows), schema)
+    assert external_data.invalid_cells == {"trestbps": 1, "ca": 1}
+    assert external_data.missing["trestbps"] == 1 and external_data.missing["ca"] == 60
+    assert len(external_data.table) == 60
 
 
 def test_another_unit_is_refused(schema: Schema, tmp_path: Path) -> None:
     """Cholesterol in mmol/l: about a fortieth."""
     rows = [{**row, "chol": f"{float(row['chol']) / 38.67:.1f}"} for row in ROWS[:60]]
     with pytest.raises(InvalidTable, match=r"column chol: 60 of 60 known cells .* another unit"):
-        read_site(write(tmp_path, rows), schema)
+        read_external_table(write(tmp_path, rows), schema)
 
 
 def test_one_in_twenty_may_be_impossible(schema: Schema, tmp_path: Path) -> None:
     rows = [dict(row) for row in ROWS[:60]]
     for row in rows[:3]:
         row["trestbps"] = "0"
-    assert read_site(write(tmp_path, rows), schema).impossible == {"trestbps": 3}
+    assert read_external_table(write(tmp_path, rows), schema).invalid_cells == {"trestbps": 3}
     rows[3]["trestbps"] = "0"
     with pytest.raises(InvalidTable, match=r"column trestbps: 4 of 60 .*\(50 to 300 mm Hg\)"):
-        read_site(write(tmp_path, rows), schema)
+        read_external_table(write(tmp_path, rows), schema)
 
 
 def test_records_that_cannot_be_answered_or_judged_are_left_out_and_counted(
@@ -108,22 +112,22 @@ def test_records_that_cannot_be_answered_or_judged_are_left_out_and_counted(
     rows[4]["num"] = ""
     rows[5]["cp"] = "9"
     rows[6]["num"], rows[6]["age"] = "-9", ""
-    site = read_site(write(tmp_path, rows), schema)
-    assert site.left_out == {"age": 2, "cp": 1, "num": 2}
-    assert (site.n_read, len(site.table)) == (60, 56)
-    assert site.table.lines.tolist() == [1, 2, 3, *range(8, 61)]
+    external_data = read_external_table(write(tmp_path, rows), schema)
+    assert external_data.left_out == {"age": 2, "cp": 1, "num": 2}
+    assert (external_data.n_read, len(external_data.table)) == (60, 56)
+    assert external_data.table.lines.tolist() == [1, 2, 3, *range(8, 61)]
     with pytest.raises(InvalidTable, match="no record has all"):
-        read_site(write(tmp_path, [{**row, "num": ""} for row in rows]), schema)
+        read_external_table(write(tmp_path, [{**row, "num": ""} for row in rows]), schema)
 
 
 def test_what_is_wrong_beyond_that_is_refused(schema: Schema, tmp_path: Path) -> None:
     rows = as_sister()
     rows[9]["num"] = "7"
     with pytest.raises(InvalidTable, match="line 10, column num: must be one of 0, 1, 2, 3, 4"):
-        read_site(write(tmp_path, rows), schema)
+        read_external_table(write(tmp_path, rows), schema)
     of_release = [{**row, "target": row["num"]} for row in as_sister()]
     for row in of_release:
         del row["num"]
     copied = write(tmp_path, of_release, header=True)
     with pytest.raises(InvalidTable, match="another outcome"):
-        read_site(copied, schema)
+        read_external_table(copied, schema)

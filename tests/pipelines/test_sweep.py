@@ -10,14 +10,22 @@ from model.errors import InvalidConfig
 from model.training import TrainingConfig
 from pipelines.cli import main
 from pipelines.data import Table
-from pipelines.tuning import configs_to_try, read_values
-from pipelines.tuning.nested_cv import N_INNER, N_OUTER, Sweep, _sides, run_sweep
+from pipelines.tuning import candidate_configs, parse_search_dimension
+from pipelines.tuning.nested_cv import (
+    N_INNER_FOLDS,
+    N_OUTER_FOLDS,
+    NestedCvResult,
+    _nested_splits,
+    run_nested_cv,
+)
 from pipelines.tuning.search_space import Range
 
 
 def test_a_grid_is_every_combination_once() -> None:
-    tried = dict(map(read_values, ["hidden=none,8,16x8", "learning-rate=0.001,0.01,0.001"]))
-    configs = configs_to_try(TrainingConfig(epochs=7), tried)
+    tried = dict(
+        map(parse_search_dimension, ["hidden=none,8,16x8", "learning-rate=0.001,0.01,0.001"])
+    )
+    configs = candidate_configs(TrainingConfig(epochs=7), tried)
     assert {(c.hidden, c.learning_rate) for c in configs} == {
         (hidden, rate) for hidden in ((), (8,), (16, 8)) for rate in (0.001, 0.01)
     }
@@ -25,18 +33,20 @@ def test_a_grid_is_every_combination_once() -> None:
 
 
 def test_values_are_of_the_kind_that_the_setting_is() -> None:
-    assert read_values("batch_size=1,32,all") == ("batch_size", [1, 32, "all"])
-    assert read_values("optimizer=adam,sgd") == ("optimizer", ["adam", "sgd"])
-    assert read_values("l2=0,1e-3") == ("l2", [0.0, 0.001])
-    assert read_values("l2=0..1") == ("l2", Range(0, 1))
+    assert parse_search_dimension("batch_size=1,32,all") == ("batch_size", [1, 32, "all"])
+    assert parse_search_dimension("optimizer=adam,sgd") == ("optimizer", ["adam", "sgd"])
+    assert parse_search_dimension("l2=0,1e-3") == ("l2", [0.0, 0.001])
+    assert parse_search_dimension("l2=0..1") == ("l2", Range(0, 1))
 
 
 def test_a_sample_is_drawn_from_values_and_ranges() -> None:
-    tried = dict(map(read_values, ["learning_rate=1e-4..1e-2", "epochs=10..40", "hidden=4,8"]))
-    configs = configs_to_try(TrainingConfig(), tried, n_drawn=200, seed=1)
+    tried = dict(
+        map(parse_search_dimension, ["learning_rate=1e-4..1e-2", "epochs=10..40", "hidden=4,8"])
+    )
+    configs = candidate_configs(TrainingConfig(), tried, n_samples=200, seed=1)
     rates = np.array([config.learning_rate for config in configs])
-    assert len(configs) == 200 and configs == configs_to_try(
-        TrainingConfig(), tried, n_drawn=200, seed=1
+    assert len(configs) == 200 and configs == candidate_configs(
+        TrainingConfig(), tried, n_samples=200, seed=1
     )
     assert rates.min() >= 1e-4 and rates.max() <= 1e-2
     assert 0.35 < (rates < 1e-3).mean() < 0.65  # half below the middle of a logarithmic scale
@@ -55,47 +65,49 @@ def test_a_sample_is_drawn_from_values_and_ranges() -> None:
 )  # fmt: skip
 def test_what_cannot_be_tried_is_refused(given: str, reason: str) -> None:
     with pytest.raises(InvalidConfig, match=reason):
-        read_values(given)
+        parse_search_dimension(given)
 
 
 def test_values_out_of_their_limits_and_ranges_without_a_number_are_refused() -> None:
     with pytest.raises(InvalidConfig, match="epochs"):
-        configs_to_try(TrainingConfig(), dict([read_values("epochs=0,10")]))
+        candidate_configs(TrainingConfig(), dict([parse_search_dimension("epochs=0,10")]))
     with pytest.raises(InvalidConfig, match="optimizer: expected one of adam"):
-        configs_to_try(TrainingConfig(), dict([read_values("optimizer=adamw")]))
+        candidate_configs(TrainingConfig(), dict([parse_search_dimension("optimizer=adamw")]))
     with pytest.raises(InvalidConfig, match="l2: a range needs --sample"):
-        configs_to_try(TrainingConfig(), dict([read_values("l2=0..1")]))
+        candidate_configs(TrainingConfig(), dict([parse_search_dimension("l2=0..1")]))
 
 
-def sweep_of(inner: list[list[float]]) -> Sweep:
+def nested_cv_of(inner: list[list[float]]) -> NestedCvResult:
     """One repeat in which every outer fold sees the same inner losses."""
-    losses = np.tile(np.array(inner)[:, None, None], (1, 1, N_OUTER, 1))
+    losses = np.tile(np.array(inner)[:, None, None], (1, 1, N_OUTER_FOLDS, 1))
     configs = [TrainingConfig(hidden=(units,)) for units in range(1, len(inner) + 1)]
     outer = np.arange(len(inner), dtype=float)[:, None, None] + np.zeros((1, 1, 20))
-    return Sweep(configs, outer, losses, np.arange(20)[None] % N_OUTER)
+    return NestedCvResult(configs, outer, losses, np.arange(20)[None] % N_OUTER_FOLDS)
 
 
 def test_one_standard_error_takes_the_simplest_that_is_not_clearly_worse() -> None:
     far, near, best, complex_one = (
         [0.60] * 5, [0.43] * 5, [0.36, 0.38, 0.40, 0.42, 0.44], [0.41] * 5
     )  # fmt: skip
-    sweep = sweep_of([far, near, best, complex_one])
+    sweep = nested_cv_of([far, near, best, complex_one])
     # The best one's mean is .40, its standard error .0141: .43 is too far, and .41 not simpler.
-    assert set(sweep.chosen(range(4), one_standard_error=True).ravel()) == {2}
-    nearer = sweep_of([far, [0.41] * 5, best, complex_one])
-    assert set(nearer.chosen(range(4), one_standard_error=True).ravel()) == {1}
-    assert set(nearer.chosen(range(4), one_standard_error=False).ravel()) == {2}
-    assert set(nearer.chosen([0, 3], one_standard_error=False).ravel()) == {3}
-    np.testing.assert_array_equal(nearer.nested(range(4), one_standard_error=True), 1.0)
+    assert set(sweep.select_per_fold(range(4), one_standard_error=True).ravel()) == {2}
+    nearer = nested_cv_of([far, [0.41] * 5, best, complex_one])
+    assert set(nearer.select_per_fold(range(4), one_standard_error=True).ravel()) == {1}
+    assert set(nearer.select_per_fold(range(4), one_standard_error=False).ravel()) == {2}
+    assert set(nearer.select_per_fold([0, 3], one_standard_error=False).ravel()) == {3}
+    np.testing.assert_array_equal(nearer.nested_losses(range(4), one_standard_error=True), 1.0)
 
 
 def test_no_patient_is_chosen_by_and_reported_on(table: Table) -> None:
-    sides, tests = _sides(table, 1, 2)
-    assert len(sides) == 2 * N_OUTER * (1 + N_INNER)
-    for number in range(2 * N_OUTER):
-        (train, test), *within = sides[number * (1 + N_INNER) : (number + 1) * (1 + N_INNER)]
+    sides, tests = _nested_splits(table, 1, 2)
+    assert len(sides) == 2 * N_OUTER_FOLDS * (1 + N_INNER_FOLDS)
+    for number in range(2 * N_OUTER_FOLDS):
+        (train, test), *within = sides[
+            number * (1 + N_INNER_FOLDS) : (number + 1) * (1 + N_INNER_FOLDS)
+        ]
         assert not set(train) & set(test)
-        assert (tests[number // N_OUTER, test] == number % N_OUTER).all()
+        assert (tests[number // N_OUTER_FOLDS, test] == number % N_OUTER_FOLDS).all()
         assert sorted(np.concatenate([held for _, held in within])) == sorted(train)
         for inner_train, held in within:
             assert not set(test) & (set(inner_train) | set(held))
@@ -104,19 +116,19 @@ def test_no_patient_is_chosen_by_and_reported_on(table: Table) -> None:
 
 def test_the_simplest_come_first_and_good_configs_win(table: Table) -> None:
     configs = [TrainingConfig(hidden=(units,), epochs=e) for units in (16, 2) for e in (30, 1)]
-    sweep = run_sweep(table, configs, seed=3)
+    sweep = run_nested_cv(table, configs, seed=3)
     assert [(c.hidden, c.epochs) for c in sweep.configs] == [
         ((2,), 1), ((2,), 30), ((16,), 1), ((16,), 30)
     ]  # fmt: skip
-    losses = sweep.outer.mean(axis=(1, 2))
-    assert np.isfinite(sweep.inner).all() and losses.argmin() == 3 and losses[3] < 0.42
-    assert sweep.final(one_standard_error=False) == 3
-    assert (sweep.nested(range(4)) == sweep.outer[3]).all()
+    losses = sweep.outer_losses.mean(axis=(1, 2))
+    assert np.isfinite(sweep.inner_losses).all() and losses.argmin() == 3 and losses[3] < 0.42
+    assert sweep.select_final(one_standard_error=False) == 3
+    assert (sweep.nested_losses(range(4)) == sweep.outer_losses[3]).all()
 
 
 def test_a_validation_share_is_refused(table: Table) -> None:
     with pytest.raises(InvalidConfig, match="holds its own folds out"):
-        run_sweep(table, [TrainingConfig(validation_fraction=0.2)], seed=1)
+        run_nested_cv(table, [TrainingConfig(validation_fraction=0.2)], seed=1)
 
 
 def test_the_command_prints_and_writes_a_page(tmp_path: Path) -> None:

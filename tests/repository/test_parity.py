@@ -27,13 +27,13 @@ from pathlib import Path
 from model.artifacts import read_artifact
 from model.training import predict
 from pipelines.preprocessing import build_preprocessing
-from pipelines.reloading import load_network_of
+from pipelines.reloading import load_keras_network
 from pipelines.data import read_table
 artifact = read_artifact(Path(sys.argv[1]))
 table = read_table(Path("data/cleveland.csv"), artifact.schema)
 preprocessing = build_preprocessing(artifact.schema)
 features = preprocessing.fit_transform(table.frame)
-network = load_network_of(artifact)
+network = load_keras_network(artifact)
 found = predict(network, features)
 mean, spread = features.mean(axis=0), np.cov(features.T, bias=True) + 10 / 303 * np.eye(29)
 made_of = [name.split("=")[0] for name in preprocessing.get_feature_names_out()]

@@ -65,7 +65,9 @@ def simulate_coverage(
     for number in range(len(truths) * n_redraws):
         truth = list(truths.values())[number // n_redraws]
         labels.append(draw.random(n) < truth)
-        out = np.isin(groups, draw.choice(np.unique(groups), round(HELD_OUT_FRACTION * n), replace=False))
+        out = np.isin(
+            groups, draw.choice(np.unique(groups), round(HELD_OUT_FRACTION * n), replace=False)
+        )
         held.append(out)
         members += bootstrap_member_specs(
             config,
@@ -90,7 +92,8 @@ def _coverage(drawn: np.ndarray, truth: np.ndarray, held: np.ndarray, spread: fl
     """Of (n_redraws, n_members, n) log-odds."""
     rows = drawn.transpose(0, 2, 1).reshape(-1, drawn.shape[1])
     middle, low, high = (
-        found.reshape(held.shape) for found in interval_bounds(rows, INTERVAL_LEVEL, spread, np.zeros((len(rows), 1)))
+        found.reshape(held.shape)
+        for found in interval_bounds(rows, INTERVAL_LEVEL, spread, np.zeros((len(rows), 1)))
     )
     inside = (low <= truth) & (truth <= high)
     tenth = np.minimum((middle * N_TENTHS).astype(int), N_TENTHS - 1)

@@ -25,7 +25,7 @@ from pipelines.data import Table
 from pipelines.evaluation import N_SPLITS, prepare_folds
 
 N_RANDOM = 25
-JOBS_AT_ONCE = 380
+MAX_JOBS_PER_ENSEMBLE = 380
 
 
 class Job(NamedTuple):
@@ -47,7 +47,7 @@ FitMany = Callable[[Iterable[Job], np.ndarray, TrainingConfig], Iterator[DenseNe
 """(jobs, labels (n,), recipe) → networks, in the order of the jobs."""
 
 
-def fit_together(
+def fit_in_ensembles(
     jobs: Iterable[Job], labels: np.ndarray, config: TrainingConfig
 ) -> Iterator[DenseNetwork]:
     """Fit networks as ensembles, some hundreds at a time, so that memory stays flat."""
@@ -56,7 +56,7 @@ def fit_together(
     from model.training.ensemble import MemberSpec, fit_ensemble
 
     jobs = iter(jobs)
-    while some := list(itertools.islice(jobs, JOBS_AT_ONCE)):
+    while some := list(itertools.islice(jobs, MAX_JOBS_PER_ENSEMBLE)):
         tables = np.stack([job.features for job in some])
         members = [
             MemberSpec(msgspec.structs.replace(config, seed=job.seed), rows=job.rows, table=table)
@@ -71,16 +71,16 @@ def fit_together(
 class Cost(msgspec.Struct, frozen=True):
     """Log losses over all folds with some columns hidden: as answered, and by networks without them."""
 
-    answered: float
+    imputed: float
     refitted: float
 
     @property
     def difference(self) -> float:
         """What the answers lose: at most a few thousandths, or something is wrong."""
-        return self.answered - self.refitted
+        return self.imputed - self.refitted
 
 
-def patterns_to_hide(schema: Schema, *, seed: int) -> list[tuple[str, ...]]:
+def missing_patterns(schema: Schema, *, seed: int) -> list[tuple[str, ...]]:
     """Nothing, each column that may be missing, and 25 different random sets of two or more."""
     names = [schema.column_names[index] for index in optional_columns(schema)]
     draw = np.random.default_rng(seed)
@@ -94,7 +94,7 @@ def patterns_to_hide(schema: Schema, *, seed: int) -> list[tuple[str, ...]]:
     return found
 
 
-def costs_of_hiding(
+def missing_value_costs(
     table: Table,
     config: TrainingConfig,
     patterns: Sequence[tuple[str, ...]],
@@ -102,7 +102,7 @@ def costs_of_hiding(
     seed: int,
     n_repeats: int,
     n_folds: int | None = None,
-    fit_many: FitMany = fit_together,
+    fit_many: FitMany = fit_in_ensembles,
 ) -> Mapping[tuple[str, ...], Cost]:
     """Hide columns on repeated folds.
 

@@ -14,9 +14,9 @@ from pipelines.data import Table
 from tests.studies.missing_value_cost import (
     N_RANDOM,
     Job,
-    costs_of_hiding,
-    fit_together,
-    patterns_to_hide,
+    fit_in_ensembles,
+    missing_patterns,
+    missing_value_costs,
 )
 
 TOGETHER = ("slope", "ca", "thal")
@@ -37,12 +37,12 @@ def logistic_regression(
 
 
 def test_patterns_are_every_column_and_random_sets(schema: Schema) -> None:
-    patterns = patterns_to_hide(schema, seed=1)
+    patterns = missing_patterns(schema, seed=1)
     assert patterns[0] == ()
     assert [name for (name,) in patterns[1:11]] == list(schema.column_names[3:])
     assert len(set(patterns)) == len(patterns) == 1 + 10 + N_RANDOM
     assert all(len(pattern) > 1 for pattern in patterns[11:])
-    assert patterns == patterns_to_hide(schema, seed=1) != patterns_to_hide(schema, seed=2)
+    assert patterns == missing_patterns(schema, seed=1) != missing_patterns(schema, seed=2)
 
 
 def test_networks_are_refitted_without_what_is_hidden(table: Table) -> None:
@@ -58,7 +58,7 @@ def test_networks_are_refitted_without_what_is_hidden(table: Table) -> None:
 
     patterns = [(), ("chol", "ca"), ("thal",)]
     config = TrainingConfig(seed=5)
-    costs_of_hiding(table, config, patterns, seed=1, n_repeats=1, n_folds=2, fit_many=fit)
+    missing_value_costs(table, config, patterns, seed=1, n_repeats=1, n_folds=2, fit_many=fit)
     assert [job.seed for job in seen] == [5, 5, 5, 6, 6, 6]
     names = table.schema.feature_names
     for whole, without, other in (seen[:3], seen[3:]):
@@ -76,7 +76,7 @@ def test_networks_are_refitted_without_what_is_hidden(table: Table) -> None:
 def test_hiding_costs_next_to_nothing(table: Table) -> None:
     """With logistic regression, whose answers are as good: ten folds, one round."""
     config = TrainingConfig()
-    costs = costs_of_hiding(
+    costs = missing_value_costs(
         table,
         config,
         [(), ("ca",), TOGETHER],
@@ -85,7 +85,7 @@ def test_hiding_costs_next_to_nothing(table: Table) -> None:
         fit_many=logistic_regression,
     )
     assert costs[()].difference == pytest.approx(0, abs=0.002), "only six patients lack anything"
-    assert 0.3 < costs[()].answered < costs[TOGETHER].answered < 0.5
+    assert 0.3 < costs[()].imputed < costs[TOGETHER].imputed < 0.5
     for pattern in (("ca",), TOGETHER):
         assert costs[pattern].difference < 0.01
 
@@ -100,7 +100,7 @@ def test_networks_fitted_together_are_lone_networks(table: Table) -> None:
         Job(draw.normal(size=(303, 5)), np.sort(draw.permutation(303)[:270]), seed)
         for seed in (3, 4)
     ]
-    found = list(fit_together(iter(jobs), table.labels, config))
+    found = list(fit_in_ensembles(iter(jobs), table.labels, config))
     assert len(found) == 2
     for job, network in zip(jobs, found, strict=True):
         own = msgspec.structs.replace(config, seed=job.seed)

@@ -25,14 +25,16 @@ def two_versions(trained: Store, tmp_path_factory: pytest.TempPathFactory) -> St
     """A store with two versions that answer differently; the first is current."""
     device = select_device("cpu")
     from model.training import TrainingConfig
-    from pipelines.training import Request, retrain_model
+    from pipelines.training import RetrainRequest, retrain_model
 
     folder = tmp_path_factory.mktemp("two") / "cleveland"
     store = Store(shutil.copytree(trained.folder, folder))
     schema = store.read("1").schema
     config = TrainingConfig(epochs=5, seed=7)
     data = ROOT / "data/cleveland.csv"
-    retrain_model(Request(data, schema, config, "default", device, "pytest", report=False), store)
+    retrain_model(
+        RetrainRequest(data, schema, config, "default", device, "pytest", report=False), store
+    )
     assert store.versions() == ["1", "2"]
     store.promote("1")
     return store

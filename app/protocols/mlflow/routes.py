@@ -60,7 +60,9 @@ def register_mlflow(service: Service) -> None:
 
     def version(request: ServiceRequest) -> ServiceResponse:
         """The version of the model that answers, as bare text."""
-        return ServiceResponse(models.get().version.encode(), media_type="text/plain; charset=utf-8")
+        return ServiceResponse(
+            models.get().version.encode(), media_type="text/plain; charset=utf-8"
+        )
 
     def invocations(request: ServiceRequest) -> ServiceResponse:
         """Probabilities for records in any of the forms that MLflow and SageMaker send."""

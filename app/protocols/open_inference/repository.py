@@ -67,7 +67,9 @@ def register_repository(service: Service, render_error: ErrorRenderer) -> None:
         ("models/<name>/unload", unload, "manage"),
     )
     for path, handler, scope in routes:
-        service.add_route("POST", f"/v2/repository/{path}", handler, scope, render_error=render_error)
+        service.add_route(
+            "POST", f"/v2/repository/{path}", handler, scope, render_error=render_error
+        )
 
 
 def _index(models: ModelRegistry, store: Store) -> list[dict[str, str]]:

@@ -66,7 +66,9 @@ def read_request(body: bytes, header: str, n_columns: int) -> tuple[InferRequest
     return InferRequest([matrix], parameters={"binary_data_output": True}), body
 
 
-def to_columns(request: InferRequest, binary: bytes, names: Sequence[str]) -> Mapping[str, ColumnValues]:
+def to_columns(
+    request: InferRequest, binary: bytes, names: Sequence[str]
+) -> Mapping[str, ColumnValues]:
     """The columns of the records, each of the same length.
 
     Either one tensor a column, shape [n] or [n, 1]; or one tensor of any other name for all, shape

@@ -94,10 +94,14 @@ def register_open_inference(service: Service) -> None:
         """Probabilities and labels for one record a row."""
         model = request.bind_model(model_of(name, version))
         columns = model.schema.column_names
-        infer_request, binary = read_request(request.body(), request.header(JSON_LENGTH), len(columns))
+        infer_request, binary = read_request(
+            request.body(), request.header(JSON_LENGTH), len(columns)
+        )
         wanted = requested_outputs(infer_request, OUTPUTS)
         values = model.validate_columns(to_columns(infer_request, binary, columns), "/inputs")
-        return compress_response(request, _response(model, model.score(values), infer_request, wanted))
+        return compress_response(
+            request, _response(model, model.score(values), infer_request, wanted)
+        )
 
     def add(method: str, path: str, handler: Any, scope: str) -> None:
         service.add_route(method, path, handler, scope, render_error=render_error)
@@ -127,7 +131,9 @@ def render_error(error_response: ErrorResponse) -> ServiceResponse:
         ]
     status = 400 if error_response.status == 422 else error_response.status
     error_response = msgspec.structs.replace(error_response, status=status, extensions=extensions)
-    return ServiceResponse(_encode(error_response.details()), status, headers=error_response.headers)
+    return ServiceResponse(
+        _encode(error_response.details()), status, headers=error_response.headers
+    )
 
 
 def _require_ready(get: Any) -> None:

@@ -23,7 +23,9 @@ _PLAIN_LIST = (
 def render_error(error_response: ErrorResponse) -> ServiceResponse:
     """A refusal as TensorFlow Serving gives it: INVALID_ARGUMENT is 400 there, and never 422."""
     if error_response.code == "invalid_records":
-        listed = [{**entry, "pointer": _pointer(entry)} for entry in error_response.extensions["errors"]]
+        listed = [
+            {**entry, "pointer": _pointer(entry)} for entry in error_response.extensions["errors"]
+        ]
         more = _MORE.search(error_response.error)
         error_response = msgspec.structs.replace(
             error_response,

@@ -88,11 +88,15 @@ def read_examples(
         raise _body_error("not_records", "key 'examples' is expected and was not found")
     examples, context = content["examples"], content.get("context", {})
     if not isinstance(examples, list):
-        raise _body_error("not_records", "Expecting 'examples' value to be an list/array", "/examples")
+        raise _body_error(
+            "not_records", "Expecting 'examples' value to be an list/array", "/examples"
+        )
     if not examples:
         raise _body_error("no_records", "'examples' value is an empty array", "/examples")
     if not isinstance(context, dict):
-        raise _body_error("not_an_object", "Example must be JSON object: 'context' is none", "/context")
+        raise _body_error(
+            "not_an_object", "Example must be JSON object: 'context' is none", "/context"
+        )
     _reject_repeated_keys(context, context, "/context")
     if len(examples) > max_records:
         return ParsedRecords(examples, "/examples")
@@ -262,7 +266,9 @@ def _handle_error(
         )
 
 
-def _body_error(code: str, message: str, path: str = "", *, field: str | None = None) -> InvalidRecords:
+def _body_error(
+    code: str, message: str, path: str = "", *, field: str | None = None
+) -> InvalidRecords:
     return InvalidRecords(
         [Problem(field=field, code=code, message=message)], n_records=0, path=path
     )

@@ -69,28 +69,40 @@ class TensorFlowServingApi:
         self._metrics = service.metrics
         self._settings = service.settings
 
-    def predict(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
+    def predict(
+        self, request: ServiceRequest, name: str, version: str = "", label: str = ""
+    ) -> ServiceResponse:
         """Probabilities, by ``instances`` or ``inputs``."""
         model = self._find(request, name, version, label)
         values, path = self._read_values(request, model, read_tensors, "predict")
         answers = [[p] for p in model.score(values).probabilities.tolist()]
-        return ServiceResponse(_encode({"outputs" if path == "/inputs" else "predictions": answers}))
+        return ServiceResponse(
+            _encode({"outputs" if path == "/inputs" else "predictions": answers})
+        )
 
-    def classify(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
+    def classify(
+        self, request: ServiceRequest, name: str, version: str = "", label: str = ""
+    ) -> ServiceResponse:
         """Both labels of the outcome, each with its probability."""
         model = self._find(request, name, version, label)
         values, _ = self._read_values(request, model, read_examples, "classify")
         no, yes = model.schema.outcome.negative, model.schema.outcome.positive
         probabilities = model.score(values).probabilities.tolist()
-        return ServiceResponse(_encode({"results": [[[no, 1 - p], [yes, p]] for p in probabilities]}))
+        return ServiceResponse(
+            _encode({"results": [[[no, 1 - p], [yes, p]] for p in probabilities]})
+        )
 
-    def regress(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
+    def regress(
+        self, request: ServiceRequest, name: str, version: str = "", label: str = ""
+    ) -> ServiceResponse:
         """Probabilities, one number an example."""
         model = self._find(request, name, version, label)
         values, _ = self._read_values(request, model, read_examples, "regress")
         return ServiceResponse(_encode({"results": model.score(values).probabilities.tolist()}))
 
-    def explain(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
+    def explain(
+        self, request: ServiceRequest, name: str, version: str = "", label: str = ""
+    ) -> ServiceResponse:
         """KServe: what each column contributed to each answer."""
         model = self._find(request, name, version, label)
         values, path = self._read_values(request, model, read_tensors, "explain")
@@ -103,7 +115,9 @@ class TensorFlowServingApi:
         """Reject any other verb; the verbs are predict, classify, regress and explain."""
         raise _malformed()
 
-    def status(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
+    def status(
+        self, request: ServiceRequest, name: str, version: str = "", label: str = ""
+    ) -> ServiceResponse:
         """The state of the model's versions, and for KServe whether it is ready."""
         known = version_statuses(self._models.snapshot)
         if not version and not label:
@@ -123,7 +137,9 @@ class TensorFlowServingApi:
             raise _not_found(f"Could not find version {number} of model {printable(name)}")
         return ServiceResponse(_encode({"model_version_status": [known[number]]}))
 
-    def metadata(self, request: ServiceRequest, name: str, version: str = "", label: str = "") -> ServiceResponse:
+    def metadata(
+        self, request: ServiceRequest, name: str, version: str = "", label: str = ""
+    ) -> ServiceResponse:
         """The signature: what goes in and what comes out."""
         model = self._find(request, name, version, label)
         return ServiceResponse(_encode(signature_metadata(model)))
@@ -209,12 +225,16 @@ def _normalize_version(version: str) -> str:
     if not (version.isascii() and version.isdecimal()):
         raise _malformed()
     if len(version) > 19 or int(version) > MAX_VERSION:
-        raise ApiError("bad_request", f"Failed to convert version: {printable(version)} to numeric.")
+        raise ApiError(
+            "bad_request", f"Failed to convert version: {printable(version)} to numeric."
+        )
     return str(int(version))
 
 
 def _malformed() -> ApiError:
-    return ApiError("bad_request", f"Malformed request: {flask_request.method} {printable(flask_request.path)}")
+    return ApiError(
+        "bad_request", f"Malformed request: {flask_request.method} {printable(flask_request.path)}"
+    )
 
 
 def _not_found(message: str) -> ApiError:

@@ -71,7 +71,8 @@ def fit_ensemble(
             targets.reshape(len(labels), -1), (len(tables), len(labels), head.units)
         )
     programs = [
-        Program(tables, targets, members, member_indices, head) for member_indices in _member_grids(members, members_per_program)
+        Program(tables, targets, members, member_indices, head)
+        for member_indices in _member_grids(members, members_per_program)
     ]
     with tqdm(
         total=sum(program.n_epochs for program in programs), desc=progress, unit="epoch",

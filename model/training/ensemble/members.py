@@ -123,7 +123,9 @@ class Ensemble:
 
     def best_epochs(self) -> np.ndarray:
         """(M,): the number of epochs after which each member's weights are these."""
-        return self._scatter_by_member([part.best_epochs[None] for part in self.results])[0].astype(int)
+        return self._scatter_by_member([part.best_epochs[None] for part in self.results])[0].astype(
+            int
+        )
 
     def weights(self, number: int) -> list[np.ndarray]:
         """Kernel, bias, kernel, bias, … of one member, as Keras's ``set_weights`` takes them."""

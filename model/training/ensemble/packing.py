@@ -72,14 +72,18 @@ def epoch_row_orders(
         yield whole.reshape(len(rows), n_steps, size).transpose(1, 0, 2)
 
 
-def epoch_dropout_masks(grid: ConfigGrid, n_steps: int, size: int, dtype: str) -> Iterator[tuple[np.ndarray, ...]]:
+def epoch_dropout_masks(
+    grid: ConfigGrid, n_steps: int, size: int, dtype: str
+) -> Iterator[tuple[np.ndarray, ...]]:
     """Epoch after epoch, by hidden layer (n_steps, G, size, units, m): what units are multiplied by.
 
     0 with the probability that the config names, otherwise what keeps the mean as it was. Empty
     where no member leaves anything out.
     """
     shape = len(grid), len(grid[0])
-    streams = {place: dropout_generator(grid[place[0]][place[1]].seed) for place in np.ndindex(shape)}
+    streams = {
+        place: dropout_generator(grid[place[0]][place[1]].seed) for place in np.ndindex(shape)
+    }
     hidden = np.array([[config.hidden for config in group] for group in grid], int)
     widths = hidden.max(axis=(0, 1)).tolist()
     while any(config.dropout for group in grid for config in group):

@@ -43,7 +43,10 @@ class Program:
     ) -> None:  # fmt: skip
         # Whoever fills the grid up is somebody's double, and thrown away at the end.
         doubles = np.where(member_indices[:, :1] < 0, member_indices[0, 0], member_indices[:, :1])
-        chosen = [[members[p] for p in group] for group in np.where(member_indices < 0, doubles, member_indices)]
+        chosen = [
+            [members[p] for p in group]
+            for group in np.where(member_indices < 0, doubles, member_indices)
+        ]
         firsts = [group[0] for group in chosen]
         n_rows, everyone = tables.shape[1], np.arange(tables.shape[1])
         self.member_indices, self.dtype = member_indices, tables.dtype.name
@@ -81,19 +84,25 @@ class Program:
         stops = self._per_member(lambda config: config.patience).any()
         lasts = np.unique(self._per_member(lambda config: config.epochs))
         uneven = bool(stops) or len(set(n_steps)) > 1 or len(lasts) > 1
-        spec = ProgramSpec(first.activation, head.activation, first.loss, first.optimizer, size, uneven)
+        spec = ProgramSpec(
+            first.activation, head.activation, first.loss, first.optimizer, size, uneven
+        )
         return spec, max(n_steps)
 
     def run(self, bar: tqdm[Any]) -> ProgramResult:
         """Train them all, to their last epoch or until none is running."""
         epoch, early_stopping = (
             compile_epoch(self.spec),
-            EarlyStopping(self.spec, self.data, self.validation_rows, self.configs) if self.validation_rows else None,
+            EarlyStopping(self.spec, self.data, self.validation_rows, self.configs)
+            if self.validation_rows
+            else None,
         )
         state, settings = self._initial_state(), self._hyperparameters()
         seeds = [group[0].shuffle_seed for group in self.configs]
         rows = epoch_row_orders(self.rows, seeds, self.n_steps, self.spec.batch_size)
-        dropout_masks = epoch_dropout_masks(self.configs, self.n_steps, self.spec.batch_size, self.dtype)
+        dropout_masks = epoch_dropout_masks(
+            self.configs, self.n_steps, self.spec.batch_size, self.dtype
+        )
         last = self._per_member(lambda config: config.epochs)
         running, losses = np.ones(self.member_indices.shape, bool), []
         for number in range(self.n_epochs):
@@ -101,13 +110,17 @@ class Program:
             if not running.any():
                 break
             now = settings(number, running)
-            state, loss = epoch(state, self.data, EpochBatches(next(rows), next(dropout_masks)), now)
+            state, loss = epoch(
+                state, self.data, EpochBatches(next(rows), next(dropout_masks)), now
+            )
             losses.append(np.where(running, ops.convert_to_numpy(loss), np.nan))
             if early_stopping:
                 running = early_stopping.update(state.weights, now, running)
             bar.update()
         bar.update(self.n_epochs - len(losses))
-        weights = early_stopping.select_best_weights(state.weights) if early_stopping else state.weights
+        weights = (
+            early_stopping.select_best_weights(state.weights) if early_stopping else state.weights
+        )
         return ProgramResult(
             spec=self.spec,
             member_indices=self.member_indices,
@@ -115,13 +128,17 @@ class Program:
             weights=[ops.convert_to_numpy(weight) for weight in weights],
             units=[ops.convert_to_numpy(units) for units in self.data.units],
             losses=np.array(losses),
-            validation_losses=np.array(early_stopping.losses if early_stopping else np.full_like(losses, np.nan)),
+            validation_losses=np.array(
+                early_stopping.losses if early_stopping else np.full_like(losses, np.nan)
+            ),
             best_epochs=early_stopping.best_epochs(last) if early_stopping else last,
         )
 
     def _initial_state(self) -> TrainState:
         slots = tuple(initial_slots(self.spec.optimizer, weight) for weight in self.weights)
-        return _to_tensors(TrainState(np.zeros(self.member_indices.shape, self.dtype), self.weights, slots))
+        return _to_tensors(
+            TrainState(np.zeros(self.member_indices.shape, self.dtype), self.weights, slots)
+        )
 
     def _hyperparameters(self) -> Callable[[int, np.ndarray], Hyperparameters]:
         """What gives the settings of an epoch to the members that are running."""
@@ -133,7 +150,10 @@ class Program:
         }
         n_rows = np.array([len(rows) for rows in self.rows], np.int32)
         return lambda epoch, running: Hyperparameters(
-            n_rows=n_rows, running=running.astype(self.dtype), learning_rate=longest[epoch], **constant
+            n_rows=n_rows,
+            running=running.astype(self.dtype),
+            learning_rate=longest[epoch],
+            **constant,
         )
 
     def _pad_epochs(self, rates: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
@@ -163,7 +183,13 @@ Tensor = Any
 class EarlyStopping:
     """Looks at held-out rows after every epoch, stops members, and keeps their best weights."""
 
-    def __init__(self, spec: ProgramSpec, data: TrainingData, validation_rows: Sequence[np.ndarray], configs: ConfigGrid) -> None:
+    def __init__(
+        self,
+        spec: ProgramSpec,
+        data: TrainingData,
+        validation_rows: Sequence[np.ndarray],
+        configs: ConfigGrid,
+    ) -> None:
         self.data, self.validation_loss = data, compile_validation_loss(spec)
         self.rows = stack_rows(validation_rows)
         self.n_validation_rows = np.array([len(rows) for rows in validation_rows], np.int32)
@@ -177,7 +203,9 @@ class EarlyStopping:
         self, weights: Sequence[Tensor], settings: Hyperparameters, running: np.ndarray
     ) -> np.ndarray:
         """Which members go on."""
-        found = self.validation_loss(weights, self.data, self.rows, self.n_validation_rows, settings)
+        found = self.validation_loss(
+            weights, self.data, self.rows, self.n_validation_rows, settings
+        )
         loss = ops.convert_to_numpy(found)
         self.losses.append(np.where(running, loss, np.nan))
         if not self.patience.any():
@@ -185,19 +213,29 @@ class EarlyStopping:
         better = running & (loss < self.lowest_loss)
         self.lowest_loss[better], self.epoch[better] = loss[better], len(self.losses)
         self.epochs_without_improvement = np.where(better, 0, self.epochs_without_improvement + 1)
-        self.dropout_masks = _where_member(better, weights, self.dropout_masks) if self.dropout_masks else list(weights)
+        self.dropout_masks = (
+            _where_member(better, weights, self.dropout_masks)
+            if self.dropout_masks
+            else list(weights)
+        )
         return running & ~((self.patience > 0) & (self.epochs_without_improvement >= self.patience))
 
     def select_best_weights(self, weights: Sequence[Tensor]) -> Sequence[Tensor]:
         """The best weights of members with patience, the last ones of the others."""
-        return _where_member(self.patience == 0, weights, self.dropout_masks) if self.dropout_masks else weights
+        return (
+            _where_member(self.patience == 0, weights, self.dropout_masks)
+            if self.dropout_masks
+            else weights
+        )
 
     def best_epochs(self, last: np.ndarray) -> np.ndarray:
         """(G, m): the number of epochs after which they were so."""
         return np.where(self.patience > 0, self.epoch, last)
 
 
-def _where_member(which: np.ndarray, some: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
+def _where_member(
+    which: np.ndarray, some: Sequence[Tensor], others: Sequence[Tensor]
+) -> list[Tensor]:
     """Some weights where (G, m) ``which`` says so, other ones elsewhere."""
     return [
         ops.where(

@@ -93,7 +93,9 @@ def compile_epoch(spec: ProgramSpec) -> Callable[..., tuple[TrainState, Tensor]]
     step started from.
     """
 
-    def epoch(state: TrainState, data: TrainingData, batches: EpochBatches, settings: Hyperparameters) -> tuple[TrainState, Tensor]:
+    def epoch(
+        state: TrainState, data: TrainingData, batches: EpochBatches, settings: Hyperparameters
+    ) -> tuple[TrainState, Tensor]:
         place = ops.arange(spec.batch_size, dtype="int32")
 
         def step(i: Tensor, carried: tuple[TrainState, Tensor]) -> tuple[TrainState, Tensor]:
@@ -132,7 +134,11 @@ def compile_epoch(spec: ProgramSpec) -> Callable[..., tuple[TrainState, Tensor]]
 
 
 def _apply_gradients(
-    spec: ProgramSpec, state: TrainState, found: Sequence[Tensor], settings: Hyperparameters, goes_on: Tensor
+    spec: ProgramSpec,
+    state: TrainState,
+    found: Sequence[Tensor],
+    settings: Hyperparameters,
+    goes_on: Tensor,
 ) -> TrainState:
     """The state after a step along the gradients found, for the members that go on."""
     number = state.step + goes_on
@@ -161,7 +167,11 @@ def compile_validation_loss(spec: ProgramSpec) -> Callable[..., Tensor]:
     """
 
     def watch(
-        weights: Sequence[Tensor], data: TrainingData, rows: Tensor, n_validation_rows: Tensor, settings: Hyperparameters
+        weights: Sequence[Tensor],
+        data: TrainingData,
+        rows: Tensor,
+        n_validation_rows: Tensor,
+        settings: Hyperparameters,
     ) -> Tensor:
         features = ops.take(data.features, rows, axis=0)
         labels = ops.take(data.labels, rows, axis=0)
@@ -169,6 +179,8 @@ def compile_validation_loss(spec: ProgramSpec) -> Callable[..., Tensor]:
         each = record_losses(spec, outputs, labels, settings.focal_gamma)
         there = (ops.arange(rows.shape[1], dtype="int32") < n_validation_rows[:, None])[:, :, None]
         total = ops.sum(ops.where(there, each, ops.zeros_like(each)), axis=1)
-        return total / ops.cast(n_validation_rows, total.dtype)[:, None] + l2_penalty(weights, settings.l2)
+        return total / ops.cast(n_validation_rows, total.dtype)[:, None] + l2_penalty(
+            weights, settings.l2
+        )
 
     return compile_function(watch)

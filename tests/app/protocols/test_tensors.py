@@ -63,7 +63,9 @@ def test_bf16_is_the_upper_half_of_a_float32() -> None:
 
 
 def test_null_is_missing_in_every_datatype() -> None:
-    np.testing.assert_array_equal(decode_elements(tensor("FP32", [2], [None, 1]), None), [math.nan, 1])
+    np.testing.assert_array_equal(
+        decode_elements(tensor("FP32", [2], [None, 1]), None), [math.nan, 1]
+    )
     assert decode_elements(tensor("INT8", [2], [None, 1]), None) == [None, 1]
     assert decode_elements(tensor("BYTES", [3], [None, "a", ""]), None) == [None, "a", None]
     assert decode_elements(tensor("BOOL", [2], [None, True]), None) == [None, True]

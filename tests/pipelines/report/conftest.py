@@ -8,9 +8,9 @@ import pytest
 from model.artifacts import Manifest, Store
 from model.artifacts.artifact import read_artifact
 from pipelines.data import Table
-from pipelines.report import read_subject
-from pipelines.report.auxiliary_networks import Companions
-from pipelines.report.context import Subject
+from pipelines.report import build_report_context
+from pipelines.report.auxiliary_networks import AuxiliaryNetworks
+from pipelines.report.context import ReportContext
 
 
 @pytest.fixture(scope="session")
@@ -25,21 +25,23 @@ def page(trained: Store) -> str:
 
 
 @pytest.fixture(scope="session")
-def subject(trained: Store, table: Table) -> Subject:
+def context(trained: Store, table: Table) -> ReportContext:
     """The session's training, with its network's own answers in place of those of the folds."""
     artifact = read_artifact(trained.path("1"))
-    from pipelines.training.export import rebuild
+    from pipelines.training.export import rebuild_network
 
-    encoding, network = rebuild(artifact.files)
+    encoding, network = rebuild_network(artifact.files)
     from model.training import predict
 
     given = predict(network, encoding.encode(table.values))
     rows = np.arange(len(table))
-    return read_subject(artifact, table, network.get_weights(), rows, given, given, decision="kept")
+    return build_report_context(
+        artifact, table, network.get_weights(), rows, given, given, decision="kept"
+    )
 
 
 @pytest.fixture(scope="session")
-def companions(subject: Subject) -> Companions:
-    from pipelines.report.auxiliary_networks import train_companions
+def auxiliary(context: ReportContext) -> AuxiliaryNetworks:
+    from pipelines.report.auxiliary_networks import train_auxiliary_networks
 
-    return train_companions(subject)
+    return train_auxiliary_networks(context)

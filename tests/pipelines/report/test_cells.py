@@ -5,14 +5,14 @@ import pytest
 
 from model.schema import Column, Schema
 from pipelines.data import Table
-from pipelines.report.disclosure_control import BINS_AT_MOST, SMALLEST, cells_of, nice_edges
+from pipelines.report.disclosure_control import MAX_BINS, MIN_CELL_COUNT, count_cells, nice_edges
 
 
 @pytest.mark.parametrize("ends", [(29, 77), (0, 6.2), (-3.7, 11.2), (0.001, 0.0012), (5, 5)])
 def test_edges_are_round_and_hold_every_value(ends: tuple[float, float]) -> None:
     edges = nice_edges(*ends)
     assert edges[0] - 1e-12 <= ends[0] and ends[1] < edges[-1]
-    assert 1 <= len(edges) - 1 <= BINS_AT_MOST
+    assert 1 <= len(edges) - 1 <= MAX_BINS
     np.testing.assert_allclose(np.diff(edges), edges[1] - edges[0])
     assert all(len(f"{edge:g}") <= 7 for edge in edges)
 
@@ -22,7 +22,7 @@ def test_every_known_value_is_counted_once(table: Table, private: bool) -> None:
     for index, column in enumerate(table.schema.columns):
         values, labels = table.values[:, index], table.labels
         known = ~np.isnan(values)
-        counts = np.array([c.counts for c in cells_of(column, values, labels, private=private)])
+        counts = np.array([c.counts for c in count_cells(column, values, labels, private=private)])
         assert counts.sum(axis=0).tolist() == np.bincount(labels[known]).tolist(), column.name
 
 
@@ -31,12 +31,12 @@ def test_no_small_count_is_told_where_rows_must_not_leave(table: Table) -> None:
         [
             count
             for index, column in enumerate(table.schema.columns)
-            for cell in cells_of(column, table.values[:, index], table.labels, private=private)
+            for cell in count_cells(column, table.values[:, index], table.labels, private=private)
             for count in cell.counts
         ]
         for private in (False, True)
     )
-    assert min(open_counts) < SMALLEST <= min(private_counts)
+    assert min(open_counts) < MIN_CELL_COUNT <= min(private_counts)
 
 
 def column(schema: Schema, name: str) -> Column:
@@ -46,12 +46,14 @@ def column(schema: Schema, name: str) -> Column:
 def test_levels_that_are_rare_are_told_together(table: Table, schema: Schema) -> None:
     """One patient without and three with disease have an ST-T wave abnormality."""
     index = schema.column_names.index("restecg")
-    found = cells_of(column(schema, "restecg"), table.values[:, index], table.labels, private=True)
+    found = count_cells(
+        column(schema, "restecg"), table.values[:, index], table.labels, private=True
+    )
     assert [cell.label.split(" ")[0] for cell in found] == ["Probable", "Normal;"]
 
 
 def test_a_column_with_too_few_records_is_not_shown(schema: Schema) -> None:
     age, labels = column(schema, "age"), np.array([0] * 9 + [1] * 4)
-    assert cells_of(age, np.arange(40.0, 53.0), labels, private=True) == []
-    assert len(cells_of(age, np.arange(40.0, 53.0), labels, private=False)) > 1
-    assert cells_of(age, np.full(13, np.nan), labels, private=False) == []
+    assert count_cells(age, np.arange(40.0, 53.0), labels, private=True) == []
+    assert len(count_cells(age, np.arange(40.0, 53.0), labels, private=False)) > 1
+    assert count_cells(age, np.full(13, np.nan), labels, private=False) == []

@@ -14,26 +14,26 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from pipelines.html import plotting as drawing
-from pipelines.report.auxiliary_networks import Companions
-from pipelines.report.calibration import decisions, reliability
-from pipelines.report.context import Subject
-from pipelines.report.data_summary import data_at_a_glance
+from pipelines.report.auxiliary_networks import AuxiliaryNetworks
+from pipelines.report.calibration import decision_analysis, reliability
+from pipelines.report.context import ReportContext
+from pipelines.report.data_summary import data_summary
 from pipelines.report.learning_curves import learning_curves
 from pipelines.report.loss_surface import loss_surface
-from pipelines.report.partial_dependence import dependence_on_columns
-from pipelines.report.permutation_importance import what_it_looks_at
+from pipelines.report.partial_dependence import partial_dependence_section
+from pipelines.report.permutation_importance import importance_section
 from pipelines.report.subgroups import subgroups
 
 
 @pytest.fixture
 def figures(
-    subject: Subject, companions: Companions, monkeypatch: pytest.MonkeyPatch
+    context: ReportContext, auxiliary: AuxiliaryNetworks, monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[str, Figure]]:
     """All figures of a report, laid out as they are in it."""
     found: list[tuple[str, Figure]] = []
 
     def keep(figure: Figure, alt: str) -> str:
-        with drawing.house_style():
+        with drawing.plot_style():
             figure.canvas = FigureCanvasAgg(figure)
             figure.draw_without_rendering()
         found.append((alt, figure))
@@ -42,10 +42,10 @@ def figures(
     for name, module in list(sys.modules.items()):
         if name.startswith("pipelines.report.") and hasattr(module, "as_svg"):
             monkeypatch.setattr(module, "as_svg", keep)
-    for alone in (data_at_a_glance, reliability, decisions, subgroups, loss_surface):
-        alone(subject)
-    for beside in (what_it_looks_at, dependence_on_columns, learning_curves):
-        beside(subject, companions)
+    for alone in (data_summary, reliability, decision_analysis, subgroups, loss_surface):
+        alone(context)
+    for beside in (importance_section, partial_dependence_section, learning_curves):
+        beside(context, auxiliary)
     return found
 
 

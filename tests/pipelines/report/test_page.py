@@ -15,7 +15,7 @@ from model.schema.table_schema import Level
 from pipelines.data import Table
 from pipelines.report.blocks import with_interval
 from pipelines.report.build import build_report
-from pipelines.report.context import Subject
+from pipelines.report.context import ReportContext
 
 SECTIONS = (
     *("card", "data", "folds", "reliability", "decisions", "subgroups", "importance"),
@@ -58,18 +58,20 @@ class Parsed(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def of_table(subject: Subject, table: Table, rows: np.ndarray | slice = slice(None)) -> Subject:
+def of_table(
+    context: ReportContext, table: Table, rows: np.ndarray | slice = slice(None)
+) -> ReportContext:
     """The same network, as if it had been trained on another table or on some rows of it."""
     assert table.outcome is not None
     some = dataclasses.replace(
         table, values=table.values[rows], outcome=table.outcome[rows], lines=table.lines[rows]
     )
     return dataclasses.replace(
-        subject,
+        context,
         table=some,
         rows=np.arange(len(some)),
-        apparent=subject.apparent[rows],
-        out_of_fold=subject.out_of_fold[:, rows],
+        apparent=context.apparent[rows],
+        out_of_fold=context.out_of_fold[:, rows],
     )
 
 
@@ -170,10 +172,10 @@ def hostile(schema: Schema) -> Schema:
 
 
 def test_no_text_of_a_schema_becomes_part_of_the_page(
-    subject: Subject, schema: Schema, page: str
+    context: ReportContext, schema: Schema, page: str
 ) -> None:
-    table = dataclasses.replace(subject.table, schema=hostile(schema), file=HOSTILE)
-    parsed = Parsed(build_report(of_table(subject, table)).decode())
+    table = dataclasses.replace(context.table, schema=hostile(schema), file=HOSTILE)
+    parsed = Parsed(build_report(of_table(context, table)).decode())
     assert "script" not in {tag for tag, _ in parsed.tags}
     assert "alert(" in parsed.text
     assert {tag for tag, _ in parsed.tags} == {tag for tag, _ in Parsed(page).tags}
@@ -187,25 +189,25 @@ def marked(table: Table) -> Table:
     return dataclasses.replace(table, values=values)
 
 
-def test_no_value_of_a_record_is_told_where_rows_must_not_leave(subject: Subject) -> None:
-    table = marked(subject.table)
-    assert "417.6" in Parsed(build_report(of_table(subject, table)).decode()).text
-    private = of_table(subject, dataclasses.replace(table, sha256="0" * 64))
+def test_no_value_of_a_record_is_told_where_rows_must_not_leave(context: ReportContext) -> None:
+    table = marked(context.table)
+    assert "417.6" in Parsed(build_report(of_table(context, table)).decode()).text
+    private = of_table(context, dataclasses.replace(table, sha256="0" * 64))
     told = Parsed(build_report(private).decode()).text
     assert "417.6" not in told and "not shown" in told
     assert "no record may show" in told
 
 
-def test_a_tiny_table_with_a_copy_in_it(subject: Subject) -> None:
-    ill, healthy = (np.flatnonzero(subject.table.labels == side) for side in (1, 0))
+def test_a_tiny_table_with_a_copy_in_it(context: ReportContext) -> None:
+    ill, healthy = (np.flatnonzero(context.table.labels == side) for side in (1, 0))
     rows = np.concatenate([ill[:12], healthy[:12], ill[:1]])
-    told = Parsed(build_report(of_table(subject, subject.table, rows)).decode()).text
+    told = Parsed(build_report(of_table(context, context.table, rows)).decode()).text
     assert "1 of them repeat another record" in told
     assert "Age: 60 years and above" in told
 
 
-def test_a_table_without_missing_values(subject: Subject) -> None:
-    known = ~np.isnan(subject.table.values).any(axis=1)
-    page = build_report(of_table(subject, subject.table, known)).decode()
+def test_a_table_without_missing_values(context: ReportContext) -> None:
+    known = ~np.isnan(context.table.values).any(axis=1)
+    page = build_report(of_table(context, context.table, known)).decode()
     assert f"{known.sum()} records" in page
     assert not re.search(r"<td>\d+ \(\d+\.\d %\)</td>", page), "a count of missing values"
