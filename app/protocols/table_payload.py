@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -142,6 +142,37 @@ def raise_if_problems(
                 path=path,
                 n_problems=len(problems),
             )
+
+
+def reject_keys(
+    keys: Iterable[tuple[int | None, str]], message: str, *, n_records: int, path: str
+) -> None:
+    """Refuse a body for the keys that stand where they must not; do nothing where there are none.
+
+    A body of 8 MiB can hold a million of them. The first are listed and the rest are counted.
+
+    Args:
+        keys: each with the row that it stands in, or None.
+        message: of each; ``{name}`` in it becomes the key.
+
+    Raises:
+        InvalidRecords: there are, at most ``MAX_LISTED_PROBLEMS`` of them listed.
+    """
+    problems: list[Problem] = []
+    rows: set[int] = set()
+    n_problems = 0
+    for row, key in keys:
+        n_problems += 1
+        if row is not None:
+            rows.add(row)
+        if n_problems <= MAX_LISTED_PROBLEMS:
+            name = printable(key)
+            text = message.replace("{name}", name)
+            problems.append(Problem(row=row, field=name, code="duplicate_key", message=text))
+    if problems:
+        raise InvalidRecords(
+            problems, n_records=n_records, n_invalid=len(rows), path=path, n_problems=n_problems
+        )
 
 
 @contextmanager

@@ -25,6 +25,8 @@ ENVIRON_KEY = "service.request"
 SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,64}")
 # W3C Trace Context, version 00 and whatever later versions append to it.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_GZIP_MAGIC = b"\x1f\x8b"
+_PIECE_BYTES = 4096
 _NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
 
 
@@ -107,8 +109,8 @@ class ServiceRequest:
         Raises:
             RequestEntityTooLarge: it is longer than the limit, also where it declares no length
                 or grows past it when it is unpacked.
-            BadRequest: it ended before it should have, its chunks make no sense, or it is not
-                compressed as it says.
+            BadRequest: it ended before it should have, its chunks make no sense, it is not
+                compressed as it says, or something stands behind what is compressed.
             UnsupportedMediaType: it is compressed in another way than gzip or deflate.
         """
         coding = self.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
@@ -116,21 +118,7 @@ class ServiceRequest:
             return self._read()
         if coding not in ("gzip", "x-gzip", "deflate"):
             raise UnsupportedMediaType
-        return self._decompress(self._read())
-
-    def _decompress(self, packed: bytes) -> bytes:
-        unpacker = zlib.decompressobj(
-            zlib.MAX_WBITS | 32
-        )  # 32: gzip and zlib, by their first bytes
-        try:
-            body = unpacker.decompress(packed, self.max_body_bytes)
-        except zlib.error as error:
-            raise BadRequest from error
-        if unpacker.unconsumed_tail:
-            raise RequestEntityTooLarge
-        if not unpacker.eof:
-            raise BadRequest
-        return body
+        return _decompress(self._read(), self.max_body_bytes)
 
     def _read(self) -> bytes:
         length = self.environ.get("CONTENT_LENGTH")
@@ -157,6 +145,47 @@ class ServiceRequest:
         """Note the version that answers, for the metrics."""
         self.version = model.version
         return model
+
+
+def _decompress(data: bytes, limit: int) -> bytes:
+    """Return a body without its compression: all members of a gzip file, or one zlib stream.
+
+    RFC 1952, section 2.2: the members of a gzip file follow one another, and nothing else does.
+    zlib copies what follows a member, so it is given little at a time; otherwise a body of empty
+    members would take quadratic time.
+
+    Args:
+        limit: the most bytes that may come out, of all members together.
+
+    Raises:
+        RequestEntityTooLarge: more would come out.
+        BadRequest: it is in neither format, ends too early, or goes on behind its end.
+    """
+    is_gzip = data.startswith(_GZIP_MAGIC)
+    wbits = zlib.MAX_WBITS | 16 if is_gzip else zlib.MAX_WBITS
+    decompressor = zlib.decompressobj(wbits)
+    parts: list[bytes] = []
+    remaining = limit + 1
+    for start in range(0, len(data), _PIECE_BYTES):
+        rest = data[start : start + _PIECE_BYTES]
+        while rest:
+            if decompressor.eof:
+                if not is_gzip:
+                    raise BadRequest
+                decompressor = zlib.decompressobj(wbits)
+            try:
+                part = decompressor.decompress(rest, remaining)
+            except zlib.error as error:
+                raise BadRequest from error
+            remaining -= len(part)
+            if not remaining:
+                raise RequestEntityTooLarge
+            if part:
+                parts.append(part)
+            rest = decompressor.unused_data
+    if not decompressor.eof:
+        raise BadRequest
+    return b"".join(parts)
 
 
 def _new_request_id() -> str:

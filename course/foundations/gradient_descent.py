@@ -27,7 +27,7 @@ def descend(
     momentum: float = 0.9,
     noise: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Where an optimizer of :mod:`model.training.fit.ensemble.optimizers` comes by, from k starts at once.
+    """Where an optimizer of :mod:`model.training.ensemble.optimizers` comes by, from k starts at once.
 
     Args:
         start: (d, k)

@@ -8,10 +8,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from course.foundations.activations import LINEAR_HEAD
-from course.foundations.lesson import SEED, Lesson, LessonData
+from course.foundations.lesson import Lesson, LessonData
 from model.evaluation import holdout
 from model.training import RECIPES, TrainingConfig, build_network
 from model.training.ensemble import Ensemble, MemberSpec, fit_ensemble
+from pipelines.evaluation import SEED
 from pipelines.html import COLORMAP, COLOURS, FILLS, as_svg, label, panels, plot_style
 
 

@@ -1,7 +1,7 @@
 """The numbers of a fitted preprocessing: what turns 13 values into 29 features.
 
 Fitting is the pipelines' work (a scikit-learn ColumnTransformer). What it found is a handful of
-numbers, which an artifact keeps as JSON, from which :mod:`model.training.fit.onnx_graph` builds the first half of
+numbers, which an artifact keeps as JSON, from which :mod:`model.training.onnx_graph` builds the first half of
 the graph that serves, and with which :mod:`model.inference.explainer` takes that graph apart.
 """
 

@@ -30,9 +30,9 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Attributes:
         hidden: units of each hidden layer; empty for logistic regression.
-        activation: of the hidden layers: one of :data:`model.training.fit.activations.ACTIVATION_NAMES`, or
+        activation: of the hidden layers: one of :data:`model.training.activations.ACTIVATION_NAMES`, or
             ``package.module:function`` of one's own.
-        initial_weights: as :func:`model.training.fit.initializers.draw_kernel` describes them.
+        initial_weights: as :func:`model.training.initializers.draw_kernel` describes them.
         dropout: share of every hidden layer's units that a step leaves out.
         loss: ``focal`` gives less weight to records that are predicted well already (Lin and
             others, 2017).

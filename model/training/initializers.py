@@ -1,7 +1,7 @@
 """Where a training starts and in what order it sees the rows: drawn by NumPy, by seed alone.
 
 Keras's own initialisers and shuffling differ from one backend to another, and would count the
-member axis of :mod:`model.training.fit.ensemble.fit` as inputs. Drawn here, the same seed gives every backend the
+member axis of :mod:`model.training.ensemble.fit` as inputs. Drawn here, the same seed gives every backend the
 same first weights and the same batches, to one network and to a thousand.
 """
 

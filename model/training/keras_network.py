@@ -33,7 +33,7 @@ PROBABILITY_HEAD = Head()
 
 
 class SeededInitializer(keras.initializers.Initializer):
-    """First weights as :func:`model.training.fit.initializers.draw_kernel` draws them."""
+    """First weights as :func:`model.training.initializers.draw_kernel` draws them."""
 
     def __init__(self, config: TrainingConfig, layer: int) -> None:
         self.config, self.layer = config, layer

@@ -38,7 +38,7 @@ class ExternalValidation(msgspec.Struct, frozen=True, kw_only=True):
         n_read, n_records, n_positive: records in the file, those that were answered, and those of
             them with the positive outcome.
         missing: by column, in how many of the records that were answered it was missing.
-        invalid_cells, left_out: as of :class:`pipelines.data.external_validation_table.ExternalTable`.
+        invalid_cells, left_out: as of :class:`pipelines.data.external_table.ExternalTable`.
         estimates: AUC, log loss and Brier score, each with its 95 % interval over patients; None
             for the AUC where all outcomes are the same.
         prevalence_log_loss: log loss of answering every record with the share of positives there.

@@ -80,7 +80,7 @@ def assess_predictions(
         gives_probabilities: whether the loss does; without, there is always a calibration.
 
     Raises:
-        InvalidConfig: see :func:`model.evaluation.calibration_metrics.selection.check_requested_method`.
+        InvalidConfig: see :func:`model.calibration.selection.check_requested_method`.
     """
     labels, groups = table.labels, table.groups
     predictions = predicted[evaluation.model].reshape(-1, len(table))

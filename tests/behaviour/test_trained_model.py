@@ -14,7 +14,8 @@ from model.inference import Scorer
 from model.records import RecordValidator
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table
-from pipelines.evaluation import SECOND_SEED, SEED, evaluate_with_baselines
+from pipelines.evaluation import SECOND_SEED, SEED
+from pipelines.evaluation.cross_validation import evaluate_with_baselines
 from pipelines.fitted_pipeline import fit_pipeline
 
 EVERYONE = np.ones((1, 303))

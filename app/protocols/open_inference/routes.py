@@ -6,7 +6,7 @@
     GET  /v2/models/NAME[/versions/V]         its inputs and outputs
     GET  /v2/models/NAME[/versions/V]/ready   whether it is loaded
     POST /v2/models/NAME[/versions/V]/infer   probabilities and labels
-    POST /v2/repository/…                     see :mod:`app.protocols.open_inference.routes.repository`
+    POST /v2/repository/…                     see :mod:`app.protocols.open_inference.repository`
 
 V is the number of a version or one of its labels. Every answer that is not 200 has a JSON body with
 a sentence under ``error``.

@@ -140,7 +140,7 @@ def _from_json(tensor: Tensor, n_elements: int) -> ColumnValues:
     try:
         numbers = np.array([x or 0 for x in elements], dtype=NUMBERS[tensor.datatype])
     except OverflowError:
-        tensor.reject(f"an element is outside the range of {tensor.datatype}")
+        _reject_range(tensor, elements)
     return elements if type(None) in kinds else numbers
 
 
@@ -185,6 +185,13 @@ def _reject_first(
     wrong = [index for index, element in enumerate(elements) if type(element) not in right]
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
     tensor.reject(f"element {wrong[0]} is not {expected}, as {tensor.datatype} says{more}")
+
+
+def _reject_range(tensor: Tensor, elements: list[int | None]) -> NoReturn:
+    info = np.iinfo(NUMBERS[tensor.datatype])
+    wrong = [i for i, x in enumerate(elements) if not int(info.min) <= (x or 0) <= int(info.max)]
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    tensor.reject(f"element {wrong[0]} is outside the range of {tensor.datatype}{more}")
 
 
 def _from_bytes(tensor: Tensor, n_elements: int, data: bytes) -> ColumnValues:

@@ -5,7 +5,7 @@ that a value may stand alone or as the only element of a list. A client that wri
 null: its NaN means missing, as null does.
 
 What is off is told in TensorFlow Serving's own words where it has some, without the value that it
-would quote; see :mod:`app.protocols.tensorflow_serving.routes.errors` for what is told of single values.
+would quote; see :mod:`app.protocols.tensorflow_serving.errors` for what is told of single values.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from __future__ import annotations
 import base64
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from app.protocols.table_payload import reject_keys
 from app.protocols.tensorflow_serving.metadata import SIGNATURE
 from model.errors import InvalidRecords, Problem, UnreadableBody
-from model.records import MAX_LISTED_PROBLEMS, duplicate_keys, parse_strict_json, printable
+from model.records import duplicate_keys, parse_strict_json, printable
 
 _MULTIPLE = "multiple input tensors required as per tensorinfo_map"
 _READ_KEYS = ("signature_name", "instances", "inputs", "context", "examples")
@@ -220,7 +221,7 @@ def _is_mapping(value: Any) -> bool:
 
 def _reject_repeated_keys(content: dict[str, Any], names: Collection[str], path: str) -> None:
     repeated = ((None, name) for name in duplicate_keys(content) if name in names)
-    _handle_error(repeated, "key: {name} is given more than once", n_records=0, path=path)
+    reject_keys(repeated, "key: {name} is given more than once", n_records=0, path=path)
 
 
 def _reject_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
@@ -232,38 +233,7 @@ def _reject_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
         if name in context
     )
     message = "stands in 'context' too, and may stand in only one of the two"
-    _handle_error(shared, message, n_records=len(examples), path="/examples")
-
-
-def _handle_error(
-    keys: Iterable[tuple[int | None, str]], message: str, *, n_records: int, path: str
-) -> None:
-    """Refuse a body for the keys that stand where they must not; do nothing where there are none.
-
-    A body of 8 MiB can hold a million of them. The first are listed and the rest are counted.
-
-    Args:
-        keys: each with the row that it stands in, or None.
-        message: of each; ``{name}`` in it becomes the key.
-
-    Raises:
-        InvalidRecords: there are, at most ``MAX_LISTED_PROBLEMS`` of them listed.
-    """
-    problems: list[Problem] = []
-    rows: set[int] = set()
-    n_problems = 0
-    for row, key in keys:
-        n_problems += 1
-        if row is not None:
-            rows.add(row)
-        if n_problems <= MAX_LISTED_PROBLEMS:
-            name = printable(key)
-            told = message.replace("{name}", name)
-            problems.append(Problem(row=row, field=name, code="duplicate_key", message=told))
-    if problems:
-        raise InvalidRecords(
-            problems, n_records=n_records, n_invalid=len(rows), path=path, n_problems=n_problems
-        )
+    reject_keys(shared, message, n_records=len(examples), path="/examples")
 
 
 def _body_error(

@@ -48,7 +48,7 @@ def bootstrap_member_specs(
         groups: (n,), equal for copies of a record, which are drawn together.
         seed: of the samples.
         rows: that may be drawn; all if None.
-        table: as :class:`model.training.fit.ensemble.members.MemberSpec` takes it.
+        table: as :class:`model.training.ensemble.members.MemberSpec` takes it.
         n_epochs: after which the answering network's weights are what they are; the config's if
             None.
     """

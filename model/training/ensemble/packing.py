@@ -1,6 +1,6 @@
 """What the members of a program start from and are shown, stacked into its grid.
 
-A grid is G groups with m members each; the member axis comes last, as :mod:`model.training.fit.ensemble.train_step` wants it.
+A grid is G groups with m members each; the member axis comes last, as :mod:`model.training.ensemble.train_step` wants it.
 """
 
 from __future__ import annotations

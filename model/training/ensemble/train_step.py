@@ -3,7 +3,7 @@
 A member's loss depends on its own weights alone, so the gradient of the sum of all losses holds
 every member's own gradient.
 
-The letters in the shapes are those of :mod:`model.training.fit.ensemble.forward`; S is the steps of an epoch, R the rows
+The letters in the shapes are those of :mod:`model.training.ensemble.forward`; S is the steps of an epoch, R the rows
 of all groups together.
 """
 
