@@ -34,7 +34,7 @@ else:
                 "label",
                 "panels",
             ),
-            "render_page": ("render_page",),
+            "render": ("render_page",),
             "svg": ("as_svg",),
         },
     )

@@ -48,7 +48,7 @@ else:
                 "to_bootstrap_file",
             ),
             "fit": ("fit_ensemble",),
-            "forward_pass": (
+            "forward": (
                 "ProgramSpec",
                 "forward_pass",
                 "record_losses",
