@@ -88,21 +88,27 @@ soak: .venv/.installed-dev ## A million requests in a row: memory and errors
 clean: ## Remove the environments and the caches; the trained versions stay
 	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
+# Install $(2) into the environment $(1). The output of pip goes to a log there; if pip fails, its last
+# lines are shown.
+define pip_install
+{ $(1)/bin/python -m pip install --disable-pip-version-check --progress-bar off -r $(2) > $(1)/pip.log 2>&1 \
+  || { tail -n 20 $(1)/pip.log; echo "error: pip could not install $(2); its whole output is in $(1)/pip.log"; exit 1; } >&2; }
+endef
+
 .venv/.installed: requirements.txt requirements-serve.txt constraints.txt
-	@$(RUN) -m pip --version > /dev/null 2>&1 || { \
+	@if $(RUN) -m pip --version > /dev/null 2>&1; then echo "Installing requirements.txt into .venv."; else \
 	  $(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: Python 3.11 to 3.13 is needed, and $(PYTHON) is {v[0]}.{v[1]}; choose another: make PYTHON=python3.12 ...")' \
-	  && echo "making .venv and installing; this takes a minute or two, once" \
-	  && $(PYTHON) -m venv .venv; }
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	  && echo "Creating .venv and installing the requirements; this takes a minute or two, once." \
+	  && $(PYTHON) -m venv .venv; fi
+	@$(call pip_install,.venv,requirements.txt)
 	@touch $@
 
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "Installing the requirements of the checks; this takes about a minute, once."
+	@$(call pip_install,.venv,requirements-dev.txt)
 	@touch $@
 
 # A peer that does not install here is left out: the measurement goes on, and says so.
 .venv-peers/%/.installed: bench/peers/%/requirements.txt $(wildcard bench/peers/*/constraints.txt) requirements-serve.txt constraints.txt
-	@echo "making the environment of $*"
-	-@$(PYTHON) -m venv .venv-peers/$* \
-	  && .venv-peers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $< \
-	  && touch $@
+	@echo "Creating .venv-peers/$* and installing its requirements; this takes about a minute, once."
+	-@$(PYTHON) -m venv .venv-peers/$* && $(call pip_install,.venv-peers/$*,$<) && touch $@

@@ -1,0 +1,90 @@
+"""Tests of the environments that the Makefile creates, with a package of their own and no index."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+CREATING = "Creating .venv and installing the requirements; this takes a minute or two, once.\n"
+WARNING = "is ignored: it is neither a file nor a directory"
+"""What pip prints where a configured source of packages does not exist."""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the Makefile, empty constraints, and a wheel of the package ``small``, 1.0."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("requirements-serve.txt", "constraints.txt"):
+        (tmp_path / name).touch()
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    with zipfile.ZipFile(wheels / "small-1.0-py3-none-any.whl", "w") as wheel:
+        info = "small-1.0.dist-info"
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return tmp_path
+
+
+def make(project: Path, target: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "MAKE"))}
+    sources = f"{(project / 'missing').as_uri()} {(project / 'wheels').as_uri()}"
+    environment = kept | {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": sources,
+    }
+    return subprocess.run(
+        ["make", f"PYTHON={sys.executable}", target],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_pip_writes_to_a_log_that_a_failure_names(project: Path) -> None:
+    """A failed installation, the same corrected, and the checks: one environment for all three."""
+    log = project / ".venv/pip.log"
+    (project / "requirements.txt").write_text("small==2.0\n")
+    (project / "requirements-dev.txt").write_text("-r requirements.txt\n")
+    failed = make(project, ".venv/.installed")
+    assert failed.returncode != 0
+    assert failed.stdout == CREATING
+    assert "No matching distribution found for small==2.0" in failed.stderr
+    assert "pip could not install requirements.txt" in failed.stderr
+    assert ".venv/pip.log" in failed.stderr
+    assert WARNING in log.read_text()
+    assert not (project / ".venv/.installed").exists(), "the next call must try again"
+
+    (project / "requirements.txt").write_text("small==1.0\n")
+    corrected = make(project, ".venv/.installed")
+    assert (corrected.returncode, corrected.stderr) == (0, "")
+    assert corrected.stdout == "Installing requirements.txt into .venv.\n"
+    assert "Successfully installed small-1.0" in log.read_text() and WARNING in log.read_text()
+
+    checks = make(project, ".venv/.installed-dev")
+    assert (checks.returncode, checks.stderr) == (0, "")
+    assert checks.stdout.startswith("Installing the requirements of the checks")
+    assert checks.stdout.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_peer_that_does_not_install_is_left_out(project: Path) -> None:
+    requirements = project / "bench/peers/uvloop/requirements.txt"
+    requirements.parent.mkdir(parents=True)
+    requirements.write_text("small==2.0\n")
+    done = make(project, ".venv-peers/uvloop/.installed")
+    assert done.returncode == 0
+    assert "No matching distribution found for small==2.0" in done.stderr
+    assert ".venv-peers/uvloop/pip.log" in done.stderr
+    assert not (project / ".venv-peers/uvloop/.installed").exists()
