@@ -61,6 +61,7 @@ format: .venv/.installed-dev ## Format the code
 lint: .venv/.installed-dev ## Look for mistakes in the code
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
+	@.venv/bin/lint-imports --no-logo
 
 types: .venv/.installed-dev ## Check the types
 	@$(RUN) -m mypy
