@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from model.records import RecordReader
 from model.schema import load_schema
@@ -14,6 +15,9 @@ from model.schema import load_schema
 # Neither is a module to import: a configuration, an application that opens a store while it is
 # imported, and programs for environments of their own.
 collect_ignore = ["app/gunicorn.conf.py", "bench/tutorial.py", "bench/peers"]
+
+# A tenth of the examples that hypothesis tries otherwise; make test-fast asks for it.
+settings.register_profile("fast", max_examples=10, deadline=None)
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import settings
 
 from app import Settings, create_app
 from model.artifact import MANIFEST, Artifact, read_artifact
@@ -34,8 +35,15 @@ from pipelines.tables import Table, read_table
 Told = Callable[[str], None]
 """How a test says what it counted."""
 ROOT = Path(__file__).parent.parent
+FULL = 100
+"""Examples of a property in hypothesis's own profile, which ``make test`` uses."""
 KINDS = {"wsgi": ["-k", "app.workers.OneThread", "app.wsgi:app"], "asgi": ["app.wsgi:app"]}
 """What follows gunicorn's configuration, by the interface of the worker; the last one is the default."""
+
+
+def n_examples(n: int) -> int:
+    """How many examples a property is tried with: n, or fewer under ``--hypothesis-profile fast``."""
+    return max(1, n * settings.default.max_examples // FULL)
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,8 @@ from pipelines.preprocessing import read_encoding
 from pipelines.sites import Site, read_site
 from pipelines.tables import Table
 from tests.conftest import ROOT
-from tests.pipelines.test_sites import Rows, as_sister, write
-from tests.pipelines.test_tables import ROWS
+from tests.unit.pipelines.test_sites import Rows, as_sister, write
+from tests.unit.pipelines.test_tables import ROWS
 
 
 @pytest.fixture

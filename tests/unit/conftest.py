@@ -57,28 +57,29 @@ def tiny_client(tiny_store: Store) -> FlaskClient:
 def trained(tmp_path_factory: pytest.TempPathFactory, schema: Schema, table: Table) -> Store:
     """A store with one version for the bundled table, made by hand.
 
-    Its first two hidden units look from where negative records lie towards the positive ones, so
-    that answers spread to both sides of one half; the others bend it by a fixed draw.
+    As large as a trained one. Its first two hidden units look from where negative records lie
+    towards the positive ones, so that answers spread to both sides of one half. The others bend
+    it a little, by a fixed draw.
     """
     encoding = fit_encoding(schema, table.values)
     features = encoding.encode(table.values)
     positive = table.labels > 0.5
     towards = features[positive].mean(axis=0) - features[~positive].mean(axis=0)
-    bends = np.random.default_rng(0).normal(size=(2, len(towards))) * 0.1
+    bends = np.random.default_rng(0).normal(size=(14, len(towards))) * 0.1
     layers = [
         DenseLayer(
             kernel=np.array([towards, -towards, *bends]).T.tolist(),
-            bias=[0.0, 0.0, 0.1, -0.1],
+            bias=[0.0, 0.0, *[0.1] * 14],
             activation="relu",
         ),
-        DenseLayer(kernel=[[1.0], [-1.0], [0.3], [-0.3]], bias=[-0.1], activation="sigmoid"),
+        DenseLayer(kernel=[[1.0], [-1.0], *[[0.1], [-0.1]] * 7], bias=[-0.1], activation="sigmoid"),
     ]
     files = artifact_files(
         schema,
         table.values,
         layers,
         background=table.values[:50],
-        shifts=np.linspace(-1, 1, 21).tolist(),
+        shifts=np.linspace(-1, 1, 100).tolist(),
     )
     store = Store(tmp_path_factory.mktemp("artifacts") / "cleveland")
     folds = {"n_patients": len(table)}

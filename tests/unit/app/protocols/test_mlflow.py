@@ -19,6 +19,7 @@ from werkzeug.test import TestResponse
 from app import Settings, create_app
 from app.keys import new_entry
 from model.store import Store
+from tests.conftest import n_examples
 
 Records = list[dict[str, Any]]
 MARKED = "MARKED8151815"
@@ -521,7 +522,9 @@ anything = st.recursive(
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=n_examples(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(form=st.sampled_from(["dataframe_split", "dataframe_records", "instances", "inputs", "x"]),
        content=anything, more=anything)  # fmt: skip
@@ -537,7 +540,9 @@ cells = st.sampled_from(["age", "thal", "63", "fixed", "nan", "", '"', '""', ","
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=n_examples(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(parts=st.lists(cells | st.text(max_size=5), max_size=40),
        head=st.sampled_from(["", "; header=present", "; header=absent"]))  # fmt: skip

@@ -18,7 +18,7 @@ from app.problems import KINDS
 from model.store import Store
 from tests.conftest import ROOT
 
-CONTRACT = json.loads((ROOT / "tests/app/contract.json").read_text())
+CONTRACT = json.loads((ROOT / "tests/unit/app/contract.json").read_text())
 EXCHANGES = {exchange["name"]: exchange for exchange in CONTRACT["exchanges"]}
 
 

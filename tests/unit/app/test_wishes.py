@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import Settings
+from app.errors import NotReady, Refused
+from app.metrics import Metrics
+from app.models import Models
+from app.wishes import Wishes, WishList
+from model.artifact import Artifact
+from model.errors import UnknownVersion
+from model.store import Store
+
+
+@pytest.fixture
+def two(store: Store, artifact: Artifact) -> Store:
+    """A store with two versions, of which the first is current."""
+    store.add(artifact.manifest, artifact.files)
+    return store
+
+
+def models_of(store: Store, folder: Path | None = None, *versions: str) -> Models:
+    """One worker, which looks at the store only when it is told to."""
+    settings = Settings(
+        model_store=store.folder,
+        run_folder=folder,
+        reload_seconds=3600,
+        versions=versions or ("current",),
+    )
+    models = Models(settings, Metrics())
+    models.start()
+    return models
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_last_word_about_a_version_counts(tmp_path: Path, shared: bool) -> None:
+    wishes = WishList(tmp_path if shared else None)
+    assert wishes.read() == Wishes()
+    wishes.load("2")
+    wishes.load("3")
+    wishes.load("2")
+    assert wishes.read() == Wishes(loaded=("3", "2"))
+    wishes.unload("2")
+    assert wishes.read() == Wishes(loaded=("3",), unloaded=("2",))
+    wishes.unload("")
+    assert wishes.read().off
+    wishes.load("2")
+    assert wishes.read() == Wishes(loaded=("3", "2"))
+    wishes.forget("2")
+    wishes.unload("3")
+    assert wishes.read() == Wishes(unloaded=("3",))
+
+
+def test_the_wishes_of_one_are_those_of_all_and_end_with_the_service(tmp_path: Path) -> None:
+    one, other = WishList(tmp_path), WishList(tmp_path)
+    one.unload("")
+    assert other.read().off
+    other.clear()
+    assert one.read() == Wishes()
+    other.clear()
+
+
+def _wish(folder: Path, start: int, together: Any) -> None:
+    wishes = WishList(folder)
+    together.wait()
+    for number in range(start, start + 25):
+        wishes.load(str(number))
+
+
+def test_no_wish_is_lost_where_workers_ask_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(3)
+    workers = [context.Process(target=_wish, args=(tmp_path, n, together)) for n in (0, 100, 200)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(WishList(tmp_path).read().loaded) == 75
+
+
+def test_another_worker_follows(two: Store, tmp_path: Path) -> None:
+    one, other = models_of(two, tmp_path), models_of(two, tmp_path)
+    one.load("2")
+    with pytest.raises(UnknownVersion):
+        other.get("2")
+    other.refresh()
+    assert other.get("2").version == "2" and other.get().version == "1"
+    other.unload("2")
+    one.refresh()
+    with pytest.raises(UnknownVersion):
+        one.get("2")
+    one.unload()
+    other.refresh()
+    for models in (one, other):
+        with pytest.raises(NotReady, match="was unloaded"):
+            models.get()
+    other.load()
+    one.refresh()
+    assert one.get().version == other.get().version == "1"
+    assert models_of(two, tmp_path).get().version == "1", "a worker that starts later"
+
+
+def test_an_unloaded_version_of_the_settings_stays_away(two: Store) -> None:
+    models = models_of(two, None, "all")
+    assert set(models.table.loaded) == {"1", "2"}
+    models.unload("2")
+    models.refresh()
+    assert set(models.table.loaded) == {"1"}
+    models.load("2")
+    assert set(models.table.loaded) == {"1", "2"}
+
+
+def test_the_current_version_is_not_taken_away(two: Store) -> None:
+    models = models_of(two)
+    with pytest.raises(Refused, match="version 1 is the current one"):
+        models.unload("1")
+    models.load("2")
+    two.promote("2")
+    models.refresh()
+    models.unload("1")
+    assert set(models.table.loaded) == {"2"}
+    two.promote("1")
+    models.refresh()
+    assert models.get().version == "1", "what is promoted serves, whatever was unloaded before"
+
+
+def test_a_version_that_cannot_be_opened_is_asked_of_nobody(two: Store, tmp_path: Path) -> None:
+    models = models_of(two, tmp_path)
+    models.unload()
+    graph = two.path("2") / "model.onnx"
+    graph.write_bytes(b"?")
+    with pytest.raises(NotReady, match=r"version 2: model\.onnx is not the file"):
+        models.load("2")
+    with pytest.raises(UnknownVersion, match="there are: 1, 2"):
+        models.load("9")
+    with pytest.raises(UnknownVersion):
+        models.unload("9")
+    assert WishList(tmp_path).read() == Wishes(off=True), "nor does it end an unload"
+    models.load()
+    assert models.failure is None and models.get().version == "1"
+
+
+def test_wishes_that_cannot_be_written(two: Store, tmp_path: Path) -> None:
+    models = models_of(two, tmp_path / "gone")
+    for ask in (models.load, models.unload):
+        with pytest.raises(NotReady, match="cannot be read or written"):
+            ask()
+    assert models.get().version == "1"
+
+
+def test_the_folder_of_one_version_goes_by_its_number_too(two: Store, tmp_path: Path) -> None:
+    two.path("2").rename(tmp_path / "model")
+    models = models_of(Store(tmp_path / "model"))
+    assert models.get() is models.get("2")
