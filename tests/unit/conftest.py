@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from app import Settings, create_app
+from app import Service, Settings, create_app
 from model.dense import DenseLayer
 from model.schema import Schema
 from model.store import Store
@@ -48,9 +48,14 @@ def store_of_tiny(folder: Path) -> Store:
     return store
 
 
+@pytest.fixture(scope="session")
+def tiny_app(tiny_store: Store) -> Service:
+    return create_app(Settings(model_store=tiny_store.folder))
+
+
 @pytest.fixture
-def tiny_client(tiny_store: Store) -> FlaskClient:
-    return create_app(Settings(model_store=tiny_store.folder)).test_client()
+def tiny_client(tiny_app: Service) -> FlaskClient:
+    return tiny_app.test_client()
 
 
 @pytest.fixture(scope="session")
@@ -86,3 +91,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory, schema: Schema, table: Tab
     store.add(manifest_of(schema, table.values, metrics={"folds": folds}), files)
     store.promote("1")
     return store
+
+
+@pytest.fixture(scope="module")
+def app_of_module(trained: Store) -> Service:
+    return create_app(Settings(model_store=trained.folder))
+
+
+@pytest.fixture
+def client(app_of_module: Service) -> FlaskClient:
+    """A client of a service that the tests of a file share: making one takes longer than asking it."""
+    return app_of_module.test_client()

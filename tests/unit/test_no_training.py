@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.conftest import ROOT
 from tests.unit.conftest import TRAINERS
@@ -16,7 +19,10 @@ print(len(sys.modules), *(name for name in sys.argv[1:] if name in sys.modules))
 """
 
 
-def test_importing_every_unit_test_loads_no_trainer() -> None:
+def test_importing_every_unit_test_loads_no_trainer(request: pytest.FixtureRequest) -> None:
+    collected = {item.path for item in request.session.items}
+    if collected >= set(Path(__file__).parent.rglob("test_*.py")) and not loaded_trainers():
+        return  # this very process has imported them all
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *TRAINERS],
         cwd=ROOT,
@@ -27,3 +33,7 @@ def test_importing_every_unit_test_loads_no_trainer() -> None:
     n_modules, *trainers = done.stdout.split()
     assert int(n_modules) > 200, "nothing was imported"
     assert not trainers
+
+
+def loaded_trainers() -> set[str]:
+    return TRAINERS & sys.modules.keys()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import doctest
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from app.call import Answer
 from app.errors import Refusal
 from app.keys import OPEN, new_entry
 from app.loading import LoadedModel
-from app.openapi import GROUPS, derived, register_openapi
+from app.openapi import GROUPS, register_openapi
 from app.openapi.document import UNDESCRIBED, described, path_of
 from app.openapi.operations import Subject
 from app.problems import KINDS
@@ -356,8 +355,3 @@ def test_every_kind_of_problem_has_an_example(app: Service) -> None:
     for code, those in found.items():
         assert those
         assert {example.refusal.code for example in those} == {code}
-
-
-def test_the_example_of_how_docstrings_are_read() -> None:
-    failed, tried = doctest.testmod(derived)
-    assert tried and not failed

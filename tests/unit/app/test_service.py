@@ -130,7 +130,8 @@ def test_an_explanation_is_the_share_of_each_column(tiny_client: FlaskClient) ->
 def test_an_interval_is_the_spread_of_the_members(tiny_client: FlaskClient) -> None:
     """Five members at -1 to 1 around the log-odds: .9 of the way to the ends, stretched by 1.25."""
     content = {"instances": RECORDS, "interval": True}
-    for record, found in zip(RECORDS, ask(tiny_client, "/predict", content)["predictions"]):
+    predictions = ask(tiny_client, "/predict", content)["predictions"]
+    for record, found in zip(RECORDS, predictions, strict=True):
         middle = tiny.log_odds(record["dose"], record["stage"])
         assert found["interval"] == {
             "low": pytest.approx(tiny.logistic(middle - 1.25 * 0.9), abs=TOLERANCE),

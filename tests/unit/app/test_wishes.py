@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -62,24 +60,6 @@ def test_the_wishes_of_one_are_those_of_all_and_end_with_the_service(tmp_path: P
     other.clear()
     assert one.read() == Wishes()
     other.clear()
-
-
-def _wish(folder: Path, start: int, together: Any) -> None:
-    wishes = WishList(folder)
-    together.wait()
-    for number in range(start, start + 25):
-        wishes.load(str(number))
-
-
-def test_no_wish_is_lost_where_workers_ask_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    together = context.Barrier(3)
-    workers = [context.Process(target=_wish, args=(tmp_path, n, together)) for n in (0, 100, 200)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert len(WishList(tmp_path).read().loaded) == 75
 
 
 def test_another_worker_follows(two: Store, tmp_path: Path) -> None:

@@ -61,16 +61,6 @@ def test_a_known_distortion_is_drawn() -> None:
         assert found.shares[at(found, p)] == pytest.approx(float(truth), abs=0.04)
 
 
-def test_the_band_covers_the_truth_about_as_often_as_it_says() -> None:
-    covered = []
-    for seed in range(60):
-        found = curve(*sample(seed=seed))
-        for p in (0.2, 0.5, 0.8):
-            place = at(found, p)
-            covered.append(found.low[place] <= found.probabilities[place] <= found.high[place])
-    assert 0.88 <= np.mean(covered) <= 0.99
-
-
 def test_repeats_are_averaged() -> None:
     labels, p = sample()
     spread = np.concatenate([p - p * 0.1, p + p * 0.1])

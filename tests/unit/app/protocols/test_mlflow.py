@@ -399,7 +399,8 @@ def test_a_body_over_the_limit(trained: Store, record: dict[str, Any]) -> None:
     check(invoke(client, {"instances": [record] * 5}), 413, "body_too_large")
 
 
-def test_what_a_protocol_refuses_is_counted(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_what_a_protocol_refuses_is_counted(trained: Store, record: dict[str, Any]) -> None:
+    client = create_app(Settings(model_store=trained.folder)).test_client()
     del record["thal"]
     invoke(client, csv_of([record] * 9, head=True), "text/csv")
     text = client.get("/metrics").text
