@@ -1,6 +1,6 @@
 # Names the commands; what they do is in Python. Variables are set like this: make retrain DATA=new.csv
 .DEFAULT_GOAL := help
-.PHONY: help serve train retrain evaluate sweep describe versions promote rollback foundations test format lint types check check-slow bench bench-peers bench-training soak clean
+.PHONY: help serve train retrain evaluate sweep describe versions promote rollback foundations test test-fast format lint types check check-slow bench bench-peers bench-training soak clean
 export HOST PORT WORKERS
 
 PYTHON ?= python3
@@ -12,6 +12,9 @@ PEERS := fastapi mlserver bentoml mlflow granian uvloop
 WHERE = --schema "$(SCHEMA)" --store "$(STORE)"
 CHOICES = $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(SEED),--seed "$(SEED)")
 TRAINING = $(WHERE) --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOICES)
+# Examples in docstrings that are run without Keras; make test runs those of every module.
+QUICK_EXAMPLES = app model/calibration.py model/calibrators.py model/columns.py model/decision_curve.py \
+  model/records.py model/starts.py pipelines/trying.py pipelines/report/cells.py
 NEW = $(TRAINING) $(if $(COST_RATIO),--cost-ratio "$(COST_RATIO)")
 
 help: ## Show the commands
@@ -51,6 +54,9 @@ rollback: .venv/.installed ## Make the version current again that was so before
 
 foundations: .venv/.installed ## Write docs/foundations.html: what a course teaches, from runs of our own parts
 	@$(RUN) -m course $(if $(DEVICE),--device "$(DEVICE)")
+
+test-fast: .venv/.installed-dev ## Run the unit tests, which train nothing (under a minute)
+	@$(RUN) -m pytest tests/unit $(QUICK_EXAMPLES) -n 2 --dist loadfile --hypothesis-profile fast
 
 test: .venv/.installed-dev ## Run the tests, a file in one of two processes
 	@$(RUN) -m pytest -n 2 --dist loadfile

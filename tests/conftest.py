@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import settings
 
 from app import Settings, create_app
 from model.artifacts import MANIFEST_FILE, Artifact, Store
@@ -35,11 +36,20 @@ from pipelines.devices import select_device
 Told = Callable[[str], None]
 """How a test says what it counted."""
 ROOT = Path(__file__).parent.parent
+FULL = 100
+"""Examples of a property in hypothesis's own profile, which ``make test`` uses."""
 WORKER_CLASSES = {
     "wsgi": ["-k", "app.server.single_thread_worker.SingleThreadWorker", "app.wsgi:app"],
     "asgi": ["app.wsgi:app"],
 }
 """What follows gunicorn's configuration, by the interface of the worker; the last one is the default."""
+
+
+def n_examples(n: int) -> int:
+    """How many examples a property is tried with: n, or fewer under ``--hypothesis-profile fast``."""
+    profile = settings.default
+    assert profile is not None
+    return max(1, n * profile.max_examples // FULL)
 
 
 @pytest.fixture(scope="session")

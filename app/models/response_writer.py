@@ -24,9 +24,9 @@ _NO_NOTES = InputNotes()
 class PredictionWriter:
     """Writes the answers of one version; answer i belongs to record i.
 
-    >>> writer = PredictionWriter(scorer)
-    >>> writer.write(scorer.score(values))  # doctest: +ELLIPSIS
-    b'{"model":"cleveland","version":"1","predictions":[{"probability":0.6...
+    >>> values = np.array([[12, 2]], np.float32)  # a dose of 12 mg at stage 2
+    >>> PredictionWriter(scorer).write(scorer.score(values))  # doctest: +ELLIPSIS
+    b'{"model":"tiny","version":"","predictions":[{"probability":0.53...,"label":"worse",...}]}'
     """
 
     def __init__(self, scorer: Scorer) -> None:

@@ -20,6 +20,7 @@ from app.protocols.open_inference.tensors import (
     encode_output,
 )
 from app.web import ApiError
+from tests.conftest import n_examples
 
 NAMES = ("age", "sex", "thal")
 
@@ -40,7 +41,7 @@ def arrays(draw: st.DrawFn) -> tuple[str, np.ndarray]:
     return datatype, np.array(draw(st.lists(numbers, max_size=5)), dtype=dtype)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=n_examples(300), deadline=None)
 @given(arrays(), st.booleans(), st.booleans())
 def test_numbers_in_json_and_in_bytes_are_the_same(
     made: tuple[str, np.ndarray], nested: bool, flat_shape: bool
@@ -131,7 +132,7 @@ def test_a_tensor_that_is_not_what_it_says(
     assert str(caught.value).startswith("input x: ")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=n_examples(500), deadline=None)
 @given(
     st.sampled_from([*DATATYPES, "FP8", ""]),
     st.lists(st.integers(-1, 3), max_size=3),

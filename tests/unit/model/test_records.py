@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from model.errors import InvalidRecords, UnreadableBody
 from model.records import MAX_LISTED_PROBLEMS, RecordValidator, parse_strict_json
 from model.schema import Column, Schema, load_schema
-from tests.conftest import ROOT
+from tests.conftest import ROOT, n_examples
 
 SCHEMA = load_schema(ROOT / "schemas/cleveland.toml")
 READER = RecordValidator(SCHEMA)
@@ -186,7 +186,7 @@ def records(draw: st.DrawFn) -> Any:
     return content
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=n_examples(300), deadline=None)
 @given(st.lists(records(), min_size=1, max_size=3))
 def test_the_fast_road_never_disagrees_with_the_patient_one(content: list[Any]) -> None:
     body = json.dumps(content).encode()
@@ -219,7 +219,7 @@ def texts(draw: st.DrawFn) -> bytes:
     return ("{" + draw(st.sampled_from([",", " , ", ",\n"])).join(members) + "}").encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=n_examples(200), deadline=None)
 @given(texts())
 def test_the_fast_road_notices_every_key_that_stands_twice(body: bytes) -> None:
     names = [name for name, _ in json.loads(body, object_pairs_hook=list)]
@@ -239,7 +239,7 @@ OPTIONS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=n_examples(300), deadline=None)
 @given(texts(), st.integers(1, 2), OPTIONS, st.integers(0, 3))
 def test_both_roads_read_the_same_beside_instances(
     record: bytes, n: int, options: list[tuple[str, str]], place: int
@@ -311,7 +311,7 @@ def test_a_level_that_is_none_never_passes(record: dict[str, Any], value: Any) -
             assert READER._fast_decoder.decode_records(rows) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=n_examples(300), deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_break_the_reader(body: bytes) -> None:
     with pytest.raises((UnreadableBody, InvalidRecords)):
@@ -364,7 +364,7 @@ def column_of(draw: st.DrawFn, column: Column, n: int, *, right: bool) -> Any:
         return given.astype(kind)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=n_examples(500), deadline=None)
 @given(columns())
 def test_columns_are_read_by_the_rules_of_records(content: dict[str, Any]) -> None:
     """NaN is missing in an array, which has nothing else for it, and a mistake in a list."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import doctest
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from app import Service, Settings, create_app
 from app.api_keys import new_entry
 from app.factory import ROUTE_GROUPS
 from app.models import LoadedModel
-from app.openapi import DocumentedModel, register_openapi, struct_schemas
+from app.openapi import DocumentedModel, register_openapi
 from app.openapi.document import UNDESCRIBED, describe_routes, openapi_path
 from app.web import PROBLEM_TYPES, PUBLIC, ErrorResponse, ServiceResponse
 from model.artifacts import Store
@@ -356,8 +355,3 @@ def test_every_kind_of_problem_has_an_example(app: Service) -> None:
     for code, those in found.items():
         assert those
         assert {example.error_response.code for example in those} == {code}
-
-
-def test_the_example_of_how_docstrings_are_read() -> None:
-    failed, tried = doctest.testmod(struct_schemas)
-    assert tried and not failed

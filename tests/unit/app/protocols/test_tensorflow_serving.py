@@ -25,7 +25,7 @@ from model.artifacts import Artifact, Store
 from model.errors import ExplanationUnavailable, InvalidRecords
 from model.records import MAX_LISTED_PROBLEMS
 from model.schema import Schema
-from tests.conftest import ROOT
+from tests.conftest import ROOT, n_examples
 
 MODEL = "/v1/models/cleveland"
 VERBS = {
@@ -692,7 +692,7 @@ ODD = st.fixed_dictionaries(
 
 
 @given(data=st.data(), changed=st.dictionaries(NAMES, VALUES, max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=n_examples(150), deadline=None)
 def test_no_body_is_a_bug(app: Service, schema: Schema, data: Any, changed: Any) -> None:
     good: dict[str, Any] = {column.name: column.example for column in schema.columns}
     rows = st.lists(st.just({**good, **changed}) | st.just(good) | VALUES, max_size=3)
@@ -715,7 +715,7 @@ def doors() -> Iterator[str]:
 
 
 @given(data=st.binary(max_size=40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=n_examples(50), deadline=None)
 def test_no_bytes_are_a_bug(app: Service, data: bytes) -> None:
     client = app.test_client()
     for path in doors():

@@ -23,7 +23,7 @@ from app import Settings, create_app
 from app.api_keys import new_entry
 from app.protocols.mlflow.csv_requests import NUMBER
 from model.artifacts import Store
-from tests.conftest import time_limit
+from tests.conftest import n_examples, time_limit
 
 Records = list[dict[str, Any]]
 MARKED = "MARKED8151815"
@@ -458,7 +458,8 @@ def test_a_body_over_the_limit(trained: Store, record: dict[str, Any]) -> None:
     check(invoke(client, {"instances": [record] * 5}), 413, "body_too_large")
 
 
-def test_what_a_protocol_refuses_is_counted(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_what_a_protocol_refuses_is_counted(trained: Store, record: dict[str, Any]) -> None:
+    client = create_app(Settings(model_store=trained.folder)).test_client()
     del record["thal"]
     invoke(client, csv_of([record] * 9, head=True), "text/csv")
     text = client.get("/metrics").text
@@ -581,7 +582,9 @@ anything = st.recursive(
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=n_examples(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(form=st.sampled_from(["dataframe_split", "dataframe_records", "instances", "inputs", "x"]),
        content=anything, more=anything)  # fmt: skip
@@ -597,7 +600,9 @@ cells = st.sampled_from(["age", "thal", "63", "fixed", "nan", "", '"', '""', ","
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=n_examples(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(parts=st.lists(cells | st.text(max_size=5), max_size=40),
        head=st.sampled_from(["", "; header=present", "; header=absent"]))  # fmt: skip

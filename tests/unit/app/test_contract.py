@@ -18,7 +18,7 @@ from app.web import PROBLEM_TYPES
 from model.artifacts import Store
 from tests.conftest import ROOT
 
-CONTRACT = json.loads((ROOT / "tests/app/contract.json").read_text())
+CONTRACT = json.loads((ROOT / "tests/unit/app/contract.json").read_text())
 EXCHANGES = {exchange["name"]: exchange for exchange in CONTRACT["exchanges"]}
 
 

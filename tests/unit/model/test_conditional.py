@@ -9,7 +9,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.features import ConditionalGaussianImputer, Encoding, FeatureMoments, fit_feature_moments
+from model.features import (
+    ConditionalGaussianImputer,
+    Encoding,
+    FeatureMoments,
+    fit_feature_moments,
+)
 from model.features.gaussian_imputation import CACHE_BYTES, RIDGE
 from pipelines.data import Table, build_preprocessing, read_encoding
 

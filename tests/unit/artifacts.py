@@ -1,0 +1,233 @@
+"""Artifacts made by hand: every file that a version needs, without any training.
+
+The encoding is worked out with NumPy, the weights are given, and the ONNX graph is put together
+node by node. The project's own code then adds what it adds to a trained version, verifies it and
+writes it, so that a service cannot tell such a version from a trained one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from model.artifacts import (
+    FORMAT_VERSION,
+    DataRecord,
+    GoldenRows,
+    Manifest,
+    TrainingRange,
+    golden_values,
+)
+from model.calibration import Calibration
+from model.features import Encoding
+from model.inference import (
+    INTERVAL_LEVEL,
+    SPREAD_FACTOR,
+    Background,
+    BootstrapFile,
+    DenseLayer,
+    EnsembleScorer,
+    ExplanationData,
+    MemberLayer,
+    OnnxSession,
+    build_missing_value_file,
+    load_coalition_network,
+    load_missing_value_scorer,
+)
+from model.inference.dense_network import LEAKY_RELU_SLOPE
+from model.schema import Schema
+from model.training import TrainingConfig
+
+ONNX_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "relu": ("Relu", {}),
+    "leaky_relu": ("LeakyRelu", {"alpha": LEAKY_RELU_SLOPE}),
+    "tanh": ("Tanh", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "softmax": ("Softmax", {}),
+}
+
+
+def fit_encoding(schema: Schema, values: np.ndarray) -> Encoding:
+    """The encoding of some rows, float (n, n_columns): each number standardised, each level one-hot."""
+    columns: list[int] = []
+    means: list[float] = []
+    scales: list[float] = []
+    codes: list[float] = []
+    fills: list[float] = []
+    for column in schema.feature_columns:
+        index = schema.column_names.index(column.name)
+        known = values[~np.isnan(values[:, index]), index].astype(np.float64)
+        if column.kind == "category":
+            columns += [index] * len(column.codes)
+            codes += column.codes
+            fills += [float((known == code).mean()) for code in column.codes]
+        else:
+            columns.append(index)
+            means.append(float(known.mean()))
+            scales.append(float(known.std()))
+            fills.append(0.0)
+    return Encoding(
+        n_columns=len(schema.columns),
+        features=schema.feature_names,
+        columns=tuple(columns),
+        means=tuple(means),
+        scales=tuple(scales),
+        codes=tuple(codes),
+        fills=tuple(fills),
+    )
+
+
+def build_graph(encoding: Encoding, layers: Sequence[DenseLayer]) -> bytes:
+    """The ONNX graph of an encoding and dense layers: ``values`` (n, n_columns) → (n, 1)."""
+    n_numbers = len(encoding.means)
+    constants: dict[str, np.ndarray] = {
+        "number_columns": np.array(encoding.columns[:n_numbers], np.int64),
+        "level_columns": np.array(encoding.columns[n_numbers:], np.int64),
+        "columns": np.array(encoding.columns, np.int64),
+        "means": np.array(encoding.means, np.float32),
+        "scales": np.array(encoding.scales, np.float32),
+        "codes": np.array(encoding.codes, np.float32),
+        "fills": np.array(encoding.fills, np.float32),
+    }
+    nodes = [
+        helper.make_node("Gather", ["values", "number_columns"], ["numbers"], axis=1),
+        helper.make_node("Sub", ["numbers", "means"], ["centred"]),
+        helper.make_node("Div", ["centred", "scales"], ["standardised"]),
+        helper.make_node("Gather", ["values", "level_columns"], ["levels"], axis=1),
+        helper.make_node("Equal", ["levels", "codes"], ["is_level"]),
+        helper.make_node("Cast", ["is_level"], ["one_hot"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["standardised", "one_hot"], ["encoded"], axis=1),
+        helper.make_node("Gather", ["values", "columns"], ["raw"], axis=1),
+        helper.make_node("IsNaN", ["raw"], ["is_missing"]),
+        helper.make_node("Where", ["is_missing", "fills", "encoded"], ["features"]),
+    ]
+    given = "features"
+    for number, layer in enumerate(layers):
+        kernel, bias, sums, output = (f"{name}{number}" for name in ("kernel", "bias", "sums", "x"))
+        constants[kernel] = np.array(layer.kernel, np.float32)
+        constants[bias] = np.array(layer.bias, np.float32)
+        nodes.append(helper.make_node("Gemm", [given, kernel, bias], [sums]))
+        given = sums
+        if layer.activation != "linear":
+            operator, attributes = ONNX_ACTIVATIONS[layer.activation]
+            nodes.append(helper.make_node(operator, [sums], [output], **attributes))
+            given = output
+    graph = helper.make_graph(
+        nodes,
+        "values_to_probability",
+        [helper.make_tensor_value_info("values", TensorProto.FLOAT, ["n", encoding.n_columns])],
+        [helper.make_tensor_value_info(given, TensorProto.FLOAT, ["n", 1])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def shifted_members(layers: Sequence[DenseLayer], shifts: Sequence[float]) -> BootstrapFile:
+    """Members that are the network itself with its log-odds moved by a number each."""
+    n = len(shifts)
+    packed = []
+    for place, layer in enumerate(layers):
+        kernel = np.repeat(np.array(layer.kernel, "<f4")[None], n, axis=0)
+        bias = np.repeat(np.array(layer.bias, "<f4")[None], n, axis=0)
+        is_last = place == len(layers) - 1
+        if is_last:
+            bias += np.array(shifts, "<f4")[:, None]
+        packed.append(
+            MemberLayer(
+                shape=(n, kernel.shape[1], kernel.shape[2]),
+                kernel=kernel.tobytes(),
+                bias=bias.astype("<f4").tobytes(),
+                activation="linear" if is_last else layer.activation,
+            )
+        )
+    return BootstrapFile(level=INTERVAL_LEVEL, spread=SPREAD_FACTOR, layers=packed)
+
+
+def artifact_files(
+    schema: Schema,
+    rows: np.ndarray,
+    layers: Sequence[DenseLayer],
+    *,
+    background: np.ndarray,
+    shifts: Sequence[float],
+    encoding: Encoding | None = None,
+) -> dict[str, bytes]:
+    """The files of a version that nobody trained.
+
+    Args:
+        rows: float (n, n_columns), of which encoding and input moments are taken; missing as NaN.
+        layers: the network, ending in one sigmoid unit.
+        background: rows that explanations compare with.
+        shifts: of :func:`shifted_members`.
+        encoding: that of the rows unless given.
+    """
+    encode = msgspec.json.encode
+    encoding = encoding or fit_encoding(schema, rows)
+    explanation_data = ExplanationData(
+        background=Background(
+            origin="training rows", seed=0, values=background.astype(np.float32).tolist()
+        ),
+        layers=list(layers),
+    )
+    graph = build_graph(encoding, layers)
+    golden = golden_values(schema)
+    answers = OnnxSession(graph).probabilities(golden)
+    files = {
+        "schema.json": schema.to_json(),
+        "encoding.json": encode(encoding),
+        "network.json": encode(TrainingConfig()),
+        "network.weights.h5": b"no weights for Keras: nothing that serves reads them",
+        "calibration.json": encode(Calibration()),
+        "history.json": encode({}),
+        "explanation.json": encode(explanation_data),
+        "model.onnx": graph,
+        "golden.json": encode(GoldenRows(golden.tolist(), answers.tolist())),
+    }
+    files["inputs.json"] = build_missing_value_file(
+        schema, files, encoding.encode(rows), golden, answers
+    )
+    load_coalition_network(files)  # raises where the layers do not give the graph's answers
+    members = shifted_members(layers, shifts)
+    ensemble_scorer = EnsembleScorer(files, members, load_missing_value_scorer(schema, files))
+    lows, highs = ensemble_scorer.bounds(golden, answers).tolist()
+    files["members.json"] = encode(msgspec.structs.replace(members, lows=lows, highs=highs))
+    return files
+
+
+def manifest_of(schema: Schema, rows: np.ndarray, **changes: Any) -> Manifest:
+    """The manifest of such a version; a store numbers it and adds the checksums."""
+    ranges = {}
+    for index, column in enumerate(schema.columns):
+        known = rows[~np.isnan(rows[:, index]), index]
+        missing = len(rows) - len(known)
+        if column.levels:
+            seen = tuple(int(code) for code in np.unique(known))
+            ranges[column.name] = TrainingRange(codes=seen, missing=missing)
+        else:
+            low, high = float(known.min()), float(known.max())
+            ranges[column.name] = TrainingRange(minimum=low, maximum=high, missing=missing)
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        name=schema.name,
+        version="",
+        created="2026-01-02T03:04:05+00:00",
+        schema_fingerprint=schema.fingerprint,
+        threshold=0.5,
+        data=DataRecord(file="by-hand.csv", sha256="0" * 64, rows=len(rows), positives=1),
+        recipe="default",
+        training=msgspec.to_builtins(TrainingConfig()),
+        ranges=ranges,
+        metrics={},
+        parity=0.0,
+        device="cpu",
+        libraries={"python": "3"},
+        command="tests",
+    )
+    return msgspec.structs.replace(manifest, **changes)

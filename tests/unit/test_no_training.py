@@ -1,0 +1,39 @@
+"""The tests in this folder load no framework that trains, which would cost ten seconds each run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.unit.conftest import TRAINERS
+
+PROGRAM = """
+import importlib, pathlib, sys
+for path in sorted(pathlib.Path("tests/unit").rglob("*.py")):
+    importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+print(len(sys.modules), *(name for name in sys.argv[1:] if name in sys.modules))
+"""
+
+
+def test_importing_every_unit_test_loads_no_trainer(request: pytest.FixtureRequest) -> None:
+    collected = {item.path for item in request.session.items}
+    if collected >= set(Path(__file__).parent.rglob("test_*.py")) and not loaded_trainers():
+        return  # this very process has imported them all
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *TRAINERS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    n_modules, *trainers = done.stdout.split()
+    assert int(n_modules) > 200, "nothing was imported"
+    assert not trainers
+
+
+def loaded_trainers() -> set[str]:
+    return set(TRAINERS & sys.modules.keys())
