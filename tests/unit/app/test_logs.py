@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 import pytest
-from app.web.logging_config import JsonFormatter, RateLimitFilter
 
 from app.web import ServiceRequest, request_var
+from app.web.logging_config import JsonFormatter, RateLimitFilter
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
