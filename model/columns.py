@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from model.errors import Problem
+from model.errors import Problem, ProblemCode
 from model.schema import Column
 
 MISSING = math.nan
@@ -101,7 +101,7 @@ class ColumnReader:
         return self._problem("not_allowed", "must be one of", with_levels=True, did_you_mean=near)
 
     def _problem(
-        self, code: str, message: str, *, with_levels: bool = False, **details: Any
+        self, code: ProblemCode, message: str, *, with_levels: bool = False, **details: Any
     ) -> Problem:
         if with_levels:
             details["allowed"] = self.column.allowed

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from model.columns import ColumnReader, did_you_mean
-from model.errors import InvalidRecords, Problem
+from model.errors import InvalidRecords, Problem, ProblemCode
 from model.faultless import OPTIONS, Batch, FaultlessReader, Given
 from model.schema import Schema
 from model.strict_json import parse, repeated_keys
@@ -60,7 +60,7 @@ class RecordReader:
         batch = self._fast.read(body)
         if batch is not None and 0 < len(batch.values) <= self.max_records:
             return batch
-        return self._read_patiently(parse(body), beside)
+        return self.read_content(parse(body), beside)
 
     def values(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
         """Put records into the order in which the network reads them.
@@ -95,7 +95,16 @@ class RecordReader:
             )
         return values
 
-    def _read_patiently(self, content: Any, beside: str | None) -> Batch:
+    def read_content(self, content: Any, beside: str | None = None) -> Batch:
+        """Validate the records of a body that is parsed already, by the rules alone.
+
+        Args:
+            content: of :func:`model.strict_json.parse`.
+            beside: as :meth:`read_json` takes it.
+
+        Raises:
+            InvalidRecords: every problem of every record at once, by row and column.
+        """
         path: str | None = ""
         records, options = content, dict.fromkeys(OPTIONS, False)
         if isinstance(content, dict):
@@ -224,9 +233,9 @@ def _refuse_other_keys(content: dict[str, Any], beside: str | None) -> None:
         )
 
 
-def _key(code: str, name: object, message: str) -> Problem:
+def _key(code: ProblemCode, name: object, message: str) -> Problem:
     return Problem(field=printable(name), code=code, message=message)
 
 
-def _whole_body(code: str, message: str, path: str | None) -> InvalidRecords:
+def _whole_body(code: ProblemCode, message: str, path: str | None) -> InvalidRecords:
     return InvalidRecords([Problem(code=code, message=message)], n_records=0, path=path)

@@ -85,7 +85,7 @@ def retrain(request: Request, store: Store) -> tuple[Artifact, Decision]:
     files, parity = assemble(table, fitted, judgement.calibration, request.config)
     artifact = store.add(_manifest(table, fitted, request, judgement, parity), files)
     logger.info("saved as version %s", artifact.manifest.version)
-    champion = _champion(store, request)
+    champion = champion_of(store, request)
     decision = decide(table, artifact, judgement.probabilities, champion)
     if decision.promote:
         store.promote(artifact.manifest.version)
@@ -153,7 +153,7 @@ def _manifest(
     )
 
 
-def _champion(store: Store, request: Request) -> Artifact | None:
+def champion_of(store: Store, request: Request) -> Artifact | None:
     """The current version, or None where there is none that could be compared with."""
     try:
         champion = store.read(store.current().version)

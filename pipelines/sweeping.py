@@ -108,7 +108,7 @@ def run_sweep(
             raise InvalidConfig("validation_share: a sweep holds its own folds out; leave it at 0")
     n_features = len(table.schema.feature_names)
     ordered = sorted(configs, key=lambda c: (n_parameters(c, n_features), c.epochs))
-    sides, tests = _sides(table, seed, n_repeats)
+    sides, tests = outer_and_inner_sides(table, seed, n_repeats)
     n, per_outer = len(table), 1 + N_INNER
     outer = np.empty((len(ordered), n_repeats, n))
     inner = np.empty((len(ordered), n_repeats, N_OUTER, N_INNER))
@@ -133,7 +133,7 @@ def n_networks(n_configs: int, n_repeats: int) -> int:
     return n_configs * n_repeats * N_OUTER * (1 + N_INNER)
 
 
-def _sides(
+def outer_and_inner_sides(
     table: Table, seed: int, n_repeats: int
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Each outer fold and then its inner ones, as (train, test); and which fold tests whom."""

@@ -43,6 +43,7 @@ KINDS = {"wsgi": ["-k", "app.workers.OneThread", "app.wsgi:app"], "asgi": ["app.
 
 def n_examples(n: int) -> int:
     """How many examples a property is tried with: n, or fewer under ``--hypothesis-profile fast``."""
+    assert settings.default is not None  # a profile is loaded
     return max(1, n * settings.default.max_examples // FULL)
 
 

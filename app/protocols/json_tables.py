@@ -17,7 +17,7 @@ from app.protocols.placed import (
     values_of_rows,
     values_of_table,
 )
-from model.errors import Problem, UnreadableBody
+from model.errors import Problem, ProblemCode, UnreadableBody
 from model.records import REPEATED, printable
 from model.strict_json import parse, repeated_keys
 
@@ -128,7 +128,8 @@ def _transposed(given: Mapping[str, Any], model: LoadedModel) -> Table:
     ]
     length: int | None = None
     for name, values in given.items():
-        code, message = "", ""
+        code: ProblemCode | None = None
+        message = ""
         if not isinstance(values, list):
             code, message = "wrong_type", "must be a list of values, one a record"
         elif length is not None and len(values) != length:

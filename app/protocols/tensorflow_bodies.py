@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from app.protocols.tensorflow_descriptions import SIGNATURE
-from model.errors import InvalidRecords, Problem, UnreadableBody
+from model.errors import InvalidRecords, Problem, ProblemCode, UnreadableBody
 from model.records import printable
 from model.strict_json import parse, repeated_keys
 
@@ -236,7 +236,9 @@ def _refuse_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
         raise InvalidRecords(problems, n_records=len(examples), n_wrong=n_wrong, path="/examples")
 
 
-def _whole(code: str, message: str, path: str = "", *, field: str | None = None) -> InvalidRecords:
+def _whole(
+    code: ProblemCode, message: str, path: str = "", *, field: str | None = None
+) -> InvalidRecords:
     return InvalidRecords(
         [Problem(field=field, code=code, message=message)], n_records=0, path=path
     )

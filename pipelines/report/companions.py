@@ -81,7 +81,7 @@ def train_companions(subject: Subject) -> Companions:
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
     """
-    table, config = _sample(subject.table), _as_long(subject)
+    table, config = _sample(subject.table), config_as_long(subject)
     labels, groups = table.labels, table.groups
     folds = prepare_folds(table, seed=SEED, n_repeats=1)
     # Other first weights for every network, other batches for every fold.
@@ -143,7 +143,7 @@ def _sample(table: Table) -> Table:
     )
 
 
-def _as_long(subject: Subject) -> TrainingConfig:
+def config_as_long(subject: Subject) -> TrainingConfig:
     """The recipe for as many epochs as the network's weights are from, and nothing set aside."""
     config, seen = subject.config, subject.history.get("val_loss", ())
     epochs = int(np.argmin(seen)) + 1 if config.patience and len(seen) else config.epochs

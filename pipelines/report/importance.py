@@ -43,12 +43,12 @@ class Importance:
 def permutation_importance(subject: Subject, companions: Companions) -> list[Importance]:
     """Of every column, the most important one first."""
     table = companions.table
-    whole = _losses(subject, companions, [table.values[rows] for rows in _held(companions)])
+    whole = losses_of(subject, companions, [table.values[rows] for rows in held_rows(companions)])
     draw = np.random.default_rng(SEED)
     found = []
     for index, column in enumerate(table.schema.columns):
-        shuffled = [_shuffled(table.values[rows], index, draw) for rows in _held(companions)]
-        losses = _losses(subject, companions, shuffled)
+        shuffled = [_shuffled(table.values[rows], index, draw) for rows in held_rows(companions)]
+        losses = losses_of(subject, companions, shuffled)
         found.append(_summarise(column, companions, losses, whole))
     return sorted(found, key=lambda one: -one.rise.value)
 
@@ -89,7 +89,7 @@ def what_it_looks_at(subject: Subject, companions: Companions) -> Section:
     )  # fmt: skip
 
 
-def _held(companions: Companions) -> list[np.ndarray]:
+def held_rows(companions: Companions) -> list[np.ndarray]:
     """Rows of every fold's own records, as many of each: a short fold repeats its first."""
     longest = max(len(test) for _, test in companions.splits)
     return [np.resize(test, longest) for _, test in companions.splits]
@@ -103,9 +103,9 @@ def _shuffled(values: np.ndarray, index: int, draw: np.random.Generator) -> np.n
     return many
 
 
-def _losses(subject: Subject, companions: Companions, values: Sequence[np.ndarray]) -> np.ndarray:
+def losses_of(subject: Subject, companions: Companions, values: Sequence[np.ndarray]) -> np.ndarray:
     """(n_folds, times, m): log loss of every record as often as it stands there, over the seeds."""
-    labels = np.stack([companions.table.labels[rows] for rows in _held(companions)])
+    labels = np.stack([companions.table.labels[rows] for rows in held_rows(companions)])
     given = subject.calibrated(companions.predict_folds(values))
     p = np.clip(given, SMALLEST, 1 - SMALLEST).reshape(len(labels), SEEDS, -1, labels.shape[1])
     positive = labels[:, None, None, :] == 1

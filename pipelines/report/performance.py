@@ -69,7 +69,7 @@ def fold_table(subject: Subject) -> Section:
 def optimism(subject: Subject, companions: Companions) -> Section:
     """How much better a network looks on the records that it was trained on."""
     names = [name for name in TITLES if name != "calibration_error"]
-    apparent, drawn = _apparent(subject), _optimism(subject, companions)
+    apparent, drawn = apparent_figures(subject), optimism_of_figures(subject, companions)
     folds = subject.evaluation.figures[subject.evaluation.model]
     rows = [
         (
@@ -107,14 +107,16 @@ def _differences(found: Evaluation) -> Mapping[str, Mapping[str, Figure]]:
     return {found.model: found.differences} | getattr(found, "others", {})
 
 
-def _apparent(subject: Subject) -> dict[str, float]:
+def apparent_figures(subject: Subject) -> dict[str, float]:
+    """Compute every metric on the very records that the network was fitted to."""
     labels = subject.table.labels[subject.rows]
     everyone = np.ones((1, len(labels)))
     given = subject.apparent[subject.rows][None]
     return {name: float(compute(labels, given, everyone)[0]) for name, compute in METRICS.items()}
 
 
-def _optimism(subject: Subject, companions: Companions) -> dict[str, float]:
+def optimism_of_figures(subject: Subject, companions: Companions) -> dict[str, float]:
+    """Compute by how much each metric looks better on resampled records than on all of them."""
     table = companions.table
     given = subject.calibrated(companions.resampled.predict(subject.encoding.encode(table.values)))
     everyone = np.ones((1, len(table)))

@@ -13,9 +13,10 @@ from model.artifact import Artifact
 from model.bootstrap_members import bootstrap_members, pack
 from model.calibrators import Calibration
 from model.config import TrainingConfig
+from model.encoding import Encoding
 from model.ensemble import fit_ensemble
 from model.errors import ArtifactDamaged, IntervalUnavailable
-from model.intervals import Band, IntervalEstimator, Members
+from model.intervals import LEVEL, SPREAD, Band, IntervalEstimator, Members
 from model.scoring import Scorer
 from model.stretching import bounds
 from pipelines.tables import Table
@@ -140,8 +141,9 @@ def test_members_go_through_the_steps_that_the_network_goes_through(
         Band(artifact.files, pack(ensemble, calibration), None)
         for calibration in (Calibration(), steps)
     )
-    log_odds, _ = plain.log_odds(plain._encoding.encode(values))
-    _, low, high = bounds(steps.apply(log_odds), 0.9, stepped._spread, np.zeros((20, 1)))
+    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
+    log_odds, _ = plain.log_odds(encoding.encode(values))
+    _, low, high = bounds(steps.apply(log_odds), LEVEL, SPREAD, np.zeros((20, 1)))
     middle = (low + high) / 2
     np.testing.assert_allclose(stepped.bounds(values, middle), [low, high], atol=1e-5)
 

@@ -33,7 +33,7 @@ from pipelines.deciding import decide
 from pipelines.evaluating import SEED
 from pipelines.fitting import fit_pipeline
 from pipelines.folds import FoldPredictor, prepare_folds
-from pipelines.judging import Judgement, calibrated_folds, calibration_of, judge
+from pipelines.judging import NAMES, Judgement, calibrated_folds, calibration_of, judge
 from pipelines.networks import Networks
 from pipelines.reloading import load_network_of
 from pipelines.retraining import Request
@@ -102,13 +102,17 @@ def test_what_was_found_is_told(
 ) -> None:
     with caplog.at_level(logging.INFO, logger="pipelines.judging"):
         judged(table, baseline, asked="platt", cost_ratio=4.0)
-    before, taken, after, threshold = (record.getMessage() for record in caplog.records)
-    assert before.startswith("calibration on the folds: slope ")
-    assert taken.startswith("calibration taken: Platt's line, as asked; difference in log loss, ")
-    assert "a temperature +" in taken and "isotonic steps +" in taken
-    assert taken.count("against none") == 3
-    assert after.startswith("calibration then: slope ")
-    assert threshold.startswith("at the threshold 0.2 (a missed patient costs 4 false alarms): ")
+    before, taken, after, threshold = (list(record.args or ()) for record in caplog.records)
+    assert before and after and before != after, "slope and intercept, before and then"
+    method, asked, trials = map(str, taken)
+    assert method == NAMES["platt"] and "asked" in asked
+    by_method = dict(zip(("temperature", "platt", "isotonic"), trials.split("; "), strict=True))
+    for name, trial in by_method.items():
+        assert trial.startswith(NAMES[name]) and trial.endswith(NAMES["none"])  # type: ignore[index]
+    assert by_method["temperature"].split(NAMES["temperature"])[1].strip().startswith("+")
+    assert by_method["isotonic"].split(NAMES["isotonic"])[1].strip().startswith("+")
+    assert threshold[0] == pytest.approx(0.2) and "4" in str(threshold[1])
+    assert len(threshold) == 7, "the threshold, its reason and five figures"
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
@@ -192,7 +196,7 @@ def test_a_loss_without_probabilities_needs_a_calibration(
 
 
 def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
-    store: Store, schema: Schema, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    store: Store, schema: Schema, caplog: pytest.LogCaptureFixture
 ) -> None:
     from pipelines import retraining
 
@@ -202,11 +206,12 @@ def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
     request = Request(
         ROOT / "data/cleveland.csv", schema, RECIPES["default"], "default", "cpu:0", ""
     )
-    champion = retraining._champion(store, request)
+    champion = retraining.champion_of(store, request)
     assert champion and champion.manifest.cost_ratio == 4
-    assert "version 2 has a threshold from a cost ratio of 4" in caplog.text
+    warnings = [entry.args for entry in caplog.records if entry.levelno == logging.WARNING]
+    assert warnings == [("2", 4.0)], "the version and its ratio"
     caplog.clear()
-    retraining._champion(store, dataclasses.replace(request, cost_ratio=1.0))
+    retraining.champion_of(store, dataclasses.replace(request, cost_ratio=1.0))
     assert not caplog.text
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from model.config import TrainingConfig
 from model.errors import InvalidConfig
 from pipelines.__main__ import main
-from pipelines.sweeping import N_INNER, N_OUTER, Sweep, _sides, run_sweep
+from pipelines.sweeping import N_INNER, N_OUTER, Sweep, outer_and_inner_sides, run_sweep
 from pipelines.tables import Table
 from pipelines.trying import Range, configs_to_try, read_values
 
@@ -89,7 +89,7 @@ def test_one_standard_error_takes_the_simplest_that_is_not_clearly_worse() -> No
 
 
 def test_no_patient_is_chosen_by_and_reported_on(table: Table) -> None:
-    sides, tests = _sides(table, 1, 2)
+    sides, tests = outer_and_inner_sides(table, 1, 2)
     assert len(sides) == 2 * N_OUTER * (1 + N_INNER)
     for number in range(2 * N_OUTER):
         (train, test), *within = sides[number * (1 + N_INNER) : (number + 1) * (1 + N_INNER)]

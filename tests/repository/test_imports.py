@@ -96,10 +96,3 @@ def test_importing_the_package_does_no_work() -> None:
     loaded = set(done.stdout.split())
     assert not loaded & {*HEAVY, "onnxruntime"}
     assert {"flask", "msgspec", "numpy"} <= loaded
-
-
-def test_no_file_has_two_jobs() -> None:
-    for room in ROOMS:
-        for path in files(room):
-            n_lines = len(path.read_text().splitlines())
-            assert n_lines <= 250, f"{path.relative_to(ROOT)} has {n_lines} lines"

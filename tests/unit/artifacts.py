@@ -28,7 +28,7 @@ from model.manifest import FORMAT_VERSION, DataRecord, Manifest, TrainingRange
 from model.schema import Schema
 from model.scoring import Graph
 
-ONNX_ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
+ONNX_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
     "leaky_relu": ("LeakyRelu", {"alpha": LEAK}),
     "tanh": ("Tanh", {}),

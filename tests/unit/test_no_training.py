@@ -36,4 +36,4 @@ def test_importing_every_unit_test_loads_no_trainer(request: pytest.FixtureReque
 
 
 def loaded_trainers() -> set[str]:
-    return TRAINERS & sys.modules.keys()
+    return set(TRAINERS & sys.modules.keys())

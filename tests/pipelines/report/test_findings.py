@@ -19,7 +19,7 @@ from pipelines.report.companions import SEEDS, Companions
 from pipelines.report.contents import number, percent, together
 from pipelines.report.dependence import partial_dependence
 from pipelines.report.learning import learning_curves
-from pipelines.report.performance import _apparent, _optimism
+from pipelines.report.performance import apparent_figures, optimism_of_figures
 from pipelines.report.subgroups import subgroup_figures, subgroups
 from pipelines.report.subject import Subject
 from pipelines.report.surface import draw_direction, loss_along
@@ -55,7 +55,7 @@ def test_a_column_that_no_network_reads_has_no_importance(
 
 
 def test_importance_is_the_rise_of_the_log_loss_of_one_shuffle_after_the_other(
-    subject: Subject, companions: Companions, monkeypatch: pytest.MonkeyPatch
+    subject: Subject, companions: Companions
 ) -> None:
     """Shuffled in a way that can be followed: every record gets the value of the next one."""
 
@@ -64,8 +64,6 @@ def test_importance_is_the_rise_of_the_log_loss_of_one_shuffle_after_the_other(
         changed[:, index] = np.roll(values[:, index], 1)
         return changed
 
-    monkeypatch.setattr(importance, "_shuffled", turned)
-    monkeypatch.setattr(importance, "_held", lambda c: [c.splits[3][1]] * len(c.splits))
     index, (_, test) = subject.schema.column_names.index("cp"), companions.splits[3]
     values, labels = companions.table.values[test], companions.table.labels[test]
     rises = []
@@ -77,11 +75,15 @@ def test_importance_is_the_rise_of_the_log_loss_of_one_shuffle_after_the_other(
         ]
         losses = [log_loss(labels, p[None], np.ones((1, len(labels))))[0] for p in given]
         rises.append(losses[1] - losses[0])
-    whole = importance._losses(subject, companions, [values] * 10)
-    shuffled = importance._losses(
-        subject, companions, [turned(values, index, np.random.default_rng())] * 10
+    held = importance.held_rows(companions)
+    np.testing.assert_array_equal(held[3][: len(test)], test)
+    plain = [companions.table.values[rows] for rows in held]
+    changed = [part.copy() for part in plain]
+    changed[3][: len(test)] = turned(values, index, np.random.default_rng())
+    whole, shuffled = (
+        importance.losses_of(subject, companions, given) for given in (plain, changed)
     )
-    assert (shuffled - whole)[3].mean() == pytest.approx(np.mean(rises), abs=1e-6)
+    assert (shuffled - whole)[3][:, : len(test)].mean() == pytest.approx(np.mean(rises), abs=1e-6)
 
 
 def test_partial_dependence_is_the_mean_answer_with_one_value_for_all(
@@ -151,15 +153,15 @@ def test_many_points_at_once_are_those_one_by_one(subject: Subject) -> None:
 
 def test_without_drawing_there_is_no_optimism(subject: Subject, companions: Companions) -> None:
     whole = dataclasses.replace(companions, draws=np.ones_like(companions.draws))
-    assert all(value == 0 for value in _optimism(subject, whole).values())
-    found = _optimism(subject, companions)
+    assert all(value == 0 for value in optimism_of_figures(subject, whole).values())
+    found = optimism_of_figures(subject, companions)
     assert found["log_loss"] < 0 < found["auc"], "networks look better on what they have seen"
 
 
 def test_apparent_figures_are_of_the_records_that_were_fitted(subject: Subject) -> None:
     some = dataclasses.replace(subject, rows=np.arange(100))
     expected = log_loss(subject.table.labels[:100], subject.apparent[None, :100], np.ones((1, 100)))
-    assert _apparent(some)["log_loss"] == pytest.approx(expected[0])
+    assert apparent_figures(some)["log_loss"] == pytest.approx(expected[0])
 
 
 def test_companions_never_saw_the_records_of_their_fold(companions: Companions) -> None:
@@ -174,14 +176,14 @@ def test_companions_never_saw_the_records_of_their_fold(companions: Companions) 
 
 
 def test_networks_are_trained_as_long_as_the_one_that_stopped_early(subject: Subject) -> None:
-    from pipelines.report.companions import _as_long
+    from pipelines.report.companions import config_as_long
 
     training = subject.manifest.training | {"patience": 3, "validation_share": 0.2}
     manifest = msgspec.structs.replace(subject.manifest, training=training)
     history = {**subject.history, "val_loss": [0.6, 0.4, 0.5, 0.5, 0.5]}
-    config = _as_long(dataclasses.replace(subject, manifest=manifest, history=history))
+    config = config_as_long(dataclasses.replace(subject, manifest=manifest, history=history))
     assert (config.epochs, config.patience, config.validation_share) == (2, 0, 0)
-    assert _as_long(subject) == subject.config
+    assert config_as_long(subject) == subject.config
 
 
 def test_women_are_few_and_their_intervals_are_wide(subject: Subject) -> None:

@@ -16,7 +16,7 @@ from model.store import Store
 from tests.unit import tiny
 from tests.unit.conftest import store_of_tiny
 
-RECORDS = [
+RECORDS: list[dict[str, Any]] = [
     {"dose": 12, "stage": "middle"},
     {"dose": 6, "stage": "early"},
     {"dose": 14, "stage": "late"},
@@ -201,7 +201,7 @@ def test_a_second_version_serves_once_it_is_promoted_and_the_first_after_a_rollb
     app = create_app(Settings(model_store=store.folder, reload_seconds=3600))
     client = app.test_client()
 
-    def answer() -> tuple[str, float]:
+    def answer() -> tuple[Any, Any]:
         app.models.refresh()
         content = ask(client, "/predict", RECORDS[0])
         return content["version"], content["predictions"][0]["probability"]

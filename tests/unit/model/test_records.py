@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import InvalidRecords, UnreadableBody
+from model.faultless import FaultlessReader
 from model.records import MAX_LISTED_PROBLEMS, RecordReader
 from model.schema import Column, Schema, load_schema
 from model.strict_json import parse
@@ -18,6 +19,7 @@ from tests.conftest import ROOT, n_examples
 
 SCHEMA = load_schema(ROOT / "schemas/cleveland.toml")
 READER = RecordReader(SCHEMA)
+FAST = FaultlessReader(SCHEMA, READER.columns)
 
 
 def problems_of(content: Any) -> list[tuple[int | None, str | None, str]]:
@@ -68,7 +70,7 @@ def test_what_is_missing_stays_in_its_place_among_many(
     ]
     whole = np.array([[column.example for column in SCHEMA.columns]], np.float32)
     expected = np.where(is_missing, np.float32(math.nan), whole)
-    batch = READER._fast.read(json.dumps(rows).encode())
+    batch = FAST.read(json.dumps(rows).encode())
     assert batch is not None
     np.testing.assert_array_equal(batch.values, expected)
     np.testing.assert_array_equal(READER.read_records(rows), expected)
@@ -191,12 +193,12 @@ def records(draw: st.DrawFn) -> Any:
 @given(st.lists(records(), min_size=1, max_size=3))
 def test_the_fast_road_never_disagrees_with_the_patient_one(content: list[Any]) -> None:
     body = json.dumps(content).encode()
-    fast = READER._fast.read(body)
+    fast = FAST.read(body)
     try:
         patient = READER.values(content)
     except InvalidRecords:
         assert fast is None, "the fast road took a record that the rules refuse"
-        assert READER._fast.convert(content) is None
+        assert FAST.convert(content) is None
     else:
         np.testing.assert_array_equal(READER.read_json(body).values, patient)
         np.testing.assert_array_equal(READER.read_records(content), patient)
@@ -250,9 +252,9 @@ def test_both_roads_read_the_same_beside_instances(
     instances = b'"instances": [' + b", ".join([record] * n) + b"]"
     members.insert(place, instances.decode())
     body = ("{" + ", ".join(members) + "}").encode()
-    fast = READER._fast.read(body)
+    fast = FAST.read(body)
     try:
-        patient = READER._read_patiently(parse(body), "parameters")
+        patient = READER.read_content(parse(body), "parameters")
     except InvalidRecords as error:
         assert fast is None, "the fast road took what the rules refuse"
         with pytest.raises(InvalidRecords) as caught:
@@ -296,8 +298,8 @@ def test_faultless_records_take_the_fast_road(record: dict[str, Any]) -> None:
         *(record, [record] * 3, instances),
         *({**instances, "interval": True}, {**instances, **both}, {**both, **instances}),
     ):
-        assert READER._fast.read(json.dumps(content).encode()) is not None
-    assert READER._fast.convert([{**record, "thal": "fixed", "ca": None}]) is not None
+        assert FAST.read(json.dumps(content).encode()) is not None
+    assert FAST.convert([{**record, "thal": "fixed", "ca": None}]) is not None
 
 
 @pytest.mark.parametrize("value", [math.nan, 1.0000000001, 2.5, 10**30, True])
@@ -307,7 +309,7 @@ def test_a_level_that_is_none_never_passes(record: dict[str, Any], value: Any) -
         for number in range(len(batch)):
             rows = [{**record, "fbs": fbs} for fbs in batch]
             rows[number]["fbs"] = value
-            assert READER._fast.convert(rows) is None
+            assert FAST.convert(rows) is None
 
 
 @settings(max_examples=n_examples(300), deadline=None)
@@ -372,7 +374,7 @@ def test_columns_are_read_by_the_rules_of_records(content: dict[str, Any]) -> No
         for c in content.values()
     ]
     rows = [dict(zip(content, row, strict=True)) for row in zip(*listed, strict=True)]
-    fast = READER._fast.read_columns(content)
+    fast = FAST.read_columns(content)
     try:
         patient = READER.values(rows)
     except InvalidRecords as error:
@@ -392,11 +394,11 @@ def test_faultless_columns_take_the_fast_road(kind: str) -> None:
         c.name: np.array([c.example] * 2).astype(kind) for c in SCHEMA.columns
     }
     content["thal"] = ["fixed", None]
-    values = READER._fast.read_columns(content)
+    values = FAST.read_columns(content)
     assert values is not None and values.flags.c_contiguous and values.dtype == np.float32
     if kind == "d":
         content["ca"] = np.array([1, math.nan])
-        assert READER._fast.read_columns(content) is not None
+        assert FAST.read_columns(content) is not None
 
 
 @pytest.mark.parametrize(

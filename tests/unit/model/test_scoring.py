@@ -105,7 +105,7 @@ def test_great_batches_are_answered_in_parts(artifact: Artifact, values: np.ndar
     """Sorted by pattern before, so that hardly a pattern is in two parts."""
     scorer = Scorer(artifact)
     incomplete: Any = scorer.incomplete
-    asked = incomplete.conditional._covariance.cache_info
+    asked = incomplete.conditional.cache_info
     before = asked()
     found = scorer.score(np.tile(values, (8, 1))).probabilities.reshape(8, -1)
     n_asked = asked().misses + asked().hits - before.misses - before.hits
