@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -144,6 +144,37 @@ def refuse(
                 path=path,
                 n_problems=len(problems),
             )
+
+
+def refuse_keys(
+    keys: Iterable[tuple[int | None, str]], message: str, *, n_records: int, path: str
+) -> None:
+    """Refuse a body for the keys that stand where they must not; do nothing where there are none.
+
+    A body of 8 MiB can hold a million of them. The first are listed and the rest are counted.
+
+    Args:
+        keys: each with the row that it stands in, or None.
+        message: of each; ``{name}`` in it becomes the key.
+
+    Raises:
+        InvalidRecords: there are, at most ``MAX_LISTED_PROBLEMS`` of them listed.
+    """
+    problems: list[Problem] = []
+    rows: set[int] = set()
+    n_problems = 0
+    for row, key in keys:
+        n_problems += 1
+        if row is not None:
+            rows.add(row)
+        if n_problems <= MAX_LISTED_PROBLEMS:
+            name = printable(key)
+            told = message.replace("{name}", name)
+            problems.append(Problem(row=row, field=name, code="duplicate_key", message=told))
+    if problems:
+        raise InvalidRecords(
+            problems, n_records=n_records, n_wrong=len(rows), path=path, n_problems=n_problems
+        )
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from app.protocols.placed import refuse_keys
 from app.protocols.tensorflow_descriptions import SIGNATURE
 from model.errors import InvalidRecords, Problem, UnreadableBody
 from model.records import printable
@@ -39,7 +40,9 @@ class Inputs(NamedTuple):
     shared: Collection[str] = ()
 
 
-def read_tensors(body: bytes, columns: Sequence[str], signatures: Collection[str]) -> Inputs:
+def read_tensors(
+    body: bytes, columns: Sequence[str], signatures: Collection[str], max_records: int
+) -> Inputs:
     """The records of a predict request, in the row or the columnar format.
 
     Top-level keys that are not read here, and inputs that are no columns in the columnar format,
@@ -48,6 +51,8 @@ def read_tensors(body: bytes, columns: Sequence[str], signatures: Collection[str
     Args:
         columns: of the schema, which are the signature's inputs.
         signatures: names that the signature has beside ``serving_default``.
+        max_records: the most in one request. More are returned as they stand, and it is left to
+            the reader of the records to refuse them by their number.
 
     Raises:
         UnreadableBody: it is not JSON.
@@ -62,14 +67,19 @@ def read_tensors(body: bytes, columns: Sequence[str], signatures: Collection[str
     if "instances" in content:
         return Inputs(_rows(content["instances"], columns), "/instances")
     if "inputs" in content:
-        return Inputs(_transposed(content["inputs"], columns), "/inputs")
+        return Inputs(_transposed(content["inputs"], columns, max_records), "/inputs")
     raise _whole("not_records", "Missing 'inputs' or 'instances' key")
 
 
-def read_examples(body: bytes, columns: Sequence[str], signatures: Collection[str]) -> Inputs:
+def read_examples(
+    body: bytes, columns: Sequence[str], signatures: Collection[str], max_records: int
+) -> Inputs:
     """The records of a classify or regress request, each completed by what ``context`` shares.
 
     Features that are no columns are ignored, as TensorFlow Serving does when it parses examples.
+
+    Args:
+        columns, signatures, max_records: as :func:`read_tensors` takes them.
 
     Raises:
         UnreadableBody: it is not JSON.
@@ -86,6 +96,8 @@ def read_examples(body: bytes, columns: Sequence[str], signatures: Collection[st
     if not isinstance(context, dict):
         raise _whole("not_an_object", "Example must be JSON object: 'context' is none", "/context")
     _refuse_repeated(context, context, "/context")
+    if len(examples) > max_records:
+        return Inputs(examples, "/examples")
     _refuse_overlap(examples, context)
     shared = {name: _scalar(context[name]) for name in columns if name in context}
     for example in examples:
@@ -137,7 +149,7 @@ def _rows(instances: Any, columns: Sequence[str]) -> Sequence[Any]:
     return instances
 
 
-def _transposed(inputs: Any, columns: Sequence[str]) -> Sequence[Any]:
+def _transposed(inputs: Any, columns: Sequence[str], max_records: int) -> Sequence[Any]:
     """The records of the columnar format; they stand in it column by column."""
     if not _is_mapping(inputs):
         if len(columns) > 1:
@@ -167,6 +179,9 @@ def _transposed(inputs: Any, columns: Sequence[str]) -> Sequence[Any]:
         raise InvalidRecords(problems, n_records=0, path="/inputs")
     if not n_records:
         raise _whole("no_records", "No values in 'inputs' object", "/inputs")
+    if n_records > max_records:
+        first: list[Any] = inputs[columns[0]]
+        return first
     rows = zip(*(map(_scalar, inputs[name]) for name in columns), strict=True)
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -202,38 +217,20 @@ def _is_mapping(value: Any) -> bool:
 
 
 def _refuse_repeated(content: dict[str, Any], names: Collection[str], path: str) -> None:
-    repeated = [name for name in repeated_keys(content) if name in names]
-    if repeated:
-        raise InvalidRecords(
-            [
-                Problem(
-                    field=printable(name),
-                    code="duplicate_key",
-                    message=f"key: {printable(name)} is given more than once",
-                )
-                for name in repeated
-            ],
-            n_records=0,
-            path=path,
-        )
+    repeated = ((None, name) for name in repeated_keys(content) if name in names)
+    refuse_keys(repeated, "key: {name} is given more than once", n_records=0, path=path)
 
 
 def _refuse_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
-    problems = [
-        Problem(
-            row=row,
-            field=printable(name),
-            code="duplicate_key",
-            message="stands in 'context' too, and may stand in only one of the two",
-        )
+    shared = (
+        (row, name)
         for row, example in enumerate(examples)
         if isinstance(example, dict)
         for name in example
         if name in context
-    ]
-    if problems:
-        n_wrong = len({problem.row for problem in problems})
-        raise InvalidRecords(problems, n_records=len(examples), n_wrong=n_wrong, path="/examples")
+    )
+    message = "stands in 'context' too, and may stand in only one of the two"
+    refuse_keys(shared, message, n_records=len(examples), path="/examples")
 
 
 def _whole(code: str, message: str, path: str = "", *, field: str | None = None) -> InvalidRecords:

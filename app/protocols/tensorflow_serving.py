@@ -42,7 +42,7 @@ SIGNATURES = {
 
 MAX_VERSION = 2**63 - 1
 _encode = msgspec.json.Encoder().encode
-Read = Callable[[bytes, Sequence[str], Collection[str]], Inputs]
+Read = Callable[[bytes, Sequence[str], Collection[str], int], Inputs]
 
 
 def register_tensorflow_serving(service: Service) -> None:
@@ -144,7 +144,8 @@ class _Door:
         self, call: Call, model: LoadedModel, read: Read, verb: str
     ) -> tuple[np.ndarray, str]:
         """The validated records of the body, and where they stood in it."""
-        inputs = read(call.body(), model.schema.column_names, SIGNATURES[verb])
+        names = model.schema.column_names
+        inputs = read(call.body(), names, SIGNATURES[verb], model.max_records)
         try:
             return model.read_records(inputs.records, inputs.path), inputs.path
         except InvalidRecords as error:

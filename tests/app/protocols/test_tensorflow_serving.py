@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from app.loading import LoadedModel
 from app.protocols.tensorflow_bodies import read_tensors
 from model.artifact import Artifact
 from model.errors import ExplanationUnavailable, InvalidRecords
+from model.records import MAX_LISTED_PROBLEMS
 from model.schema import Schema
 from model.store import Store
 from tests.conftest import ROOT
@@ -359,6 +361,56 @@ def test_repeated_keys(client: FlaskClient, record: dict[str, Any]) -> None:
         assert (error["code"], error["pointer"]) == ("duplicate_key", pointer)
 
 
+def shared(n_examples: int, n_keys: int = 1) -> bytes:
+    """Examples that repeat every key of their context."""
+    keys = {f"k{key}": 1 for key in range(n_keys)}
+    example = json.dumps(keys, separators=(",", ":")).encode()
+    examples = b",".join([example] * n_examples)
+    return b'{"context":' + example + b',"examples":[' + examples + b"]}"
+
+
+def repeated(n_keys: int) -> bytes:
+    """A context that gives every key twice."""
+    keys = ",".join(f'"{key}":1,"{key}":1' for key in range(n_keys))
+    return f'{{"context":{{{keys}}},"examples":[{{}}]}}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("make", "n_problems", "found"),
+    [
+        (lambda: shared(900_000), 1, (None, None, "too_many_records", "#/examples")),
+        (lambda: shared(10_000, 20), 200_000, (0, "k0", "duplicate_key", "#/examples/0/k0")),
+        (lambda: repeated(100_000), 100_000, (None, "0", "duplicate_key", "#/context/0")),
+    ],
+    ids=["too many examples", "many shared keys", "many repeated keys"],
+)
+def test_the_answer_to_many_problems_is_bounded(
+    client: FlaskClient, make: Callable[[], bytes], n_problems: int, found: tuple[Any, ...]
+) -> None:
+    """A body of 8 MiB holds up to a million of them, and less than 100 kB once it is packed."""
+    body = make()
+    headers = {"Content-Encoding": "gzip"}
+    response = client.post(f"{MODEL}:classify", data=gzip.compress(body, 1), headers=headers)
+    content = refusal(response, 400)
+    first = content["errors"][0]
+    assert (first.get("row"), first.get("field"), first["code"], first["pointer"]) == found
+    assert len(content["errors"]) == min(n_problems, MAX_LISTED_PROBLEMS)
+    assert len(response.data) < 3_000_000
+    detail = f"{n_problems} problem"
+    if n_problems > MAX_LISTED_PROBLEMS:
+        assert content["detail"].endswith(f"; the first {MAX_LISTED_PROBLEMS} are listed")
+        assert content["error"].endswith(f" (and {n_problems - 1} more)")
+    assert content["detail"].startswith(detail)
+
+
+def test_columns_over_the_limit_are_refused_before_they_become_records() -> None:
+    """A record of thirteen columns takes a hundred times the memory of its numbers in the body."""
+    inputs = read_tensors(
+        b'{"inputs": {"age": [1, 2, 3], "sex": [0, 0, 0]}}', ("age", "sex"), (), 2
+    )
+    assert list(inputs.records) == [1, 2, 3]
+
+
 def test_limits(trained: Store, record: dict[str, Any]) -> None:
     limits = Settings(model_store=trained.folder, max_records=2, max_body_bytes=2_000)
     client = create_app(limits).test_client()
@@ -615,9 +667,9 @@ def test_a_table_of_one_column() -> None:
     """Then the name of the input may be left out."""
     for body in (b'{"instances": [63, [41]]}', b'{"instances": [{"age": 63}, {"age": [41]}]}',
                  b'{"inputs": [63, [41]]}', b'{"inputs": {"age": [63, [41]]}}'):  # fmt: skip
-        assert read_tensors(body, ("age",), ()).records == [{"age": 63}, {"age": 41}]
+        assert read_tensors(body, ("age",), (), 10).records == [{"age": 63}, {"age": 41}]
     with pytest.raises(InvalidRecords):
-        read_tensors(b'{"inputs": 63}', ("age",), ())
+        read_tensors(b'{"inputs": 63}', ("age",), (), 10)
 
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=4)  # with lone surrogates
