@@ -73,7 +73,7 @@ class ColumnReader:
         if isinstance(value, bool) or not isinstance(value, int | float):
             given = _TYPE_NAMES.get(type(value), "something else")
             return self._problem("wrong_type", f"must be a number, not {given}")
-        if not math.isfinite(value):
+        if not _is_finite(value):
             return self._problem("not_finite", "must be a finite number")
         assert column.minimum is not None and column.maximum is not None  # the schema saw to it
         if column.minimum <= value <= column.maximum:
@@ -108,6 +108,14 @@ class ColumnReader:
             listed = ", ".join(str(level) for level in self.column.allowed)
             message = f"{message}: {listed}" if code == "wrong_type" else f"{message} {listed}"
         return Problem(field=self.column.name, code=code, message=message, **details)
+
+
+def _is_finite(value: float) -> bool:
+    """Whether a number is finite as a float; an integer past 1.8e308 is not."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str | None:

@@ -135,14 +135,34 @@ def _from_json(tensor: Tensor, n_elements: int) -> Given:
     if tensor.datatype in ("FP16", "FP32", "FP64", BF16):
         if not kinds <= {int, float, type(None)}:
             _refuse_first(tensor, elements, (int, float, type(None)), "a number or null")
-        return np.array(elements, dtype=np.float64)
+        return _floats(elements)
     if not kinds <= {int, type(None)}:
         _refuse_first(tensor, elements, (int, type(None)), "a whole number or null")
     try:
         numbers = np.array([x or 0 for x in elements], dtype=NUMBERS[tensor.datatype])
     except OverflowError:
-        tensor.refuse(f"an element is outside the range of {tensor.datatype}")
+        _refuse_range(tensor, elements)
     return elements if type(None) in kinds else numbers
+
+
+def _floats(elements: list[Any]) -> np.ndarray:
+    """Numbers as float64 (n,), null as NaN, and an integer past 1.8e308 as infinity.
+
+    An infinity is refused later, with its row and column, as everywhere else.
+    """
+    try:
+        return np.array(elements, dtype=np.float64)
+    except OverflowError:
+        return np.array([_float(element) for element in elements])
+
+
+def _float(element: float | None) -> float:
+    if element is None:
+        return math.nan
+    try:
+        return float(element)
+    except OverflowError:
+        return math.inf if element > 0 else -math.inf
 
 
 def _words(tensor: Tensor, elements: list[Any]) -> list[Any]:
@@ -166,6 +186,13 @@ def _refuse_first(
     wrong = [index for index, element in enumerate(elements) if type(element) not in right]
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
     tensor.refuse(f"element {wrong[0]} is not {expected}, as {tensor.datatype} says{more}")
+
+
+def _refuse_range(tensor: Tensor, elements: list[int | None]) -> NoReturn:
+    info = np.iinfo(NUMBERS[tensor.datatype])
+    wrong = [i for i, x in enumerate(elements) if not int(info.min) <= (x or 0) <= int(info.max)]
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    tensor.refuse(f"element {wrong[0]} is outside the range of {tensor.datatype}{more}")
 
 
 def _from_bytes(tensor: Tensor, n_elements: int, data: bytes) -> Given:

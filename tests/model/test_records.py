@@ -409,6 +409,9 @@ def test_faultless_columns_take_the_fast_road(kind: str) -> None:
         ("fbs", np.array([True]), "wrong_type"),
         ("slope", np.array([1.5]), "not_allowed"),
         ("chol", np.array([-math.inf]), "not_finite"),
+        ("chol", [10**400], "not_finite"),
+        ("chol", [-(10**400)], "not_finite"),
+        ("slope", [10**400], "not_allowed"),
         ("chol", ["246"], "wrong_type"),
     ],
 )

@@ -153,6 +153,112 @@ def test_all_problems_by_row_and_column_and_none_by_value(
     assert refused(binary, 400, "invalid_records")["errors"] == content["errors"]
 
 
+HUGE = "1" + "0" * 400
+"""An integer that no float holds. Python's json writes and reads it, msgspec up to 4,300 digits."""
+FLOATS = ("FP16", "FP32", "FP64", "BF16")
+
+
+def with_huge(record: dict[str, Any], name: str, datatype: str, huge: str) -> list[dict[str, Any]]:
+    """One tensor a column, one of them with the huge number between nulls or by itself."""
+    inputs = []
+    for column, value in record.items():
+        one: dict[str, Any] = {"name": column, "shape": [1, 1], "datatype": "FP64", "data": [value]}
+        if column == name:
+            one |= {"datatype": datatype, "data": [int(huge)]}
+        if column == name and datatype == "BYTES":
+            one |= {"data": [huge], "parameters": {"content_type": "pd_json"}}
+        inputs.append(one)
+    return inputs
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("form", ["flat", "nested", "column", "with null"])
+@pytest.mark.parametrize("datatype", FLOATS)
+def test_an_integer_past_the_floats_is_not_finite(
+    client: FlaskClient, record: dict[str, Any], datatype: str, form: str, sign: str
+) -> None:
+    names = list(record)
+    data: Any = list(record.values())
+    data[names.index("chol")] = int(sign + HUGE)
+    if form == "with null":
+        data[names.index("ca")] = None
+    if form == "nested":
+        data = [data]
+    inputs = [{"name": "x", "shape": [1, len(names)], "datatype": datatype, "data": data}]
+    if form == "column":
+        inputs = with_huge(record, "chol", datatype, sign + HUGE)
+    content = refused(client.post(INFER, json={"inputs": inputs}), 400, "invalid_records")
+    (problem,) = content["errors"]
+    assert (problem["row"], problem["field"], problem["code"]) == (0, "chol", "not_finite")
+    assert "0" * 20 not in str(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "datatype", "kind", "place"),
+    [
+        ("age", "INT64", "invalid_tensor", "input age"),
+        ("age", "UINT64", "invalid_tensor", "input age"),
+        ("age", "BOOL", "invalid_tensor", "input age"),
+        ("age", "BYTES", "invalid_records", "row 0: age must be a finite number"),
+        ("sex", "BYTES", "invalid_records", "row 0: sex must be one of"),
+        ("sex", "FP64", "invalid_records", "row 0: sex must be one of"),
+    ],
+)
+@pytest.mark.parametrize("huge", [HUGE, "-" + HUGE, "1" * 4_300])
+def test_an_integer_past_the_floats_in_other_tensors(
+    client: FlaskClient,
+    record: dict[str, Any],
+    name: str,
+    datatype: str,
+    kind: str,
+    place: str,
+    huge: str,
+) -> None:
+    inputs = with_huge(record, name, datatype, huge)
+    content = refused(client.post(INFER, json={"inputs": inputs}), 400, kind)
+    assert content["error"].startswith(place)
+
+
+@pytest.mark.parametrize("huge", [HUGE, str(2**64), "1" * 4_300, "9" * 20_000])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (
+            INFER,
+            '{"inputs": [{"name": "x", "shape": [HUGE, 13], "datatype": "FP32", "data": [1]}]}',
+        ),
+        (
+            INFER,
+            '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "parameters":'
+            ' {"binary_data_size": HUGE}}]}',
+        ),
+        (
+            INFER,
+            '{"inputs": [{"name": "age", "shape": [2], "datatype": "INT64",'
+            ' "data": [HUGE, null]}]}',
+        ),
+        ("/predict", '{"age": HUGE, "sex": 1}'),
+        ("/predict", '{"sex": HUGE}'),
+        ("/predict", '[{"age": HUGE}, {"sex": HUGE}]'),
+        ("/predict", '{"instances": [{"age": HUGE}], "explain": HUGE}'),
+        ("/v2/repository/index", '{"parameters": {"version": HUGE}, "ready": HUGE}'),
+        ("/v1/models/cleveland:predict", '{"instances": [{"age": HUGE}]}'),
+        ("/v1/models/cleveland:predict", '{"inputs": {"age": [HUGE], "sex": HUGE}}'),
+        ("/v1/models/cleveland:classify", '{"context": {"age": HUGE}, "examples": [{}]}'),
+        ("/invocations", '{"inputs": {"age": [HUGE]}}'),
+        ("/invocations", '{"instances": [[HUGE]]}'),
+        ("/invocations", '{"dataframe_split": {"columns": ["age"], "data": [[HUGE]]}}'),
+    ],
+)
+def test_no_entrance_fails_over_an_integer_past_the_floats(
+    client: FlaskClient, path: str, body: str, huge: str
+) -> None:
+    content = body.replace("HUGE", huge)
+    response = client.post(path, data=content, content_type="application/json")
+    assert response.status_code in (400, 422), response.text
+    assert response.get_json()["error"]
+
+
 def test_no_value_reaches_an_answer_or_a_log(
     client: FlaskClient, table: Table, schema: Schema, caplog: pytest.LogCaptureFixture
 ) -> None:
