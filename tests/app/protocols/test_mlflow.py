@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import itertools
 import json
@@ -435,6 +436,21 @@ def test_more_records_than_the_limit(trained: Store, record: dict[str, Any]) -> 
         assert errors(invoke(client, content, media_type))[0][2] == "too_many_records"
     for head in (True, False):
         assert invoke(client, csv_of([record] * 2, head=head), "text/csv").status_code == 200
+
+
+def test_gzip_of_several_members_is_read_whole(client: FlaskClient, record: dict[str, Any]) -> None:
+    """As `cat a.gz b.gz`, bgzip and some loggers write it. Row i answers record i."""
+    many = [{**record, "age": 40 + row} for row in range(8)]
+    text = csv_of(many, head=True).encode()
+    expected = invoke(client, text, "text/csv").get_json()["predictions"]
+    assert len(set(expected)) == 8
+    third = text.index(b"43,")
+    for end in (third, third + 10, 0, len(text)):
+        packed = gzip.compress(text[:end]) + gzip.compress(text[end:])
+        response = invoke(client, packed, "text/csv", **{"Content-Encoding": "gzip"})
+        assert response.get_json()["predictions"] == expected
+    response = invoke(client, packed + b"junk", "text/csv", **{"Content-Encoding": "gzip"})
+    check(response, 400, "bad_request")
 
 
 def test_a_body_over_the_limit(trained: Store, record: dict[str, Any]) -> None:
