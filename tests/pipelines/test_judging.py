@@ -117,7 +117,7 @@ def test_what_was_found_is_told(
     assert method == METHOD_NAMES["platt"] and "asked" in asked
     by_method = dict(zip(("temperature", "platt", "isotonic"), candidates.split("; "), strict=True))
     for name, trial in by_method.items():
-        assert trial.startswith(METHOD_NAMES[name]) and trial.endswith(METHOD_NAMES["none"])
+        assert trial.startswith(METHOD_NAMES[name]) and trial.endswith(METHOD_NAMES["none"])  # type: ignore[index]
     assert by_method["temperature"].split(METHOD_NAMES["temperature"])[1].strip().startswith("+")
     assert by_method["isotonic"].split(METHOD_NAMES["isotonic"])[1].strip().startswith("+")
     assert threshold[0] == pytest.approx(0.2) and "4" in str(threshold[1])

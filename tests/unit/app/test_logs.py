@@ -51,7 +51,7 @@ def test_an_exception_is_shown_without_its_message() -> None:
 
 def test_a_flood_of_lines_is_cut_down_and_errors_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("app.logs.time.monotonic", lambda: now)
+    monkeypatch.setattr("app.web.logging_config.time.monotonic", lambda: now)
     bounded = RateLimitFilter(per_second=3)
 
     def passed(level: int = logging.INFO, name: str = "app.errors") -> str | None:
