@@ -202,11 +202,11 @@ def test_loading_imports_nothing_that_an_artifact_names(artifact: Artifact, tmp_
     program = """
 import sys
 from pathlib import Path
-from model.artifacts import read_artifact
+from model.artifacts.artifact import read_artifact
 from model.inference import Scorer
 artifact = read_artifact(Path(sys.argv[1]))
 Scorer(artifact)
-from pipelines.reloading import load_keras_network
+from pipelines.training.export import load_keras_network
 try:
     load_keras_network(artifact)
 except Exception as error:

@@ -57,7 +57,7 @@ def baseline(table: Table) -> np.ndarray:
 def judged(table: Table, predictions: np.ndarray, **choices: Any) -> Assessment:
     both = {"a": predictions, REFERENCE: predictions}
     evaluation = compare(table.labels, table.groups, both, seed=1, n_splits=10)
-    given: dict[str, Any] = {"asked": "auto", "cost_ratio": None, "gives_probabilities": True}
+    given: dict[str, Any] = {"requested": "auto", "cost_ratio": None, "gives_probabilities": True}
     return assess_predictions(table, evaluation, both, **given | choices)
 
 
@@ -109,7 +109,7 @@ def test_honest_folds_stay_as_they_are(table: Table, baseline: np.ndarray) -> No
 def test_what_was_found_is_told(
     table: Table, baseline: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, logger="pipelines.judging"):
+    with caplog.at_level(logging.INFO, logger="pipelines.training.assess"):
         judged(table, baseline, requested="platt", cost_ratio=4.0)
     before, taken, after, threshold = (list(record.args or ()) for record in caplog.records)
     assert before and after and before != after, "slope and intercept, before and then"

@@ -56,8 +56,14 @@ def copy(trained: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("curl") is None:
         pytest.skip("the README's blocks need curl, which is not on this machine")
     folder = tmp_path_factory.mktemp("stranger") / "project"
-    ignore = shutil.ignore_patterns(".venv*", "artifacts", ".git", ".*_cache", "__pycache__")
-    shutil.copytree(ROOT, folder, ignore=ignore)
+    caches = shutil.ignore_patterns(".venv*", ".git", ".*_cache", "__pycache__")
+
+    def ignored(directory: str, names: list[str]) -> set[str]:
+        """Return what is not copied; model/artifacts is code, artifacts/ at the top is not."""
+        trained_versions = {"artifacts"} if Path(directory) == ROOT else set()
+        return caches(directory, names) | trained_versions
+
+    shutil.copytree(ROOT, folder, ignore=ignored)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     shutil.copytree(trained.folder, folder / "artifacts/cleveland")
     return folder
