@@ -17,6 +17,7 @@ chosen on it, or that no network of this kind is right, is not in it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Literal
 
 import msgspec
@@ -267,10 +268,6 @@ def _decode_layers(
     return kernels, biases
 
 
-NORMAL_QUANTILE_95 = 1.6448536269514722
-"""The normal distribution's .95 quantile, which goes with a level of .9."""
-
-
 def interval_bounds(
     log_odds: np.ndarray, level: float, spread: float, variances: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -284,7 +281,8 @@ def interval_bounds(
     shrunk = shrinkage(variances)
     drawn = np.sort(log_odds.astype(np.float64) * shrunk, axis=1)
     middle = _row_quantile(drawn, 0.5)
-    unknown = NORMAL_QUANTILE_95 * np.sqrt((variances * shrunk**2).mean(axis=1))
+    quantile = NormalDist().inv_cdf((1 + level) / 2)
+    unknown = quantile * np.sqrt((variances * shrunk**2).mean(axis=1))
     below = np.hypot(spread * (middle - _row_quantile(drawn, (1 - level) / 2)), unknown)
     above = np.hypot(spread * (_row_quantile(drawn, (1 + level) / 2) - middle), unknown)
     middles, lows, highs = to_probabilities(np.array([middle, middle - below, middle + above]))

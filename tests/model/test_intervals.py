@@ -59,28 +59,6 @@ def test_an_answer_outside_widens_its_interval(artifact: Artifact, table: Table)
     assert (low.low, high.high) == (0.001, 0.999)
 
 
-def test_bounds_are_percentiles_stretched_around_the_median() -> None:
-    log_odds = np.random.default_rng(0).normal(size=(50, 101))
-    middle, low, high = interval_bounds(log_odds, 0.9, 1.3, np.zeros((50, 1)))
-    percentiles = np.quantile(log_odds, [0.5, 0.05, 0.95], axis=1)
-    expected = percentiles[0] + 1.3 * (percentiles - percentiles[0])
-    for found, z in zip((middle, low, high), expected, strict=True):
-        np.testing.assert_allclose(found, 1 / (1 + np.exp(-z)), atol=1e-12)
-
-
-def test_bounds_widen_with_what_missing_values_leave_open() -> None:
-    log_odds = np.random.default_rng(0).normal(size=(1, 100)) + 1
-    widths = []
-    for variance in (0.0, 0.1, 1.0, 4.0):
-        _, low, high = interval_bounds(log_odds, 0.9, 1.3, np.array([[variance]]))
-        widths.append(float(logit(high[0]) - logit(low[0])))
-    assert widths == sorted(widths) and widths[3] > 1.2 * widths[0]
-
-
-def logit(p: float) -> float:
-    return float(np.log(p / (1 - p)))
-
-
 def test_records_that_lack_values_have_wider_intervals(
     artifact: Artifact, scorer: Scorer, table: Table
 ) -> None:
