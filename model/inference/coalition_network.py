@@ -14,15 +14,13 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from model.artifacts import GoldenRows
+from model.artifacts import LOG_ODDS_TOLERANCE, PROBABILITY_TOLERANCE, GoldenRows
 from model.features import Encoding
 from model.inference.dense_network import DenseLayer, DenseNetwork
 from model.logit import to_probabilities
 
 NUMBERS_AT_ONCE = 2**15
 """Numbers of a layer that are worked on together, so that they stay in a core's cache."""
-PROBABILITY_TOLERANCE = 1e-6
-LOG_ODDS_TOLERANCE = 1e-5
 
 
 class Background(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from model.artifacts import Artifact, GoldenRows
+from model.artifacts import INTERVAL_TOLERANCE, Artifact, GoldenRows, max_difference
 from model.errors import ArtifactDamaged, IntervalUnavailable
 from model.features import Encoding
 from model.inference.dense_network import (
@@ -43,9 +43,6 @@ SPREAD_FACTOR = 1.25
 
 INTERVAL_ROWS_PER_BLOCK = 16
 """Their members fit into a core's cache, and what is left over stays small in every worker."""
-
-
-INTERVAL_TOLERANCE = 1e-5
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -124,7 +121,7 @@ class IntervalEstimator:
             self._ensemble_scorer = EnsembleScorer(artifact.files, members, missing_value_scorer)
             rows = np.array(golden.values, np.float32)
             found = self._ensemble_scorer.bounds(rows, np.array(golden.probabilities))
-            difference = float(np.abs(found - np.array([members.lows, members.highs])).max())
+            difference = max_difference(found, [members.lows, members.highs])
         except (msgspec.DecodeError, ValueError) as error:
             raise ArtifactDamaged(f"{self._where}: no intervals can be given: {error}") from error
         if not difference <= INTERVAL_TOLERANCE:

@@ -7,20 +7,24 @@ opened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from model.artifacts import Artifact, GoldenRows, Manifest
+from model.artifacts import (
+    PROBABILITY_TOLERANCE,
+    Artifact,
+    GoldenRows,
+    Manifest,
+    max_difference,
+)
 from model.errors import ArtifactDamaged, GoldenRowsDiffer
 from model.inference.input_warnings import InputNotes, InputWarning, TrainingRangeChecker
 from model.inference.missing_values import load_golden_probabilities, load_missing_value_scorer
 from model.inference.onnx_session import OnnxSession
 from model.schema import Schema
-
-PROBABILITY_TOLERANCE = 1e-6
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -73,7 +77,7 @@ class Scorer:
             self.graph = OnnxSession(artifact.files["model.onnx"])
             golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
             rows = np.array(golden.values, dtype=np.float32)
-            difference = _max_difference(self.graph.probabilities(rows), golden.probabilities)
+            difference = max_difference(self.graph.probabilities(rows), golden.probabilities)
         except Exception as error:  # ONNX Runtime has a class of its own for each status
             raise ArtifactDamaged(
                 f"{where}: the graph or its golden rows cannot be opened ({type(error).__name__})"
@@ -90,7 +94,7 @@ class Scorer:
             answers = load_golden_probabilities(artifact.files)
             difference = 0.0
             if answers is not None:
-                difference = _max_difference(self.probabilities(rows), answers)
+                difference = max_difference(self.probabilities(rows), answers)
         except ValueError as error:
             raise ArtifactDamaged(f"{where}: missing values cannot be filled: {error}") from error
         if not difference <= PROBABILITY_TOLERANCE:
@@ -140,7 +144,3 @@ class Scorer:
                 Prediction(probability, label, threshold, remarks.missing, remarks.warnings)
             )
         return answers
-
-
-def _max_difference(found: np.ndarray, expected: Sequence[float]) -> float:
-    return float(np.abs(found - np.array(expected)).max())
