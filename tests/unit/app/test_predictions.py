@@ -91,7 +91,7 @@ def test_a_column_that_training_never_saw_is_warned_of(
     scorer = Scorer(dataclasses.replace(artifact, manifest=manifest))
     (prediction,) = scorer.predict(RecordValidator(artifact.schema).values([record]))
     assert [(w.field, w.message) for w in prediction.warnings] == [
-        ("chol", "the training table never holds it")
+        ("chol", "the training table has no value in this column")
     ]
 
 

@@ -224,7 +224,7 @@ def test_layers_that_are_not_the_graphs_are_noticed(artifact: Artifact) -> None:
 def test_files_that_do_not_fit_are_damaged(
     artifact: Artifact, name: str, change: Callable[[Any], Any]
 ) -> None:
-    with pytest.raises(ArtifactDamaged, match="version 1: missing values cannot be filled"):
+    with pytest.raises(ArtifactDamaged, match="version 1: missing values cannot be imputed"):
         Scorer(with_file(artifact, name, change))
 
 
