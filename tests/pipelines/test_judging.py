@@ -113,8 +113,8 @@ def test_what_was_found_is_told(
         judged(table, baseline, requested="platt", cost_ratio=4.0)
     before, taken, after, threshold = (record.getMessage() for record in caplog.records)
     assert before.startswith("calibration on the folds: slope ")
-    assert taken.startswith("calibration taken: Platt's line, as asked; difference in log loss, ")
-    assert "a temperature +" in taken and "isotonic steps +" in taken
+    assert taken.startswith("calibration taken: Platt scaling, as asked; difference in log loss, ")
+    assert "temperature scaling +" in taken and "isotonic regression +" in taken
     assert taken.count("against none") == 3
     assert after.startswith("calibration then: slope ")
     assert threshold.startswith("at the threshold 0.2 (a missed patient costs 4 false alarms): ")
@@ -133,7 +133,7 @@ def test_the_network_absorbs_the_calibration(table: Table, method: Method) -> No
 def test_a_calibrated_version_with_a_stated_cost_ratio(
     store: Store, table: Table, schema: Schema, artifact: Artifact
 ) -> None:
-    """From the command line to saved weights, graph, explanation and label, by isotonic steps."""
+    """From the command line to saved weights, graph, explanation and label, by isotonic regression."""
     request = ["retrain", "--calibration", "isotonic", "--cost-ratio", "4", "--store", store.folder]
     result = CliRunner().invoke(main, [str(word) for word in request])
     assert result.exit_code == 0, result.output
@@ -198,7 +198,7 @@ def test_a_loss_without_probabilities_needs_a_calibration(
     table: Table, baseline: np.ndarray
 ) -> None:
     assert judged(table, baseline, gives_probabilities=False).calibration.method == "platt"
-    with pytest.raises(InvalidConfig, match="what it is least for is no probability"):
+    with pytest.raises(InvalidConfig, match="not a probability; use auto, platt or isotonic"):
         judged(table, baseline, gives_probabilities=False, requested="none")
 
 
