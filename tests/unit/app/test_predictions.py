@@ -114,7 +114,7 @@ def test_the_model_without_paths(client: FlaskClient, store: Store) -> None:
     content = client.get("/model").get_json()
     assert content["version"] == "1"
     assert content["metrics"]["folds"]["n_patients"] == 303
-    assert "not a risk of falling ill later" in content["outcome"]["caution"]
+    assert "not a risk of future disease" in content["outcome"]["caution"]
     assert content["outcome"]["rule"] == "num > 0"
 
     def texts(value: Any) -> list[str]:
