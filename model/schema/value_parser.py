@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from model.errors import Problem
+from model.errors import Problem, ProblemCode
 from model.schema.table_schema import Column
 
 MISSING = math.nan
@@ -109,7 +109,7 @@ class ValueParser:
         )
 
     def _problem(
-        self, code: str, message: str, *, list_allowed: bool = False, **details: Any
+        self, code: ProblemCode, message: str, *, list_allowed: bool = False, **details: Any
     ) -> Problem:
         if list_allowed:
             details["allowed"] = self.column.allowed
