@@ -42,6 +42,10 @@ def api_schemas(documented: DocumentedModel) -> Json:
     found["Interval"]["required"] = list(interval)
 
     found["RecordProblem"] = found.pop("Problem")
+    code = found["RecordProblem"]["properties"]["code"]
+    # Not an enumeration: a later release may add codes, and clients must bear one they do not know.
+    code["examples"] = code.pop("enum")
+    code["type"] = "string"
     found["RecordProblem"]["properties"]["pointer"] = {
         "type": "string",
         "description": "JSON pointer (RFC 6901) to its place in the body.",

@@ -103,7 +103,13 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ]
 
 
-def fit_calibration(method: Method, labels: np.ndarray, log_odds: np.ndarray) -> Calibration:
+def fit_calibration(
+    method: Method,
+    labels: np.ndarray,
+    log_odds: np.ndarray,
+    *,
+    max_slope_ratio: float = MAX_SLOPE_RATIO,
+) -> Calibration:
     """Fit a calibration to log-odds of patients that the network was not trained on.
 
     All methods fit Platt's targets instead of 0 and 1: with m positive and k negative patients
@@ -114,6 +120,7 @@ def fit_calibration(method: Method, labels: np.ndarray, log_odds: np.ndarray) ->
     Args:
         labels: (n,), with 0 and 1 both present.
         log_odds: (n_repeats, n); all repeats have the same weight.
+        max_slope_ratio: largest slope of an isotonic map, as a multiple of that of Platt scaling.
     """
     n_positive = float(labels.sum())
     targets = np.where(
@@ -123,7 +130,7 @@ def fit_calibration(method: Method, labels: np.ndarray, log_odds: np.ndarray) ->
     if method == "none":
         return Calibration()
     if method == "isotonic":
-        return _fit_isotonic(x, y)
+        return _fit_isotonic(x, y, max_slope_ratio)
     slope, intercept = _fit_increasing_line(x, y, through_zero=method == "temperature")
     return Calibration(method=method, slope=slope, intercept=intercept)
 
@@ -144,7 +151,7 @@ def _fit_increasing_line(
     return 0.0, 0.0 if through_zero else float(to_log_odds(y.mean()))
 
 
-def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> Calibration:
+def _fit_isotonic(x: np.ndarray, y: np.ndarray, max_slope_ratio: float) -> Calibration:
     """Fit isotonic regression, with its steps replaced by a piecewise linear map.
 
     Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability
@@ -163,7 +170,7 @@ def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> Calibration:
         np.add.reduceat(weights, starts),
     )
     slopes = np.diff(to_log_odds(values)) / np.diff(knots)
-    while len(slopes) and slopes.max() > MAX_SLOPE_RATIO * slope:
+    while len(slopes) and slopes.max() > max_slope_ratio * slope:
         knots, values, weights = _merge_steps(int(slopes.argmax()), knots, values, weights)
         slopes = np.diff(to_log_odds(values)) / np.diff(knots)
     return Calibration(

@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 import pytest
-from app.web.logging_config import JsonFormatter, RateLimitFilter
 
 from app.web import ServiceRequest, request_var
+from app.web.logging_config import JsonFormatter, RateLimitFilter
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -51,7 +51,7 @@ def test_an_exception_is_shown_without_its_message() -> None:
 
 def test_a_flood_of_lines_is_cut_down_and_errors_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("app.logs.time.monotonic", lambda: now)
+    monkeypatch.setattr("app.web.logging_config.time.monotonic", lambda: now)
     bounded = RateLimitFilter(per_second=3)
 
     def passed(level: int = logging.INFO, name: str = "app.errors") -> str | None:

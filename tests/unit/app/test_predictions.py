@@ -114,7 +114,7 @@ def test_the_model_without_paths(client: FlaskClient, store: Store) -> None:
     content = client.get("/model").get_json()
     assert content["version"] == "1"
     assert content["metrics"]["folds"]["n_patients"] == 303
-    assert "not a risk of falling ill later" in content["outcome"]["caution"]
+    assert "not a risk of future disease" in content["outcome"]["caution"]
     assert content["outcome"]["rule"] == "num > 0"
 
     def texts(value: Any) -> list[str]:
@@ -149,5 +149,5 @@ def test_the_json_schema_of_a_record(
 def test_every_kind_of_problem_is_described(client: FlaskClient) -> None:
     for code, (status, _, remedy) in PROBLEM_TYPES.items():
         content = client.get(f"/problems/{code}").get_json()
-        assert (content["status"], content["what_to_do"]) == (status, remedy)
+        assert (content["status"], content["resolution"]) == (status, remedy)
     assert client.get("/problems/none").status_code == 404

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from app import Settings
-from app.models import ModelRegistry
+from app.models import LoadOverrides, ModelRegistry
 from app.models.load_overrides import OverrideState
-from app.models import LoadOverrides
 from app.web import ApiError, Metrics, NotReady
 from model.artifacts import Artifact, Store
 from model.errors import UnknownVersion
