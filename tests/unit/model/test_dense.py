@@ -25,7 +25,7 @@ def random_layers(
 
 def stack(networks: list[list[DenseLayer]]) -> list[MemberLayer]:
     """Return the layers of networks with the same shape as layers of one stacked network."""
-    stacked = []
+    stacked: list[MemberLayer] = []
     for layers in zip(*networks, strict=True):
         kernel = np.array([layer.kernel for layer in layers], "<f4")
         bias = np.array([layer.bias for layer in layers], "<f4")
