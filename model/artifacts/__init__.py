@@ -9,7 +9,14 @@ atomic_files  files replaced atomically and synced
 
 from model.artifacts.artifact import MANIFEST_FILE, Artifact
 from model.artifacts.atomic_files import replace_file
-from model.artifacts.golden_rows import GoldenRows, golden_values
+from model.artifacts.golden_rows import (
+    INTERVAL_TOLERANCE,
+    LOG_ODDS_TOLERANCE,
+    PROBABILITY_TOLERANCE,
+    GoldenRows,
+    golden_values,
+    max_difference,
+)
 from model.artifacts.manifest import (
     FORMAT_VERSION,
     DataRecord,
@@ -22,7 +29,10 @@ from model.artifacts.store import CURRENT_FILE, Store
 __all__ = [
     "CURRENT_FILE",
     "FORMAT_VERSION",
+    "INTERVAL_TOLERANCE",
+    "LOG_ODDS_TOLERANCE",
     "MANIFEST_FILE",
+    "PROBABILITY_TOLERANCE",
     "Artifact",
     "DataRecord",
     "GoldenRows",
@@ -31,5 +41,6 @@ __all__ = [
     "TrainingRange",
     "decode_manifest",
     "golden_values",
+    "max_difference",
     "replace_file",
 ]

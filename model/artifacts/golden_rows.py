@@ -1,14 +1,22 @@
-"""GoldenRows rows: records made from the schema alone, with which an artifact proves itself on load."""
+"""Golden rows: records made from the schema, with which an artifact is verified on load."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from model.schema import Column, Schema
+
+PROBABILITY_TOLERANCE = 1e-6
+"""Largest allowed difference of a golden probability: rounding of the graph's single precision."""
+LOG_ODDS_TOLERANCE = 1e-5
+"""Largest allowed difference in log-odds, beyond :data:`PROBABILITY_TOLERANCE`."""
+INTERVAL_TOLERANCE = 1e-5
+"""Largest allowed difference of an interval's bound, as a probability."""
 
 
 class GoldenRows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,3 +60,14 @@ def _extreme_values(column: Column) -> Sequence[float]:
     if column.minimum is not None and column.maximum is not None:
         corners = [column.minimum, (column.minimum + column.maximum) / 2, column.maximum]
     return corners if column.required else [*corners, math.nan]
+
+
+def max_difference(actual: np.ndarray, expected: np.ndarray | Sequence[Any]) -> float:
+    """Return the largest absolute difference of two arrays of the same shape.
+
+    NaN if either array holds one, so callers test ``not difference <= tolerance``.
+
+    >>> max_difference(np.array([0.25, 0.5]), [0.25, 0.75])
+    0.25
+    """
+    return float(np.abs(actual - np.asarray(expected)).max())

@@ -117,7 +117,7 @@ def test_a_loss_that_gives_no_probabilities_is_always_calibrated() -> None:
 @pytest.mark.parametrize("requested", ["none", "temperature"])
 def test_a_score_is_never_passed_off_as_a_probability(requested: RequestedMethod) -> None:
     check_requested_method(requested, gives_probabilities=True)
-    with pytest.raises(InvalidConfig, match=f"expected auto, platt or isotonic.*'{requested}'"):
+    with pytest.raises(InvalidConfig, match=f"received '{requested}'.*use auto, platt or isotonic"):
         check_requested_method(requested, gives_probabilities=False)
     labels, log_odds = sample()
     with pytest.raises(InvalidConfig):

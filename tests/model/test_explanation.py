@@ -488,20 +488,20 @@ def test_a_basis_that_is_not_the_graphs_is_refused(
 ) -> None:
     """Sealed as if it were right."""
     changed = with_basis(artifact, change)
-    with pytest.raises(ArtifactDamaged, match="version 1: its answers cannot be explained"):
+    with pytest.raises(ArtifactDamaged, match="version 1: explanations cannot be computed"):
         Explainer(changed, None)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[]"])
 def test_bytes_that_are_no_basis_are_refused(artifact: Artifact, data: bytes) -> None:
     files = {**artifact.files, "explanation.json": data}
-    with pytest.raises(ArtifactDamaged, match="cannot be explained"):
+    with pytest.raises(ArtifactDamaged, match="explanations cannot be computed"):
         Explainer(replace(artifact, files=files), None)
 
 
 def test_golden_rows_that_are_none_prove_nothing(artifact: Artifact) -> None:
     files = {**artifact.files, "golden.json": b'{"values": [], "probabilities": []}'}
-    with pytest.raises(ArtifactDamaged, match="golden rows"):
+    with pytest.raises(ArtifactDamaged, match="golden.json must hold"):
         Explainer(replace(artifact, files=files), None)
 
 

@@ -137,7 +137,7 @@ def test_the_network_absorbs_the_calibration(table: Table, method: Method) -> No
 def test_a_calibrated_version_with_a_stated_cost_ratio(
     store: Store, table: Table, schema: Schema, artifact: Artifact
 ) -> None:
-    """From the command line to saved weights, graph, explanation and label, by isotonic steps."""
+    """From the command line to saved weights, graph, explanation and label, by isotonic regression."""
     request = ["retrain", "--calibration", "isotonic", "--cost-ratio", "4", "--store", store.folder]
     result = CliRunner().invoke(main, [str(word) for word in request])
     assert result.exit_code == 0, result.output
@@ -202,7 +202,7 @@ def test_a_loss_without_probabilities_needs_a_calibration(
     table: Table, baseline: np.ndarray
 ) -> None:
     assert judged(table, baseline, gives_probabilities=False).calibration.method == "platt"
-    with pytest.raises(InvalidConfig, match="what it is least for is no probability"):
+    with pytest.raises(InvalidConfig, match="not a probability; use auto, platt or isotonic"):
         judged(table, baseline, gives_probabilities=False, requested="none")
 
 

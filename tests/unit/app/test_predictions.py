@@ -91,7 +91,7 @@ def test_a_column_that_training_never_saw_is_warned_of(
     scorer = Scorer(dataclasses.replace(artifact, manifest=manifest))
     (prediction,) = scorer.predict(RecordValidator(artifact.schema).values([record]))
     assert [(w.field, w.message) for w in prediction.warnings] == [
-        ("chol", "the training table never holds it")
+        ("chol", "the training table has no value in this column")
     ]
 
 
@@ -114,7 +114,7 @@ def test_the_model_without_paths(client: FlaskClient, store: Store) -> None:
     content = client.get("/model").get_json()
     assert content["version"] == "1"
     assert content["metrics"]["folds"]["n_patients"] == 303
-    assert "not a risk of falling ill later" in content["outcome"]["caution"]
+    assert "not a risk of future disease" in content["outcome"]["caution"]
     assert content["outcome"]["rule"] == "num > 0"
 
     def texts(value: Any) -> list[str]:

@@ -38,7 +38,7 @@ def test_pooling_is_scikit_learns_isotonic_regression() -> None:
 def test_the_isotonic_map_goes_through_scikit_learns_steps() -> None:
     labels, log_odds = sample()
     log_odds = log_odds.round(1)  # so that there are ties
-    found = fit_calibration("isotonic", labels, log_odds, steepest=np.inf)
+    found = fit_calibration("isotonic", labels, log_odds, max_slope_ratio=np.inf)
     n_positive = labels.sum()
     targets = np.where(labels == 1, (n_positive + 1) / (n_positive + 2), 1 / (305 - n_positive))
     x = log_odds.reshape(-1)
