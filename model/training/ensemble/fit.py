@@ -68,7 +68,7 @@ def fit_ensemble(
         check_head(member.config.loss, head)
         if member.config.patience and member.validation_rows is None:
             raise InvalidConfig(
-                f"member {number}: early stopping with patience needs validation_rows"
+                f"member {number}: patience needs validation_rows; add them or set patience to 0"
             )
     dtype = keras.config.floatx()
     tables = np.asarray(features if features.ndim == 3 else features[None], dtype)

@@ -152,7 +152,7 @@ class Ensemble:
         return self._scatter_by_member([result.validation_losses for result in self.results])
 
     def best_epochs(self) -> np.ndarray:
-        """Return after how many epochs each member had its weights: int (M,)."""
+        """Return the number of epochs after which each member had its weights: int (M,)."""
         by_program = [result.best_epochs[None] for result in self.results]
         return self._scatter_by_member(by_program)[0].astype(int)
 

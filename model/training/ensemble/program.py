@@ -95,7 +95,7 @@ class Program:
         )
 
     def _make_spec(self, head: Head) -> tuple[ProgramSpec, int]:
-        """Return the static settings, and the steps of an epoch of the group with most rows."""
+        """Return the static settings, and the number of steps per epoch of the largest group."""
         first = self.configs[0][0]  # all members share these settings
         n_rows = [len(rows) for rows in self.training_rows]
         largest = max(n_rows)
@@ -143,8 +143,8 @@ class Program:
                 running = early_stopping.update(state.weights, hyperparameters, running)
             progress_bar.update()
         progress_bar.update(self.n_epochs - len(losses))
-        weights, best_epochs = state.weights, self.epochs
-        validation_losses = np.full_like(losses, np.nan)
+        weights: Sequence[Tensor] = state.weights
+        best_epochs, validation_losses = self.epochs, np.full_like(losses, np.nan)
         if early_stopping:
             weights = early_stopping.select_best_weights(state.weights)
             best_epochs = early_stopping.best_epochs(self.epochs)
@@ -278,7 +278,7 @@ class EarlyStopping:
         return _select_members(self.patience == 0, last_weights, self.best_weights)
 
     def best_epochs(self, epochs: np.ndarray) -> np.ndarray:
-        """Return after how many epochs the members had the selected weights: (G, m).
+        """Return the number of epochs after which the members had the selected weights: (G, m).
 
         Args:
             epochs: (G, m), the epochs of each member's config.
