@@ -32,9 +32,15 @@ def fit_sine(activation: str, x: np.ndarray, starts: int = 5) -> SineFit:
         x: (n,), in radians.
     """
     config = TrainingConfig(
-        hidden=(16, 16), activation=activation, initial_weights="he", loss="squared_error", l2=0.0,
-        learning_rate=5e-3, batch_size="all", epochs=1_500,
-    )  # fmt: skip
+        hidden=(16, 16),
+        activation=activation,
+        initial_weights="he",
+        loss="squared_error",
+        l2=0.0,
+        learning_rate=5e-3,
+        batch_size="all",
+        epochs=1_500,
+    )
     members = [MemberSpec(replace(config, seed=seed)) for seed in range(starts)]
     said = fit_ensemble(x[:, None], np.sin(x), members, head=LINEAR_HEAD).predict(x[:, None])
     errors = np.sqrt(np.mean((said - np.sin(x)) ** 2, axis=1))
@@ -79,9 +85,10 @@ def _draw_sine(x: np.ndarray, found: dict[str, SineFit], line: np.ndarray) -> st
         ax.legend(loc="upper left", ncols=2)
         label(ax, "x (radians)", "output (no unit)" if name == "linear" else "", titles[name])
     return as_svg(
-        figure, "Left, a network without activations lies on the straight line of least squares "
+        figure,
+        "Left, a network without activations lies on the straight line of least squares "
         "through the sine; right, with ReLU it lies on the sine.",
-    )  # fmt: skip
+    )
 
 
 def value_and_derivative(

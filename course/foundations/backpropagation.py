@@ -32,8 +32,13 @@ def chain(w: float = 0.6, b: float = -0.4, x: float = 1.5, y: float = 1.0) -> li
     z = w * x + b
     a = float(np.tanh(z))
     e = a - y
-    steps = [("w", w, 1.0), ("z = w·x + b", z, x), ("a = tanh z", a, 1 - a**2),
-             ("e = a − y", e, 1.0), ("L = e²", e**2, 2 * e)]  # fmt: skip
+    steps = [
+        ("w", w, 1.0),
+        ("z = w·x + b", z, x),
+        ("a = tanh z", a, 1 - a**2),
+        ("e = a − y", e, 1.0),
+        ("L = e²", e**2, 2 * e),
+    ]
     nodes: list[Node] = []
     back = 1.0
     for words, value, local in reversed(steps):
@@ -57,7 +62,7 @@ def chain_rule(_: LessonData) -> Lesson:
     """The chain rule on a small graph."""
     nodes = chain()
     by_backend = chain_by_backend()
-    factors = " × ".join(f"{node.local:.4f}" for node in nodes[:0:-1])  # fmt: skip
+    factors = " × ".join(f"{node.local:.4f}" for node in nodes[:0:-1])
     return Lesson(
         "chain-rule",
         "The chain rule on a small graph",
@@ -101,9 +106,11 @@ def _draw_chain(nodes: list[Node]) -> str:
         -0.45, -0.55, "below: the loss's derivative", va="center", fontsize=8, color=COLOURS[1]
     )
     return as_svg(
-        figure, "Five quantities in a row with their values, the derivative of every step, and the "
-        "derivative of the loss by each: " + ", ".join(f"{n.label} {n.value:.4f}, {n.gradient:.4f}" for n in nodes),
-    )  # fmt: skip
+        figure,
+        "Five quantities in a row with their values, the derivative of every step, and the "
+        "derivative of the loss by each: "
+        + ", ".join(f"{n.label} {n.value:.4f}, {n.gradient:.4f}" for n in nodes),
+    )
 
 
 class GradientCheck(NamedTuple):
@@ -200,6 +207,7 @@ def _draw_differences(found: GradientCheck) -> str:
     right.loglog(found.widths, found.errors, marker="o")
     label(right, "width h of the difference (no unit)", "largest difference (nats)", "Which width")
     return as_svg(
-        figure, "Left: measured slopes against backpropagated gradients lie on the line of "
+        figure,
+        "Left: measured slopes against backpropagated gradients lie on the line of "
         "equality. Right: the difference by the width, largest where it is very small or large.",
-    )  # fmt: skip
+    )

@@ -108,8 +108,10 @@ def _draw_steps(paths: np.ndarray, heights: np.ndarray, lowest: float) -> str:
     left.plot(x, quartic(x[None]), color=COLOURS[5], linestyle="-", linewidth=1.2)
     for place, (name, rate) in enumerate(LEARNING_RATES.items()):
         style: dict[str, Any] = {
-            "color": COLOURS[place], "linestyle": DASHES[place], "marker": MARKERS[place],
-        }  # fmt: skip
+            "color": COLOURS[place],
+            "linestyle": DASHES[place],
+            "marker": MARKERS[place],
+        }
         shown = 8 if name == "too large" else len(paths)
         path, height = paths[:shown, place], heights[:shown, place]
         left.plot(path, height, **style, linewidth=0.8, markersize=4)
@@ -121,9 +123,10 @@ def _draw_steps(paths: np.ndarray, heights: np.ndarray, lowest: float) -> str:
     label(left, "x (no unit)", "height f(x) (no unit)", "Where the steps go")
     label(right, "step (count)", "above the lowest point (no unit)", "How high they are")
     return as_svg(
-        figure, "Left, the quartic with the points of three descents; right, the height above the "
+        figure,
+        "Left, the quartic with the points of three descents; right, the height above the "
         "lowest point by step: slow, fast, and never settling.",
-    )  # fmt: skip
+    )
 
 
 def saddle(w: Any) -> Any:
@@ -188,8 +191,14 @@ def _draw_minima(starts: np.ndarray, ends: np.ndarray, stuck: SaddlePaths) -> st
     sides = ends > valleys()[1]
     for place, (words, side) in enumerate((("ends left", False), ("ends right", True))):
         chosen = starts[sides == side]
-        left.plot(chosen, quartic(chosen[None]), MARKERS[place], color=COLOURS[place * 3],
-                  markersize=4, label=words)  # fmt: skip
+        left.plot(
+            chosen,
+            quartic(chosen[None]),
+            MARKERS[place],
+            color=COLOURS[place * 3],
+            markersize=4,
+            label=words,
+        )
     left.legend(loc="upper center")
     label(left, "start x (no unit)", "height f(x) (no unit)", "Where a start leads")
     grid = np.meshgrid(np.linspace(-0.5, 1.6, 30), np.linspace(-1.35, 1.8, 40))
@@ -204,6 +213,7 @@ def _draw_minima(starts: np.ndarray, ends: np.ndarray, stuck: SaddlePaths) -> st
     right.legend(loc="upper right")
     label(right, "x (no unit)", "y (no unit)", "Around a saddle at (0, 0)")
     return as_svg(
-        figure, "Left: starts on the quartic marked by the valley in which they end. Right: three "
+        figure,
+        "Left: starts on the quartic marked by the valley in which they end. Right: three "
         "descents to a saddle; the exact one stops there, the two others leave it for a valley.",
-    )  # fmt: skip
+    )

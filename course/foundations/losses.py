@@ -75,9 +75,10 @@ def _draw_cross_entropy(nats: np.ndarray, bits: np.ndarray) -> str:
     right.legend()
     label(right, "probability p of the true class", "loss (nats, bits)", "Two units of one loss")
     return as_svg(
-        figure, "Bars: the loss of each of three classes in nats and in bits. Curves: minus the "
+        figure,
+        "Bars: the loss of each of three classes in nats and in bits. Curves: minus the "
         "logarithm of the probability, to base e and to base 2.",
-    )  # fmt: skip
+    )
 
 
 def loss_shapes(log_odds: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -95,7 +96,10 @@ def shapes(_: LessonData) -> Lesson:
     z = np.linspace(-6, 6, 241)
     found = loss_shapes(z)
     p = np.array([0.01])
-    wrong = {name: (float(v[0]), float(-s[0])) for name, (v, s) in loss_shapes(np.log(p / (1 - p))).items()}  # fmt: skip
+    wrong = {
+        name: (float(v[0]), float(-s[0]))
+        for name, (v, s) in loss_shapes(np.log(p / (1 - p))).items()
+    }
     ratio = wrong["cross-entropy"][1] / wrong["squared error"][1]
     peak = 1 / (1 + np.exp(-z[int(np.argmax(-found["squared error"][1]))]))
     return Lesson(
@@ -132,7 +136,8 @@ def _draw_shapes(z: np.ndarray, found: dict[str, tuple[np.ndarray, np.ndarray]])
         "What pushes the log-odds up",
     )
     return as_svg(
-        figure, "Left: three losses against the probability of the true class; cross-entropy rises "
+        figure,
+        "Left: three losses against the probability of the true class; cross-entropy rises "
         "without end. Right: their slopes along the log-odds; only that of cross-entropy stays "
         "large where the answer is wrong.",
-    )  # fmt: skip
+    )

@@ -72,8 +72,13 @@ def _draw_error_rate(labels: np.ndarray, said: np.ndarray, lengths: EpochMetrics
     both = np.array([accuracy_and_error_rate(labels, said, at) for at in thresholds]) * 100
     left.plot(thresholds, both[:, 0], label="accuracy")
     left.plot(thresholds, both[:, 1], label="error rate")
-    left.axhline(100 * (1 - labels.mean()), color=COLOURS[5], linestyle=":", linewidth=1.2,
-                 label="everybody called healthy")  # fmt: skip
+    left.axhline(
+        100 * (1 - labels.mean()),
+        color=COLOURS[5],
+        linestyle=":",
+        linewidth=1.2,
+        label="everybody called healthy",
+    )
     left.set_ylim(0, 145)
     left.set_yticks(range(0, 101, 20))
     left.legend(loc="upper right")
@@ -87,9 +92,10 @@ def _draw_error_rate(labels: np.ndarray, said: np.ndarray, lengths: EpochMetrics
     right.legend(loc="lower left")
     label(right, "epochs (count)", "share of patients, or nats", "Textbook network, held-out folds")
     return as_svg(
-        figure, "Left: accuracy and error rate by threshold add up to 100 %. Right: with more "
+        figure,
+        "Left: accuracy and error rate by threshold add up to 100 %. Right: with more "
         "epochs the accuracy hardly moves and the log loss rises.",
-    )  # fmt: skip
+    )
 
 
 COSTS = (1, 2, 5, 10)
@@ -151,8 +157,12 @@ def class_weight(data: LessonData) -> Lesson:
 def _draw_missed(found: CostComparison, share: float) -> str:
     figure, (left, right) = panels(2, width_ratios=(1.5, 1))
     left.plot(found.false_alarms, found.missed, marker="o", label="cost in the loss, threshold ½")
-    left.plot(found.moved_alarms, found.moved_missed, marker="s",
-              label="plain loss, threshold 1/(1 + cost)")  # fmt: skip
+    left.plot(
+        found.moved_alarms,
+        found.moved_missed,
+        marker="s",
+        label="plain loss, threshold 1/(1 + cost)",
+    )
     for cost, alarms, misses in zip(COSTS, found.false_alarms, found.missed, strict=True):
         left.annotate(f"{cost}", (alarms, misses), (6, 4), textcoords="offset points")
     left.set_xlim(left=0)
@@ -166,6 +176,7 @@ def _draw_missed(found: CostComparison, share: float) -> str:
     right.legend()
     label(right, "cost of a missed patient (ratio)", "mean answer (no unit)", "What comes out")
     return as_svg(
-        figure, "Left: missed patients against false alarms for costs of 1, 2, 5 and 10, trained "
+        figure,
+        "Left: missed patients against false alarms for costs of 1, 2, 5 and 10, trained "
         "with the cost and with a moved threshold. Right: the mean answer rises with the cost.",
-    )  # fmt: skip
+    )

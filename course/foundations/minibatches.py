@@ -103,10 +103,23 @@ def noise(data: LessonData) -> Lesson:
 def _draw_noise(found: GradientNoise) -> str:
     figure, (left, right) = panels(2, height=3.1)
     for place, (size, colour) in enumerate(((1, COLOURS[5]), (16, COLOURS[3]), (256, COLOURS[0]))):
-        left.plot(*found.pairs[size][:120].T, MARKERS[place], color=colour, markersize=3,
-                  label=f"batches of {size}", linestyle="none")  # fmt: skip
-    left.plot(*found.whole, "*", color="white", markeredgecolor="black", markersize=13,
-              label="all records", linestyle="none")  # fmt: skip
+        left.plot(
+            *found.pairs[size][:120].T,
+            MARKERS[place],
+            color=colour,
+            markersize=3,
+            label=f"batches of {size}",
+            linestyle="none",
+        )
+    left.plot(
+        *found.whole,
+        "*",
+        color="white",
+        markeredgecolor="black",
+        markersize=13,
+        label="all records",
+        linestyle="none",
+    )
     left.legend(loc="best", handlelength=1)
     label(
         left,
@@ -125,9 +138,10 @@ def _draw_noise(found: GradientNoise) -> str:
         right, "records in the batch (count)", "error / gradient's length (no unit)", "How far off"
     )
     return as_svg(
-        figure, "Left: gradients of single records scatter widely around that of all, those of "
+        figure,
+        "Left: gradients of single records scatter widely around that of all, those of "
         "batches of 256 hardly. Right: the error falls along one over the root of the batch size.",
-    )  # fmt: skip
+    )
 
 
 def compare_sizes(data: LessonData, epochs: int, seeds: int = 5) -> dict[Size, np.ndarray]:
@@ -185,6 +199,7 @@ def _draw_sizes(found: dict[Size, np.ndarray], steps: dict[Any, int]) -> str:
     label(left, "epoch (passes over the table)", "training loss (nats)", "By passes")
     label(right, "steps (count)", "", "The same by steps")
     return as_svg(
-        figure, "Training loss of three batch sizes by epoch and by step: by epoch the single "
+        figure,
+        "Training loss of three batch sizes by epoch and by step: by epoch the single "
         "records are fastest, by step the large batches.",
-    )  # fmt: skip
+    )

@@ -53,11 +53,25 @@ def _draw_softmax(classes: np.ndarray, said: np.ndarray, counts: np.ndarray) -> 
     bottom = np.zeros(3)
     means = np.array([said[classes == k].mean(axis=0) for k in range(3)])
     for k, name in enumerate(CLASSES):
-        left.bar(range(3), means[:, k], 0.62, bottom, color=FILLS[k + 1 if k else 0], label=name,
-                 edgecolor=COLOURS[0], linewidth=0.6)  # fmt: skip
+        left.bar(
+            range(3),
+            means[:, k],
+            0.62,
+            bottom,
+            color=FILLS[k + 1 if k else 0],
+            label=name,
+            edgecolor=COLOURS[0],
+            linewidth=0.6,
+        )
         for place in range(3):
-            left.text(place, bottom[place] + means[place, k] / 2, f"{means[place, k]:.2f}",
-                      ha="center", va="center", fontsize=8)  # fmt: skip
+            left.text(
+                place,
+                bottom[place] + means[place, k] / 2,
+                f"{means[place, k]:.2f}",
+                ha="center",
+                va="center",
+                fontsize=8,
+            )
         bottom += means[:, k]
     left.set_xticks(range(3), CLASSES)
     left.set_ylim(0, 1.3)
@@ -75,6 +89,7 @@ def _draw_softmax(classes: np.ndarray, said: np.ndarray, counts: np.ndarray) -> 
     right.grid(visible=False)
     label(right, "largest probability", "the true class", "Patients (count)")
     return as_svg(
-        figure, "Left: mean probabilities of the three classes for patients of each. Right: counts "
+        figure,
+        "Left: mean probabilities of the three classes for patients of each. Right: counts "
         f"of patients by true and most probable class: {counts.tolist()}.",
-    )  # fmt: skip
+    )

@@ -78,8 +78,12 @@ def _draw_neuron(found: Neuron, names: tuple[str, ...]) -> str:
     order = np.argsort(-np.abs(found.products), kind="stable")[:10]
     rest = found.products.sum() - found.products[order].sum()
     n_rest = len(found.products) - len(order)
-    bars = [*((names[i], found.products[i]) for i in order), (f"the other {n_rest}", rest),
-            ("bias", found.bias), ("sum", found.total)]  # fmt: skip
+    bars = [
+        *((names[i], found.products[i]) for i in order),
+        (f"the other {n_rest}", rest),
+        ("bias", found.bias),
+        ("sum", found.total),
+    ]
     for place, (_, value) in enumerate(bars):
         last = place == len(bars) - 1
         left.barh(place, value, color=FILLS[3 if last else 1], edgecolor=COLOURS[0], linewidth=0.6)
@@ -150,9 +154,15 @@ def _draw_columns(data: LessonData) -> str:
             used = data.features[:, schema.feature_names.index(name)].any()
             plain = column.kind != "category"
             axes.bar(
-                place, 1, 0.75, bottom, color=FILLS[3] if plain else FILLS[1],
-                edgecolor=COLOURS[0], linewidth=0.7, hatch=None if used else "////",
-            )  # fmt: skip
+                place,
+                1,
+                0.75,
+                bottom,
+                color=FILLS[3] if plain else FILLS[1],
+                edgecolor=COLOURS[0],
+                linewidth=0.7,
+                hatch=None if used else "////",
+            )
             bottom += 1
         axes.text(place, bottom + 0.08, str(bottom), ha="center", va="bottom")
     for title, colour, hatch in (
@@ -187,9 +197,14 @@ def compare_with_logistic(features: np.ndarray, labels: np.ndarray) -> list[Logi
     """
     penalties = (0.0, 1e-3)
     config = TrainingConfig(
-        hidden=(), initial_weights="zeros", optimizer="nesterov", momentum=0.95, learning_rate=1.0,
-        batch_size="all", epochs=3_000,
-    )  # fmt: skip
+        hidden=(),
+        initial_weights="zeros",
+        optimizer="nesterov",
+        momentum=0.95,
+        learning_rate=1.0,
+        batch_size="all",
+        epochs=3_000,
+    )
     members = [MemberSpec(replace(config, l2=l2)) for l2 in penalties]
     ensemble = fit_ensemble(features, labels, members)
     found = []
@@ -235,6 +250,7 @@ def _draw_logistic(found: list[Logistic]) -> str:
         title = f"Penalty {one.l2:g}" if one.l2 else "No penalty"
         label(ax, "scikit-learn (log-odds)", "network (log-odds)", title)
     return as_svg(
-        figure, "The weights of the network against those of logistic regression lie on the line "
+        figure,
+        "The weights of the network against those of logistic regression lie on the line "
         "of equality, without and with a penalty.",
-    )  # fmt: skip
+    )

@@ -15,9 +15,13 @@ from model.training.ensemble import UPDATE_RULES, MemberSpec, fit_ensemble
 from pipelines.html import COLOURS, DASHES, MARKERS, as_svg, label, panels, plot_style
 
 OPTIMIZER_NAMES: dict[Optimizer, str] = {
-    "sgd": "plain", "momentum": "momentum", "nesterov": "Nesterov", "rmsprop": "RMSprop",
-    "adagrad": "Adagrad", "adam": "Adam",
-}  # fmt: skip
+    "sgd": "plain",
+    "momentum": "momentum",
+    "nesterov": "Nesterov",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+    "adam": "Adam",
+}
 LEARNING_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
 MAX_STEPS = 300
 
@@ -114,13 +118,22 @@ def _draw_optimizers(
         style: dict[str, Any] = {"color": COLOURS[place], "linestyle": DASHES[place]}
         left.plot(*way.path[:25].T, **style, linewidth=1.1, marker=MARKERS[place], markersize=2.5)
         losses, rate = found[name][:, best[name]], LEARNING_RATES[best[name]]
-        right.plot(range(1, len(losses) + 1), losses, **style, linewidth=1.3, markersize=4,
-                   marker=MARKERS[place], markevery=(place, 6), label=f"{OPTIMIZER_NAMES[name]}, {rate:g}")  # fmt: skip
+        right.plot(
+            range(1, len(losses) + 1),
+            losses,
+            **style,
+            linewidth=1.3,
+            markersize=4,
+            marker=MARKERS[place],
+            markevery=(place, 6),
+            label=f"{OPTIMIZER_NAMES[name]}, {rate:g}",
+        )
     right.set_ylim(0, 0.85)
     right.legend(title="optimizer, learning rate", loc="upper right", ncols=2, columnspacing=1)
     label(left, "x, along the valley (no unit)", "y, across (no unit)", "25 steps in a valley")
     label(right, "epoch (passes over the table)", "training loss (nats)", "On the table")
     return as_svg(
-        figure, "Left: paths of six optimizers from one start to the bottom of a long valley. "
+        figure,
+        "Left: paths of six optimizers from one start to the bottom of a long valley. "
         "Right: their training losses on the table by epoch, each at its best learning rate.",
-    )  # fmt: skip
+    )

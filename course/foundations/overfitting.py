@@ -103,9 +103,10 @@ def _draw_overfitting(found: Overfit) -> str:
     words = f"after all {len(found.training)} epochs (nats)"
     label(right, words, "stopped early (nats)", "Loss on a third part")
     return as_svg(
-        figure, "Left: the training loss falls for ever, the loss of other patients falls and rises "
+        figure,
+        "Left: the training loss falls for ever, the loss of other patients falls and rises "
         "again. Right: test losses of each split, stopped early against trained to the end.",
-    )  # fmt: skip
+    )
 
 
 POINTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -117,9 +118,15 @@ def fit_xor(
 ) -> Ensemble:
     """2 → 5 → 4 → 1 with a linear output on the four points, from many starts."""
     config = TrainingConfig(
-        hidden=hidden, activation=activation, initial_weights="glorot", loss="squared_error", l2=0.0,
-        learning_rate=0.01, batch_size="all", epochs=epochs,
-    )  # fmt: skip
+        hidden=hidden,
+        activation=activation,
+        initial_weights="glorot",
+        loss="squared_error",
+        l2=0.0,
+        learning_rate=0.01,
+        batch_size="all",
+        epochs=epochs,
+    )
     members = [MemberSpec(replace(config, seed=seed)) for seed in range(starts)]
     return fit_ensemble(POINTS, XOR, members, head=LINEAR_HEAD)
 
@@ -167,8 +174,14 @@ def _draw_xor(found: dict[str, Ensemble], first: int) -> str:
     shown = left.contourf(x, y, height, levels, cmap=COLORMAP)
     left.contour(x, y, height, [0.5], colors="white", linewidths=1.4, linestyles="--")
     for value, marker in ((0, "o"), (1, "s")):
-        left.plot(*POINTS[value == XOR].T, marker, color="white", markeredgecolor="black",
-                  markersize=8, label=f"target {value}")  # fmt: skip
+        left.plot(
+            *POINTS[value == XOR].T,
+            marker,
+            color="white",
+            markeredgecolor="black",
+            markersize=8,
+            label=f"target {value}",
+        )
     left.grid(visible=False)
     left.legend(loc="center", framealpha=1)
     figure.colorbar(shown, ax=left, label="output (no unit)")
@@ -178,8 +191,14 @@ def _draw_xor(found: dict[str, Ensemble], first: int) -> str:
         np.log10(np.maximum(((e.predict(POINTS) - XOR) ** 2).mean(axis=1), 1e-34))
         for e in found.values()
     ]
-    right.hist(ends, bins=bins, color=[FILLS[3], FILLS[0]], edgecolor=COLOURS[0], linewidth=0.5,
-               label=["ReLU", "tanh"])  # fmt: skip
+    right.hist(
+        ends,
+        bins=bins,
+        color=[FILLS[3], FILLS[0]],
+        edgecolor=COLOURS[0],
+        linewidth=0.5,
+        label=["ReLU", "tanh"],
+    )
     right.legend()
     label(
         right,
@@ -188,6 +207,7 @@ def _draw_xor(found: dict[str, Ensemble], first: int) -> str:
         "How they ended",
     )
     return as_svg(
-        figure, "Left: the output of a trained network over the square, low at two opposite corners "
+        figure,
+        "Left: the output of a trained network over the square, low at two opposite corners "
         "and high at the others. Right: histogram of the last losses of a hundred starts each.",
-    )  # fmt: skip
+    )

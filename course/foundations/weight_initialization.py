@@ -23,8 +23,11 @@ from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, label, panel
 
 INITIALIZERS: tuple[InitialWeights, ...] = ("zeros", "normal", "glorot", "he")
 INITIALIZER_NAMES: dict[InitialWeights, str] = {
-    "zeros": "zeros", "normal": "normal (0.05)", "glorot": "Glorot", "he": "He",
-}  # fmt: skip
+    "zeros": "zeros",
+    "normal": "normal (0.05)",
+    "glorot": "Glorot",
+    "he": "He",
+}
 
 
 class InitializerComparison(NamedTuple):
@@ -107,18 +110,36 @@ def _draw_starts(
 ) -> str:
     figure, (left, right) = panels(2, height=3.1)
     for place, (kind, losses_) in enumerate(found.losses.items()):
-        left.plot(range(1, len(losses_) + 1), losses_, marker=MARKERS[place],
-                  markevery=(place, 8), label=INITIALIZER_NAMES[kind])  # fmt: skip
+        left.plot(
+            range(1, len(losses_) + 1),
+            losses_,
+            marker=MARKERS[place],
+            markevery=(place, 8),
+            label=INITIALIZER_NAMES[kind],
+        )
     left.set_ylim(bottom=0)
     left.legend(title="first weights")
     label(left, "epoch (passes over the table)", "training loss (nats)", "Where it leads")
     bins = np.linspace(-1, 1, 41).tolist()
-    right.hist(kernel.ravel(), bins=bins, color=FILLS[1], edgecolor=COLOURS[0], linewidth=0.4,
-               label="Keras's default")  # fmt: skip
+    right.hist(
+        kernel.ravel(),
+        bins=bins,
+        color=FILLS[1],
+        edgecolor=COLOURS[0],
+        linewidth=0.4,
+        label="Keras's default",
+    )
     for place, other in enumerate(INITIALIZERS[:0:-1]):
         drawn = draw_kernel(other, shape, seed=0, layer=0)
-        right.hist(drawn.ravel(), bins=bins, histtype="step", color=COLOURS[place],
-                   linestyle=DASHES[place], linewidth=1.4, label=f"ours: {INITIALIZER_NAMES[other]}")  # fmt: skip
+        right.hist(
+            drawn.ravel(),
+            bins=bins,
+            histtype="step",
+            color=COLOURS[place],
+            linestyle=DASHES[place],
+            linewidth=1.4,
+            label=f"ours: {INITIALIZER_NAMES[other]}",
+        )
     right.axvline(-limit, color=COLOURS[5], linewidth=0.9, linestyle=":")
     right.axvline(limit, color=COLOURS[5], linewidth=0.9, linestyle=":")
     right.set_ylim(0, 260)
@@ -130,9 +151,10 @@ def _draw_starts(
         f"What is drawn, {shape[0]} × {shape[1]}",
     )
     return as_svg(
-        figure, "Left: training losses from four kinds of first weights; from zeros it stays where "
+        figure,
+        "Left: training losses from four kinds of first weights; from zeros it stays where "
         "it begins. Right: histograms of the first weights; Keras's default lies within Glorot's limits.",
-    )  # fmt: skip
+    )
 
 
 class DeepNetwork(NamedTuple):
@@ -215,6 +237,7 @@ def _draw_vanishing(found: dict[str, np.ndarray]) -> str:
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="activation, first weights")
     label(axes, "hidden layer, 1 is next to the inputs", "length of its gradient (nats)")
     return as_svg(
-        figure, "Length of the gradient by layer of six deep networks: one vanishes and one grows "
+        figure,
+        "Length of the gradient by layer of six deep networks: one vanishes and one grows "
         "towards the inputs, and four are level: two near 0.1, one far below and one far above.",
-    )  # fmt: skip
+    )

@@ -77,12 +77,20 @@ def _reliability_curve(curve: ReliabilityCurve) -> FigureBlock:
     axes.fill_between(p, curve.low, curve.high, color=FILLS[0], linewidth=0, label="its 95 % band")
     means = np.array([one.probability for one in curve.bins])
     shares = np.array([one.share for one in curve.bins])
-    ends = np.array([[one.share - one.low for one in curve.bins],
-                     [one.high - one.share for one in curve.bins]])  # fmt: skip
+    ends = np.array(
+        [[one.share - one.low for one in curve.bins], [one.high - one.share for one in curve.bins]]
+    )
     axes.errorbar(
-        means, shares, np.maximum(ends, 0), color=COLOURS[1], marker=MARKERS[1], linestyle="none",
-        elinewidth=1, capsize=2, label="tenths of the records,\nwith 95 % intervals",
-    )  # fmt: skip
+        means,
+        shares,
+        np.maximum(ends, 0),
+        color=COLOURS[1],
+        marker=MARKERS[1],
+        linestyle="none",
+        elinewidth=1,
+        capsize=2,
+        label="tenths of the records,\nwith 95 % intervals",
+    )
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
@@ -149,23 +157,37 @@ def _confusion(context: ReportContext) -> list[str | TableBlock]:
     counts = TableBlock(
         ("", f"called “{outcome.positive}”", f"called “{outcome.negative}”"),
         [
-            (f"is “{outcome.positive}”", with_interval(found.true_positives, 0), with_interval(found.false_negatives, 0)),
-            (f"is “{outcome.negative}”", with_interval(found.false_positives, 0), with_interval(found.true_negatives, 0)),
+            (
+                f"is “{outcome.positive}”",
+                with_interval(found.true_positives, 0),
+                with_interval(found.false_negatives, 0),
+            ),
+            (
+                f"is “{outcome.negative}”",
+                with_interval(found.false_positives, 0),
+                with_interval(found.true_negatives, 0),
+            ),
         ],
         f"Confusion at the threshold {found.threshold:.3g}: records out of fold, with 95 % intervals.",
-    )  # fmt: skip
+    )
     shares = TableBlock(
         ("", "Value (95 % interval)"),
         [
             ("Sensitivity: of the positive, called so", with_interval(found.sensitivity)),
             ("Specificity: of the negative, called so", with_interval(found.specificity)),
-            ("Positive predictive value: of those called positive, who are", with_interval(found.ppv)),
-            ("Negative predictive value: of those called negative, who are", with_interval(found.npv)),
+            (
+                "Positive predictive value: of those called positive, who are",
+                with_interval(found.ppv),
+            ),
+            (
+                "Negative predictive value: of those called negative, who are",
+                with_interval(found.npv),
+            ),
             ("Net benefit (positives per record)", with_interval(found.net_benefit, sign="+")),
         ],
         "Predictive values hold only where as many are positive as here: "
         f"{percent(context.n_positive / len(context.table))}.",
-    )  # fmt: skip
+    )
     return [
         f"The threshold is {format_number(found.threshold)}: a probability at or above it is called "
         f"“{outcome.positive}”. {stated}",

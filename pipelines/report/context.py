@@ -86,9 +86,15 @@ class ReportContext:
 
 
 def build_report_context(
-    artifact: Artifact, table: Table, weights: Sequence[np.ndarray], rows: np.ndarray,
-    apparent: np.ndarray, out_of_fold: np.ndarray, *, decision: str = "",
-) -> ReportContext:  # fmt: skip
+    artifact: Artifact,
+    table: Table,
+    weights: Sequence[np.ndarray],
+    rows: np.ndarray,
+    apparent: np.ndarray,
+    out_of_fold: np.ndarray,
+    *,
+    decision: str = "",
+) -> ReportContext:
     """Everything that an artifact holds itself, and what only its training knows.
 
     Args:

@@ -52,23 +52,35 @@ def _over_epochs(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Figure
         epochs, low, high, color=FILLS[0], linewidth=0, label="the middle 80 % of the folds"
     )
     axes.plot(
-        epochs, np.nanmean(held, axis=1), color=COLOURS[1], linestyle=DASHES[0],
+        epochs,
+        np.nanmean(held, axis=1),
+        color=COLOURS[1],
+        linestyle=DASHES[0],
         label="folds: records not seen",
-    )  # fmt: skip
+    )
     axes.plot(
-        epochs, np.nanmean(losses, axis=1), color=COLOURS[2], linestyle=DASHES[1],
+        epochs,
+        np.nanmean(losses, axis=1),
+        color=COLOURS[2],
+        linestyle=DASHES[1],
         label="folds: training records",
-    )  # fmt: skip
+    )
     own = context.history["loss"]
     axes.plot(
-        np.arange(1, len(own) + 1), own, color=COLOURS[0], linestyle=DASHES[2],
+        np.arange(1, len(own) + 1),
+        own,
+        color=COLOURS[0],
+        linestyle=DASHES[2],
         label="this network: training records",
-    )  # fmt: skip
+    )
     if "val_loss" in context.history:
         axes.plot(
-            np.arange(1, len(own) + 1), context.history["val_loss"], color=COLOURS[3],
-            linestyle=DASHES[3], label="this network: validation records",
-        )  # fmt: skip
+            np.arange(1, len(own) + 1),
+            context.history["val_loss"],
+            color=COLOURS[3],
+            linestyle=DASHES[3],
+            label="this network: validation records",
+        )
     label(axes, "epoch (passes over the records)", f"loss ({LOSS_LABELS[context.config.loss]})")
     axes.legend()
     return FigureBlock(
@@ -85,10 +97,16 @@ def _over_records(auxiliary: AuxiliaryNetworks) -> FigureBlock:
     sizes = np.array([size for size, _ in found])
     ends = np.array([_interval(auxiliary, held_out) for _, held_out in found])
     axes.errorbar(
-        sizes, ends[:, 0], [ends[:, 0] - ends[:, 1], ends[:, 2] - ends[:, 0]], color=COLOURS[0],
-        marker=MARKERS[0], linestyle=DASHES[0], capsize=3, elinewidth=1,
+        sizes,
+        ends[:, 0],
+        [ends[:, 0] - ends[:, 1], ends[:, 2] - ends[:, 0]],
+        color=COLOURS[0],
+        marker=MARKERS[0],
+        linestyle=DASHES[0],
+        capsize=3,
+        elinewidth=1,
         label="networks, with 95 % interval",
-    )  # fmt: skip
+    )
     guess = float(_prevalence_log_loss(auxiliary))
     axes.axhline(
         guess, color=COLOURS[5], linestyle=DASHES[1], label="the share of positives for all"

@@ -112,9 +112,11 @@ def _draw_surface(
     sections.plot(axis, np.median(lines, axis=0), color=COLOURS[0], linestyle=DASHES[0])
     sections.axvline(0, color=COLOURS[1], linestyle=DASHES[1], linewidth=1)
     label(
-        sections, "step (lengths of the weights)", f"loss ({LOSS_LABELS[context.config.loss]})",
+        sections,
+        "step (lengths of the weights)",
+        f"loss ({LOSS_LABELS[context.config.loss]})",
         f"{len(lines)} other directions",
-    )  # fmt: skip
+    )
     return FigureBlock(
         as_svg(figure, "Training loss in a plane through the solution, and along more directions."),
         "Training loss, penalty included, along random directions from the solution (star, dashed "

@@ -18,8 +18,13 @@ TITLES = {
     "accuracy": "Accuracy at 0.5",
     "calibration_error": "Calibration error",
 }
-BETTER_DIRECTION = {"log_loss": "lower", "auc": "higher", "brier": "lower", "accuracy": "higher",
-          "calibration_error": "lower"}  # fmt: skip
+BETTER_DIRECTION = {
+    "log_loss": "lower",
+    "auc": "higher",
+    "brier": "lower",
+    "accuracy": "higher",
+    "calibration_error": "lower",
+}
 
 
 def fold_table(context: ReportContext) -> Section:

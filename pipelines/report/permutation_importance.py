@@ -91,13 +91,15 @@ def importance_section(context: ReportContext, auxiliary: AuxiliaryNetworks) -> 
                 "Permutation importance out of fold, with 95 % intervals from a bootstrap of records.",
             ),
             *(
-                [f"The interval of {len(unclear)} of {len(found)} columns does not lie above zero: "
-                 "these records do not show that the networks gain anything from them."]
+                [
+                    f"The interval of {len(unclear)} of {len(found)} columns does not lie above zero: "
+                    "these records do not show that the networks gain anything from them."
+                ]
                 if unclear
                 else []
             ),
         ],
-    )  # fmt: skip
+    )
 
 
 def _held_out_rows(auxiliary: AuxiliaryNetworks) -> list[np.ndarray]:
@@ -153,16 +155,32 @@ def _dots(found: Sequence[Importance]) -> FigureBlock:
     places = np.arange(len(found))
     for place, one in zip(places, found, strict=True):
         axes.plot(
-            one.folds, np.full(len(one.folds), place), linestyle="none", marker="|",
-            markersize=7, color=FILLS[3], label="one fold" if place == 0 else None,
-        )  # fmt: skip
+            one.folds,
+            np.full(len(one.folds), place),
+            linestyle="none",
+            marker="|",
+            markersize=7,
+            color=FILLS[3],
+            label="one fold" if place == 0 else None,
+        )
     values = np.array([one.loss_increase.value for one in found])
-    ends = np.array([[one.loss_increase.value - one.loss_increase.low for one in found],
-                     [one.loss_increase.high - one.loss_increase.value for one in found]])  # fmt: skip
+    ends = np.array(
+        [
+            [one.loss_increase.value - one.loss_increase.low for one in found],
+            [one.loss_increase.high - one.loss_increase.value for one in found],
+        ]
+    )
     axes.errorbar(
-        values, places, xerr=np.maximum(ends, 0), color=COLOURS[0], marker=MARKERS[0],
-        linestyle="none", elinewidth=1.6, capsize=3, label="all records, 95 % interval",
-    )  # fmt: skip
+        values,
+        places,
+        xerr=np.maximum(ends, 0),
+        color=COLOURS[0],
+        marker=MARKERS[0],
+        linestyle="none",
+        elinewidth=1.6,
+        capsize=3,
+        label="all records, 95 % interval",
+    )
     axes.axvline(0, color=COLOURS[5], linewidth=1)
     axes.set_yticks(places, [escape_mathtext(one.column.title) for one in found])
     axes.invert_yaxis()

@@ -213,9 +213,14 @@ def _forest_plot(found: Sequence[Subgroup]) -> FigureBlock:
             if one is None:
                 continue
             ax.errorbar(
-                one.value, place, xerr=[[max(one.value - one.low, 0)], [max(one.high - one.value, 0)]],
-                color=COLOURS[0], marker=MARKERS[0], capsize=2.5, elinewidth=1.2,
-            )  # fmt: skip
+                one.value,
+                place,
+                xerr=[[max(one.value - one.low, 0)], [max(one.high - one.value, 0)]],
+                color=COLOURS[0],
+                marker=MARKERS[0],
+                capsize=2.5,
+                elinewidth=1.2,
+            )
         whole = found[0].estimates[name]
         if whole is not None:
             ax.axvline(whole.value, color=COLOURS[5], linestyle=DASHES[2], linewidth=1)

@@ -277,6 +277,13 @@ def check_page(page: str) -> None:
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:href="|url\()#([^")]+)', page)) <= set(ids)
-    for fact in ("−ln 0.3 ≈ 1.20", "−ln 0.5 ≈ 0.69", "= 497", "= 44 parameters", "2,001 epochs",
-                 "“linear”", "GlorotUniform"):  # fmt: skip
+    for fact in (
+        "−ln 0.3 ≈ 1.20",
+        "−ln 0.5 ≈ 0.69",
+        "= 497",
+        "= 44 parameters",
+        "2,001 epochs",
+        "“linear”",
+        "GlorotUniform",
+    ):
         assert fact in page, fact
