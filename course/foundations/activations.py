@@ -134,14 +134,14 @@ def activation(_: LessonData) -> Lesson:
         "The activations and their derivatives",
         _draw_activations(x, curves),
         (
-            f"The derivative is what a gradient is multiplied by on its way back: the sigmoid's is "
-            f"at most {steepest['sigmoid']:.2f} and tanh's {steepest['tanh']:.2f}, both at 0, and at "
-            f"{x[-1]:g} they are down to {at_end['sigmoid']:.4f} and {at_end['tanh']:.5f}; ReLU's "
-            f"stays {at_end['relu']:.0f} on the right and is {curves['relu'][1][0]:.0f} on the left, "
-            f"where leaky ReLU lets {curves['leaky_relu'][1][0]:.1f} through.",
-            f"Softmax takes all units of a layer together, and of two inputs x and 0 it is the "
-            f"sigmoid of x to within {same:.0e}; at 0 ReLU has no derivative, and the backend gives "
-            f"{curves['relu'][1][middle]:.0f}.",
+            "The derivative is what a gradient is multiplied by on its way back: the sigmoid's is "
+            f"at most {steepest['sigmoid']:.2f} and tanh's {steepest['tanh']:.2f}, both at 0, and "
+            f"at {x[-1]:g} they are down to {at_end['sigmoid']:.4f} and {at_end['tanh']:.5f}; "
+            f"ReLU's stays {at_end['relu']:.0f} on the right and is {curves['relu'][1][0]:.0f} on "
+            f"the left, where leaky ReLU lets {curves['leaky_relu'][1][0]:.1f} through.",
+            "Softmax takes all units of a layer together, and of two inputs x and 0 it is the "
+            f"sigmoid of x to within {same:.0e}; at 0 ReLU has no derivative, and the backend "
+            f"gives {curves['relu'][1][middle]:.0f}.",
         ),
         f"A Keras layer of which no activation is said is not ReLU: asked in this run, Keras "
         f"answers “{default}”, which is no bend at all.",

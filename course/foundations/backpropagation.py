@@ -73,8 +73,8 @@ def chain_rule(_: LessonData) -> Lesson:
             f"{nodes[-1].value:.4f}; backward each multiplies what comes from the right by its own "
             f"derivative, {factors} = {nodes[0].gradient:.4f}.",
             f"The backend that trains the networks gives {by_backend:.4f} for the same derivative, "
-            f"{abs(by_backend - nodes[0].gradient):.0e} away; that is all that backpropagation is, with "
-            f"sums where a quantity has several successors.",
+            f"{abs(by_backend - nodes[0].gradient):.0e} away; that is all that backpropagation is, "
+            "with sums where a quantity has several successors.",
         ),
     )
 

@@ -91,12 +91,12 @@ def learning_rates(_: LessonData) -> Lesson:
         _draw_steps(paths, heights, lowest),
         (
             f"From x = {start:g} a learning rate of {LEARNING_RATES['small']:g} is still "
-            f"{above['small']:.3f} above the lowest point after 30 steps, and {LEARNING_RATES['good']:g} is "
-            f"within 0.001 of it after {arrived}.",
-            f"Above 2 over the curvature, here {limit:.2f}, no step size can settle in that valley: "
-            f"{LEARNING_RATES['too large']:g} jumps over the ridge into the other one and swings there "
-            f"between x = {before:.2f} and {last:.2f}, {above['too large']:.2f} above the lowest "
-            f"point, and a rate of 1 has left for x = {flown:.0e} after five steps.",
+            f"{above['small']:.3f} above the lowest point after 30 steps, and "
+            f"{LEARNING_RATES['good']:g} is within 0.001 of it after {arrived}.",
+            f"Above 2 over the curvature, here {limit:.2f}, no step size can settle in that "
+            f"valley: {LEARNING_RATES['too large']:g} jumps over the ridge into the other one and "
+            f"swings there between x = {before:.2f} and {last:.2f}, {above['too large']:.2f} above "
+            f"the lowest point, and a rate of 1 has left for x = {flown:.0e} after five steps.",
         ),
     )
 
@@ -174,11 +174,12 @@ def minima(_: LessonData) -> Lesson:
             f"valley at x = {right:.2f}, {heights[1] - heights[0]:.2f} higher than the left one at "
             f"{left:.2f}: which side of the ridge at {ridge:.2f} a descent begins on decides, and "
             f"nothing in the gradient says that there is a deeper place.",
-            f"At a saddle the slope is 0 too and it is no valley: the exact gradient runs into it, "
+            "At a saddle the slope is 0 too and it is no valley: the exact gradient runs into it, "
             f"to {np.linalg.norm(end):.0e} beside, and stays for all "
             f"{len(stuck.paths['exact gradient']) - 1} steps, while a start 0.001 to the side is "
-            f"half way down after {stuck.escape_steps['started 0.001 beside']} steps, and a gradient with "
-            f"noise, such as mini-batches give, after {stuck.escape_steps['noisy gradient']}.",
+            f"half way down after {stuck.escape_steps['started 0.001 beside']} steps, and a "
+            "gradient with noise, such as mini-batches give, after "
+            f"{stuck.escape_steps['noisy gradient']}.",
         ),
     )
 

@@ -110,11 +110,11 @@ def shapes(_: LessonData) -> Lesson:
             f"Where the network gives the true class {p[0]:g}, cross-entropy charges "
             f"{wrong['cross-entropy'][0]:.2f}, squared error {wrong['squared error'][0]:.2f} and "
             f"absolute error {wrong['absolute error'][0]:.2f}: only the first has no upper end.",
-            f"What trains is the slope along the log-odds: there it is "
-            f"{wrong['cross-entropy'][1]:.2f} for cross-entropy, {wrong['squared error'][1]:.4f} for "
-            f"squared and {wrong['absolute error'][1]:.4f} for absolute error, so that the worst "
-            f"answer is corrected {ratio:.0f} times as fast by the first as by the second, whose "
-            f"slope is largest at a probability of {peak:.2f}.",
+            "What trains is the slope along the log-odds: there it is "
+            f"{wrong['cross-entropy'][1]:.2f} for cross-entropy, {wrong['squared error'][1]:.4f} "
+            f"for squared and {wrong['absolute error'][1]:.4f} for absolute error, so that the "
+            f"worst answer is corrected {ratio:.0f} times as fast by the first as by the second, "
+            f"whose slope is largest at a probability of {peak:.2f}.",
         ),
     )
 

@@ -52,10 +52,10 @@ def error_rate(data: LessonData) -> Lesson:
         "Error rate against accuracy",
         _draw_error_rate(data.labels, said, lengths),
         (
-            f"They are two names for one count: of {n} patients in held-out folds {round(right * n)} "
-            f"are on the right side of 0.5, an accuracy of {100 * right:.1f} %, and "
-            f"{round(wrong * n)} on the wrong one, an error rate of {100 * wrong:.1f} %; calling "
-            f"everybody healthy is right for {100 * base:.1f} %.",
+            f"They are two names for one count: of {n} patients in held-out folds "
+            f"{round(right * n)} are on the right side of 0.5, an accuracy of {100 * right:.1f} %, "
+            f"and {round(wrong * n)} on the wrong one, an error rate of {100 * wrong:.1f} %; "
+            f"calling everybody healthy is right for {100 * base:.1f} %.",
             f"Neither asks how sure an answer was: from {EPOCHS[1]} to {EPOCHS[-1]} epochs the "
             f"textbook network's accuracy goes from {100 * lengths.accuracy[1]:.1f} to "
             f"{100 * lengths.accuracy[-1]:.1f} %, which is {abs(moved)} patients, while its log "
@@ -139,14 +139,15 @@ def class_weight(data: LessonData) -> Lesson:
         "A missed patient made to cost more",
         _draw_missed(found, share),
         (
-            f"With ill patients counting {last} times in the loss, {found.missed[-1]} of {n_ill} are "
-            f"missed in held-out folds in place of {found.missed[0]}, and {found.false_alarms[-1]} of "
-            f"{n_healthy} healthy ones alarmed in place of {found.false_alarms[0]}: fewer misses are "
-            f"bought with false alarms.",
+            f"With ill patients counting {last} times in the loss, {found.missed[-1]} of {n_ill} "
+            f"are missed in held-out folds in place of {found.missed[0]}, and "
+            f"{found.false_alarms[-1]} of {n_healthy} healthy ones alarmed in place of "
+            f"{found.false_alarms[0]}: fewer misses are bought with false alarms.",
             f"The plain network with its threshold at 1/(1 + {last}) = {1 / (1 + last):.3f} misses "
-            f"{found.moved_missed[-1]} and alarms {found.moved_alarms[-1]}, much the same trade, and "
-            f"keeps its probabilities: the mean of its answers is {found.means[0]:.3f}, where "
-            f"{share:.3f} are ill, while the network trained with the cost says {found.means[-1]:.3f}.",
+            f"{found.moved_missed[-1]} and alarms {found.moved_alarms[-1]}, much the same trade, "
+            f"and keeps its probabilities: the mean of its answers is {found.means[0]:.3f}, where "
+            f"{share:.3f} are ill, while the network trained with the cost says "
+            f"{found.means[-1]:.3f}.",
         ),
         "What a network trained with a cost gives is a score and no longer a probability; it "
         "has to be recalibrated before it may be called one.",

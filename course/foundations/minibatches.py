@@ -89,9 +89,10 @@ def noise(data: LessonData) -> Lesson:
         _draw_noise(found),
         (
             f"The gradient of a batch is an estimate of the gradient of all {len(data.labels)} "
-            f"records: drawn at random, one record's is off by {found.relative_errors[0]:.1f} times the "
-            f"length of the true one (root mean square over 400 draws), 16 records' by "
-            f"{found.relative_errors[2]:.2f} times and {SIZES[-1]} records' by {found.relative_errors[-1]:.2f}.",
+            f"records: drawn at random, one record's is off by {found.relative_errors[0]:.1f} "
+            "times the length of the true one (root mean square over 400 draws), 16 records' by "
+            f"{found.relative_errors[2]:.2f} times and {SIZES[-1]} records' by "
+            f"{found.relative_errors[-1]:.2f}.",
             f"The error falls as the batch's size to the power {slope:.2f}, where statistics "
             f"promises −1/2: four times the work halves the noise, which is why small batches "
             f"buy more progress for the same work, and a noise that never ends.",
@@ -173,8 +174,8 @@ def sizes(data: LessonData) -> Lesson:
         (
             f"With the same learning rate of 0.02 and {epochs} passes over the {n} patients, "
             f"descent on all records at once ends at a training loss of {ends['all']:.3f} after "
-            f"{epochs} steps, mini-batches of 32 at {ends[32]:.3f} after {epochs * steps[32]:,} and "
-            f"one by one at {ends[1]:.3f} after {epochs * n:,} (means of five starts).",
+            f"{epochs} steps, mini-batches of 32 at {ends[32]:.3f} after {epochs * steps[32]:,} "
+            f"and one by one at {ends[1]:.3f} after {epochs * n:,} (means of five starts).",
             f"One by one passes the end of batch descent in epoch {reached}, at the price of "
             f"{n} steps an epoch, each of them noisy; a low training loss is not yet a good model, "
             f"and that one is well on its way to learning the {n} patients by heart.",

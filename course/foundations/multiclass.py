@@ -35,12 +35,12 @@ def softmax(data: LessonData) -> Lesson:
         "Softmax on three classes",
         _draw_softmax(classes, said, counts),
         (
-            f"Three output units and softmax, on no narrowing, num 1 and num 2 to 4 of the same "
-            f"patients: the three numbers are positive and add up to 1 (within {away:.0e} here), and "
-            f"in folds held out the cross-entropy is {loss:.3f}, against {base:.3f} for the shares of "
-            f"the classes alone.",
-            f"The class with the largest probability is the right one for {100 * right:.0f} % of the "
-            f"patients, and for {100 * recalls[0]:.0f}, {100 * recalls[1]:.0f} and "
+            "Three output units and softmax, on no narrowing, num 1 and num 2 to 4 of the same "
+            f"patients: the three numbers are positive and add up to 1 (within {away:.0e} here), "
+            f"and in folds held out the cross-entropy is {loss:.3f}, against {base:.3f} for the "
+            "shares of the classes alone.",
+            f"The class with the largest probability is the right one for {100 * right:.0f} % of "
+            f"the patients, and for {100 * recalls[0]:.0f}, {100 * recalls[1]:.0f} and "
             f"{100 * recalls[2]:.0f} % of the three classes: the one in the middle, "
             f"{100 * shares[1]:.0f} % of the patients, is seldom told from its neighbours.",
         ),

@@ -104,8 +104,9 @@ def _draw_neuron(found: Neuron, names: tuple[str, ...]) -> str:
     label(right, "layer", "parameters (count)", "Parameters")
     return as_svg(
         figure,
-        f"Bars: the ten largest products of weight and input of one unit, the rest, the bias and "
-        f"their sum {found.total:.3f}; beside them the parameters of both layers, together {start}.",
+        "Bars: the ten largest products of weight and input of one unit, the rest, the bias and "
+        f"their sum {found.total:.3f}; beside them the parameters of both layers, together "
+        f"{start}.",
     )
 
 
@@ -227,7 +228,7 @@ def logistic(data: LessonData) -> Lesson:
         "No hidden layer is logistic regression",
         _draw_logistic(found),
         (
-            f"A sigmoid unit straight behind the inputs, trained on cross-entropy from zeros, comes "
+            "A sigmoid unit straight behind the inputs, trained on cross-entropy from zeros, comes "
             f"to the {n} numbers of scikit-learn's logistic regression: without a penalty the "
             f"largest difference of a coefficient or the intercept is {plain:.1e}, beside "
             f"coefficients of up to {np.abs(found[0].reference).max():.2f}.",

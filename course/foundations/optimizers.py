@@ -81,7 +81,8 @@ def optimizers(data: LessonData) -> Lesson:
     ends = {name: float(losses[-1, best[name]]) for name, losses in found.items()}
     order = sorted(ends, key=lambda name: ends[name])
     reached = ", ".join(
-        f"{OPTIMIZER_NAMES[name]} {way.n_steps or f'not within {MAX_STEPS}'} (rate {way.learning_rate:.2g})"
+        f"{OPTIMIZER_NAMES[name]} {way.n_steps or f'not within {MAX_STEPS}'} (rate "
+        f"{way.learning_rate:.2g})"
         for name, way in ways.items()
     )
     adam = found["adam"][-1]
@@ -91,16 +92,17 @@ def optimizers(data: LessonData) -> Lesson:
         "Momentum, Nesterov, RMSprop, Adagrad and Adam from the same start",
         _draw_optimizers(ways, found, best),
         (
-            f"In a valley that is 100 times steeper across than along, the steps until a path stays "
-            f"within 0.1 of the bottom, each optimizer at the best of 40 learning rates that never "
+            "In a valley that is 100 times steeper across than along, the steps until a path stays "
+            "within 0.1 of the bottom, each optimizer at the best of 40 learning rates that never "
             f"climb above the start, are: {reached}.",
-            f"On the table, from the same weights and batches and each at the best of {len(LEARNING_RATES)} "
-            f"rates, the training losses after 30 epochs run from {ends[order[0]]:.3f} "
-            f"({OPTIMIZER_NAMES[order[0]]}, {LEARNING_RATES[best[order[0]]]:g}) to {ends[order[-1]]:.3f} "
-            f"({OPTIMIZER_NAMES[order[-1]]}, {LEARNING_RATES[best[order[-1]]]:g}), and Adam's {ends['adam']:.3f} at "
-            f"{LEARNING_RATES[best['adam']]:g} becomes {off[0]:.3f} at a tenth of that rate and "
-            f"{off[1]:.3f} at ten times: the rate has to be chosen with the optimizer, and the "
-            f"lowest training loss says nothing yet about other patients.",
+            "On the table, from the same weights and batches and each at the best of "
+            f"{len(LEARNING_RATES)} rates, the training losses after 30 epochs run from "
+            f"{ends[order[0]]:.3f} ({OPTIMIZER_NAMES[order[0]]}, "
+            f"{LEARNING_RATES[best[order[0]]]:g}) to {ends[order[-1]]:.3f} "
+            f"({OPTIMIZER_NAMES[order[-1]]}, {LEARNING_RATES[best[order[-1]]]:g}), and Adam's "
+            f"{ends['adam']:.3f} at {LEARNING_RATES[best['adam']]:g} becomes {off[0]:.3f} at a "
+            f"tenth of that rate and {off[1]:.3f} at ten times: the rate has to be chosen with the "
+            "optimizer, and the lowest training loss says nothing yet about other patients.",
         ),
     )
 

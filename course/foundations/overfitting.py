@@ -74,12 +74,13 @@ def overfitting(data: LessonData) -> Lesson:
             f"Over {gain.size} splits the textbook network's training loss falls all the way to "
             f"{found.training[-1]:.3f} after {epochs} epochs, while the loss on patients that it "
             f"was not trained on is lowest on average after {lowest + 1}, at "
-            f"{found.validation[lowest]:.3f}, and then rises to {found.validation[-1]:.3f}: what it "
-            f"learns from there on is these patients and not the disease.",
+            f"{found.validation[lowest]:.3f}, and then rises to {found.validation[-1]:.3f}: what "
+            "it learns from there on is these patients and not the disease.",
             f"Stopped once {patience} epochs brought nothing, with the best weights kept, it takes "
             f"those of epoch {few} to {many} in eight splits of ten, and on a third part, that "
             f"neither training nor stopping saw, its loss is {found.tests[1].mean():.3f} against "
-            f"{found.tests[0].mean():.3f}, lower in {int((gain > 0).sum())} of the {gain.size} splits.",
+            f"{found.tests[0].mean():.3f}, lower in {int((gain > 0).sum())} of the {gain.size} "
+            "splits.",
         ),
     )
 
@@ -156,10 +157,10 @@ def xor(_: LessonData) -> Lesson:
             f"(2·5 + 5) + (5·4 + 4) + (4 + 1) = {n_parameters} parameters; after {epochs:,} epochs "
             f"on the four points this network answers {answers}, where "
             f"one without a hidden layer answers {line.mean():.2f} to each of the four.",
-            f"It is not certain to: from {len(relu)} starts {int(right['relu'].sum())} come "
-            f"within 0.1 on all four points, and the others end with a mean squared error of "
-            f"{errors[~right['relu']].min():.3f} to {errors[~right['relu']].max():.3f}; with tanh in "
-            f"place of ReLU {int(right['tanh'].sum())} of {len(relu)} do.",
+            f"It is not certain to: from {len(relu)} starts {int(right['relu'].sum())} come within "
+            "0.1 on all four points, and the others end with a mean squared error of "
+            f"{errors[~right['relu']].min():.3f} to {errors[~right['relu']].max():.3f}; with tanh "
+            f"in place of ReLU {int(right['tanh'].sum())} of {len(relu)} do.",
         ),
     )
 

@@ -90,17 +90,18 @@ def initializers(data: LessonData) -> Lesson:
         "Zero, normal, Glorot and He initial weights",
         _draw_starts(found, kernel, limit, (n_inputs, units)),
         (
-            f"From zeros a network of two hidden ReLU layers never begins: every unit gives 0 and "
-            f"gets no gradient, after 40 epochs the largest weight of the first layer is "
-            f"{found.moved:g}, and its answer is {found.answers[0]:.3f} for everybody, near the share of the ill ({share:.3f}), at a "
-            f"loss of {found.losses['zeros'][-1]:.3f} where that share's own is {entropy:.3f}.",
+            "From zeros a network of two hidden ReLU layers never begins: every unit gives 0 and "
+            "gets no gradient, after 40 epochs the largest weight of the first layer is "
+            f"{found.moved:g}, and its answer is {found.answers[0]:.3f} for everybody, near the "
+            f"share of the ill ({share:.3f}), at a loss of {found.losses['zeros'][-1]:.3f} where "
+            f"that share's own is {entropy:.3f}.",
             f"Random weights break the tie, and how large they are sets the pace: in the fifth "
             f"epoch the training losses are {early} (means of five starts), and in the last "
             f"{late}; so shallow a network trains from any of them.",
         ),
-        f"Keras's default first weights are not normal and not He's: asked in this run, it answers "
-        f"{name}, and the {kernel.size} weights it drew lie within ±{np.abs(kernel).max():.3f}, the "
-        f"limit √(6 / ({n_inputs} + {units})) being {limit:.3f}.",
+        "Keras's default first weights are not normal and not He's: asked in this run, it answers "
+        f"{name}, and the {kernel.size} weights it drew lie within ±{np.abs(kernel).max():.3f}, "
+        f"the limit √(6 / ({n_inputs} + {units})) being {limit:.3f}.",
     )
 
 
@@ -152,8 +153,9 @@ def _draw_starts(
     )
     return as_svg(
         figure,
-        "Left: training losses from four kinds of first weights; from zeros it stays where "
-        "it begins. Right: histograms of the first weights; Keras's default lies within Glorot's limits.",
+        "Left: training losses from four kinds of first weights; from zeros it stays where it "
+        "begins. Right: histograms of the first weights; Keras's default lies within Glorot's "
+        "limits.",
     )
 
 
@@ -212,17 +214,17 @@ def vanishing(data: LessonData) -> Lesson:
         _draw_vanishing(found),
         (
             f"In a network of {DEPTH} hidden layers of {WIDTH} units, before its first step, the "
-            f"gradient of the first layer is {ratio['sigmoid, Glorot']:.0e} times as long as that of "
-            f"the last with sigmoids, and {ratio['tanh, 3 × Glorot']:.0f} times with tanh and three "
-            f"times Glorot's weights: the one vanishes on its way back, the other explodes, while "
-            f"tanh with Glorot's ({ratio['tanh, Glorot']:.1f}) and ReLU with He's "
+            f"gradient of the first layer is {ratio['sigmoid, Glorot']:.0e} times as long as that "
+            f"of the last with sigmoids, and {ratio['tanh, 3 × Glorot']:.0f} times with tanh and "
+            "three times Glorot's weights: the one vanishes on its way back, the other explodes, "
+            f"while tanh with Glorot's ({ratio['tanh, Glorot']:.1f}) and ReLU with He's "
             f"({ratio['ReLU, He']:.1f}) keep their length.",
-            f"With ReLU a wrong size shows otherwise than the picture in most books: the first "
+            "With ReLU a wrong size shows otherwise than the picture in most books: the first "
             f"layer's gradient is {ratio['ReLU, normal 0.05']:.1f} times the last's with normal "
             f"weights of 0.05 and {ratio['ReLU, 2 × He']:.1f} times with twice He's, but all are "
-            f"{middle['ReLU, normal 0.05']:.0e} and {middle['ReLU, 2 × He']:.0e} long where He's are "
-            f"{middle['ReLU, He']:.1f}, because every layer's gradient holds the factors of all "
-            f"layers, those before it in the signal and those behind it in what comes back.",
+            f"{middle['ReLU, normal 0.05']:.0e} and {middle['ReLU, 2 × He']:.0e} long where He's "
+            f"are {middle['ReLU, He']:.1f}, because every layer's gradient holds the factors of "
+            "all layers, those before it in the signal and those behind it in what comes back.",
         ),
     )
 

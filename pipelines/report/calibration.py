@@ -49,9 +49,10 @@ def reliability(context: ReportContext) -> Section:
         "reliability",
         "Do the probabilities mean what they say?",
         [
-            "Of the records that are given 30 %, 30 % should be positive. A slope below 1 says that "
-            "probabilities are too extreme, one above 1 that they are too timid; calibration in the "
-            "large is above 0 where there were more positives than the probabilities promised.",
+            "Of the records that are given 30 %, 30 % should be positive. A slope below 1 says "
+            "that probabilities are too extreme, one above 1 that they are too timid; calibration "
+            "in the large is above 0 where there were more positives than the probabilities "
+            "promised.",
             TableBlock(
                 ("Log-odds", "Slope (1)", "Intercept (0)", "In the large (0)"),
                 rows,
@@ -98,8 +99,8 @@ def _reliability_curve(curve: ReliabilityCurve) -> FigureBlock:
     figure.legend(loc="outside right upper")
     return FigureBlock(
         as_svg(figure, "Share of positive records by the probability that they were given."),
-        f"Reliability. The line is a local regression over the nearest {percent(curve.span)} of the "
-        "records; one point of it is inside the band with 95 %, the whole line with less. The "
+        f"Reliability. The line is a local regression over the nearest {percent(curve.span)} of "
+        "the records; one point of it is inside the band with 95 %, the whole line with less. The "
         "points are those of tenths of the records, with Wilson's intervals.",
     )
 
@@ -151,8 +152,8 @@ def _confusion(context: ReportContext) -> list[str | TableBlock]:
         f"It follows from the stated cost: a missed positive is as bad as {found.cost_ratio:g} "
         "false alarms, 1 / (1 + ratio)."
         if found.stated
-        else f"Nobody has stated what a missed positive costs; this threshold takes it for as bad as "
-        f"{found.cost_ratio:g} false alarm{'' if found.cost_ratio == 1 else 's'}."
+        else "Nobody has stated what a missed positive costs; this threshold takes it for as bad "
+        f"as {found.cost_ratio:g} false alarm{'' if found.cost_ratio == 1 else 's'}."
     )
     counts = TableBlock(
         ("", f"called “{outcome.positive}”", f"called “{outcome.negative}”"),
@@ -168,7 +169,8 @@ def _confusion(context: ReportContext) -> list[str | TableBlock]:
                 with_interval(found.true_negatives, 0),
             ),
         ],
-        f"Confusion at the threshold {found.threshold:.3g}: records out of fold, with 95 % intervals.",
+        f"Confusion at the threshold {found.threshold:.3g}: records out of fold, with 95 % "
+        "intervals.",
     )
     shares = TableBlock(
         ("", "Value (95 % interval)"),
@@ -189,8 +191,8 @@ def _confusion(context: ReportContext) -> list[str | TableBlock]:
         f"{percent(context.n_positive / len(context.table))}.",
     )
     return [
-        f"The threshold is {format_number(found.threshold)}: a probability at or above it is called "
-        f"“{outcome.positive}”. {stated}",
+        f"The threshold is {format_number(found.threshold)}: a probability at or above it is "
+        f"called “{outcome.positive}”. {stated}",
         counts,
         shares,
     ]

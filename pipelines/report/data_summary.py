@@ -47,8 +47,9 @@ def data_summary(context: ReportContext) -> Section:
     if context.is_private:
         blocks.append(
             "The schema does not name this file as published, so no record may show: ranges and "
-            f"levels with fewer than {MIN_CELL_COUNT} records of either outcome are merged with others, "
-            "heights are rounded to whole percent, and medians, quartiles and commonest levels are left out."
+            f"levels with fewer than {MIN_CELL_COUNT} records of either outcome are merged with "
+            "others, heights are rounded to whole percent, and medians, quartiles and commonest "
+            "levels are left out."
         )
     return Section("data", "The data at a glance", blocks)
 

@@ -31,12 +31,13 @@ def learning_curves(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Sec
         [
             f"{len(auxiliary.splits)} folds, {N_SEEDS} networks each from different first weights: "
             f"the loss of the records that a network did not see is lowest after epoch {best} of "
-            f"{last}, and {format_number(float(held[-1] - held[best - 1]), 4)} higher after the last one.",
+            f"{last}, and {format_number(float(held[-1] - held[best - 1]), 4)} higher after the "
+            "last one.",
             _over_epochs(context, auxiliary),
-            f"On records that they did not see, networks trained on {largest[0]:.0f} records have a "
-            f"log loss of {format_number(_log_loss(auxiliary, largest[1]))}, and on {smallest[0]:.0f} records "
-            f"one of {format_number(_log_loss(auxiliary, smallest[1]))}. The recipe is the same, so fewer "
-            "records also mean fewer steps of the optimiser.",
+            f"On records that they did not see, networks trained on {largest[0]:.0f} records have "
+            f"a log loss of {format_number(_log_loss(auxiliary, largest[1]))}, and on "
+            f"{smallest[0]:.0f} records one of {format_number(_log_loss(auxiliary, smallest[1]))}. "
+            "The recipe is the same, so fewer records also mean fewer steps of the optimiser.",
             _over_records(auxiliary),
         ],
     )

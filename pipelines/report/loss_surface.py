@@ -79,10 +79,10 @@ def loss_surface(context: ReportContext) -> Section:
         "surface",
         "The loss around the solution",
         [
-            f"The loss of the training records is {format_number(float(here))} at the weights that serve, "
-            f"before any calibration, and {format_number(float(lowest))} at the lowest point of these "
-            "sections. Training ends after a number of epochs that was chosen for records that it has "
-            "not seen, and need not be at the bottom.",
+            f"The loss of the training records is {format_number(float(here))} at the weights that "
+            f"serve, before any calibration, and {format_number(float(lowest))} at the lowest "
+            "point of these sections. Training ends after a number of epochs that was chosen for "
+            "records that it has not seen, and need not be at the bottom.",
             _draw_surface(context, axis, surface, lines),
         ],
     )

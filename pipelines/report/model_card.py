@@ -54,9 +54,9 @@ def model_card(context: ReportContext) -> Section:
         ("Kind", describe_network(context)),
         (
             "Intended use",
-            f"To estimate the probability of “{outcome.positive}” ({outcome.rule}) of one record with "
-            f"the {len(schema.columns)} columns of this table, beside the judgement of a person who "
-            "knows what the columns mean.",
+            f"To estimate the probability of “{outcome.positive}” ({outcome.rule}) of one record "
+            f"with the {len(schema.columns)} columns of this table, beside the judgement of a "
+            "person who knows what the columns mean.",
         ),
         ("Intended for records like these", one_line(schema.description)),
         ("What the outcome is", one_line(outcome.meaning)),
@@ -67,8 +67,8 @@ def model_card(context: ReportContext) -> Section:
         ),
         (
             "Trained on",
-            f"{manifest.data.file}: {manifest.data.rows} records, {manifest.data.positives} of them "
-            f"positive. {describe_source(context)}",
+            f"{manifest.data.file}: {manifest.data.rows} records, {manifest.data.positives} of "
+            f"them positive. {describe_source(context)}",
         ),
         ("Answer", describe_output(context)),
         ("Missing values", describe_missing_values(schema)),
@@ -86,20 +86,20 @@ def limitations(context: ReportContext) -> list[str]:
     rarer = min(context.n_positive, len(table) - context.n_positive)
     each = rarer / context.n_parameters
     found = [
-        f"One table, split again and again: no records of another place or a later time were looked "
+        "One table, split again and again: no records of another place or a later time were looked "
         f"at. {len(table)} records put the interval of the AUC at "
         f"{_interval_width(context, 'auc')} wide.",
         "Figures that were chosen and reported on the same records are optimistic; the section on "
         "optimism says how far that can be estimated, and what it leaves out.",
         "A probability is as right as the share of positives where it is used: with "
-        f"{percent(context.n_positive / len(table))} positive here, it is too high where fewer are, "
-        "and too low where more are.",
+        f"{percent(context.n_positive / len(table))} positive here, it is too high where fewer "
+        "are, and too low where more are.",
     ]
     if each < MIN_RECORDS_PER_PARAMETER:
         found.append(
             f"{context.n_parameters} parameters and {rarer} records of the rarer outcome: "
-            f"{format_number(each, 2)} a parameter. So many parameters can learn so few records by heart; "
-            "that they do not is up to the recipe, its penalty and its number of epochs."
+            f"{format_number(each, 2)} a parameter. So many parameters can learn so few records by "
+            "heart; that they do not is up to the recipe, its penalty and its number of epochs."
         )
     if not at.stated:
         found.append(
@@ -156,8 +156,8 @@ def reproducibility(context: ReportContext) -> Section:
     manifest, found = context.manifest, context.evaluation
     config = msgspec.to_builtins(context.config)
     blocks: list[Block] = [
-        "On the same data with the same versions, this command gives the same folds and, on the CPU, "
-        "the same weights:",
+        "On the same data with the same versions, this command gives the same folds and, on the "
+        "CPU, the same weights:",
         CodeBlock(manifest.command),
         TableBlock(
             ("", ""),

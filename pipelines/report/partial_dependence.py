@@ -122,8 +122,8 @@ def _curves(context: ReportContext, found: Sequence[PartialDependence]) -> Figur
     names = ", ".join(one.column.title for one in found)
     return FigureBlock(
         as_svg(figure, f"Partial dependence of the probability on {names}."),
-        f"Partial dependence of the probability of “{context.schema.outcome.positive}”: this network "
-        f"({'dots' if levels else 'lines'}), and all networks of the folds "
+        f"Partial dependence of the probability of “{context.schema.outcome.positive}”: this "
+        f"network ({'dots' if levels else 'lines'}), and all networks of the folds "
         f"({'bars' if levels else 'bands'}).",
     )
 

@@ -89,19 +89,19 @@ def optimism(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Section:
         "Optimism",
         [
             "A network looks better on the records that it has seen. By how much, the bootstrap "
-            f"estimates (Harrell, Lee and Mark, 1996): each of {len(auxiliary.bootstrap_counts)} networks was "
-            "trained on a bootstrap sample of the records; its figure there minus its figure on the "
-            "table, on average, is the optimism. Preprocessing and calibration are those of the "
-            "version.",
+            f"estimates (Harrell, Lee and Mark, 1996): each of {len(auxiliary.bootstrap_counts)} "
+            "networks was trained on a bootstrap sample of the records; its figure there minus its "
+            "figure on the table, on average, is the optimism. Preprocessing and calibration are "
+            "those of the version.",
             TableBlock(
                 ("", "Apparent: on its own records", "Optimism", "Corrected", "Out of fold"),
                 rows,
                 "Apparent figures are shown to be distrusted.",
             ),
-            "None of this sees the choices that were made before on the same records, such as which "
-            "recipe to use and for how many epochs. Figures that were chosen and reported on the "
-            "same records are optimistic: only records of other places and later times show what "
-            "the model is worth there.",
+            "None of this sees the choices that were made before on the same records, such as "
+            "which recipe to use and for how many epochs. Figures that were chosen and reported on "
+            "the same records are optimistic: only records of other places and later times show "
+            "what the model is worth there.",
         ],
     )
 

@@ -74,8 +74,8 @@ def importance_section(context: ReportContext, auxiliary: AuxiliaryNetworks) -> 
         [
             f"Each column was shuffled {N_SHUFFLES} times among the records of a fold, which the "
             f"fold's {N_SEEDS} networks had not seen. The rise of their log loss is what they took "
-            "from the column and could take from no other: of two columns that say the same, neither "
-            "is important. It describes the networks, and says nothing of causes.",
+            "from the column and could take from no other: of two columns that say the same, "
+            "neither is important. It describes the networks, and says nothing of causes.",
             _dots(found),
             TableBlock(
                 ("Column", "Rise of the log loss, nats", "sd over shuffles", "sd over folds"),
@@ -88,12 +88,13 @@ def importance_section(context: ReportContext, auxiliary: AuxiliaryNetworks) -> 
                     )
                     for one in found
                 ],
-                "Permutation importance out of fold, with 95 % intervals from a bootstrap of records.",
+                "Permutation importance out of fold, with 95 % intervals from a bootstrap of "
+                "records.",
             ),
             *(
                 [
-                    f"The interval of {len(unclear)} of {len(found)} columns does not lie above zero: "
-                    "these records do not show that the networks gain anything from them."
+                    f"The interval of {len(unclear)} of {len(found)} columns does not lie above "
+                    "zero: these records do not show that the networks gain anything from them."
                 ]
                 if unclear
                 else []

@@ -86,8 +86,8 @@ def subgroups(context: ReportContext) -> Section:
     titles = {one.name: one.title for one in context.schema.columns}
     hidden = [titles[one.column] for one in splits if titles[one.column] not in shown]
     blocks: list[Block] = [
-        "The same out-of-fold probabilities and threshold, group by group. Intervals are those of a "
-        "bootstrap of records. A difference between two groups whose intervals overlap may be "
+        "The same out-of-fold probabilities and threshold, group by group. Intervals are those of "
+        "a bootstrap of records. A difference between two groups whose intervals overlap may be "
         "chance; and equal figures would not show that the model is fair.",
         TableBlock(
             ("Group", "Records", "Positive", *MEASURES.values()),
@@ -102,13 +102,13 @@ def subgroups(context: ReportContext) -> Section:
     ]
     if few:
         blocks.append(
-            f"Fewer than {MIN_RECORDS_PER_OUTCOME} records of one outcome, which makes the intervals wide and the "
-            f"figures uncertain: {join_with_and(few)}."
+            f"Fewer than {MIN_RECORDS_PER_OUTCOME} records of one outcome, which makes the "
+            f"intervals wide and the figures uncertain: {join_with_and(few)}."
         )
     if hidden:
         blocks.append(
-            f"Not shown, because a group has fewer than {MIN_CELL_COUNT} records of one outcome and the "
-            f"rows of this table must not leave: {join_with_and(hidden)}."
+            f"Not shown, because a group has fewer than {MIN_CELL_COUNT} records of one outcome "
+            f"and the rows of this table must not leave: {join_with_and(hidden)}."
         )
     if len(found) > 1:
         blocks.append(_forest_plot(found))
@@ -232,6 +232,6 @@ def _forest_plot(found: Sequence[Subgroup]) -> FigureBlock:
     axes[0].invert_yaxis()
     return FigureBlock(
         as_svg(figure, "Figures of every group with their intervals, beside those of all records."),
-        "Figures by group with 95 % intervals; in brackets the number of records. The dotted line is "
-        "the figure of all records.",
+        "Figures by group with 95 % intervals; in brackets the number of records. The dotted line "
+        "is the figure of all records.",
     )

@@ -107,12 +107,13 @@ def _methods(context: ReportContext) -> dict[str, str]:
         "4": "Development and internal validation; no external validation.",
         "5a": f"{describe_source(context)} The schema describes: {one_line(schema.description)} "
         f"Representativeness: {NOT_REPORTED}.",
-        "7": "Every cell was checked against the declared ranges and levels; copies of a record are "
-        f"kept together.{remarks}",
+        "7": "Every cell was checked against the declared ranges and levels; copies of a record "
+        f"are kept together.{remarks}",
         "8a": f"{one_line(schema.outcome.meaning)} {one_line(schema.outcome.caution)}",
         "9a": f"All {len(schema.columns)} columns of the table; none was selected by its values.",
         "9b": "; ".join(
-            f"{column.title}{f' ({column.unit})' if column.unit else ''}: {one_line(column.help).rstrip('.')}"
+            f"{column.title}{f' ({column.unit})' if column.unit else ''}: "
+            f"{one_line(column.help).rstrip('.')}"
             for column in schema.columns
         ),
         "10": f"{len(table)} records, {context.n_positive} positive, {context.n_parameters} "
@@ -127,7 +128,8 @@ def _analysis(context: ReportContext) -> dict[str, str]:
     found, config = context.evaluation, context.config
     taken = context.calibration.method
     cost = (
-        f"A missed positive counts {config.positive_class_weight:g} times in the loss; calibration: {taken}."
+        f"A missed positive counts {config.positive_class_weight:g} times in the loss; "
+        f"calibration: {taken}."
         if config.positive_class_weight != 1
         else "No method against class imbalance was used."
     )
@@ -136,9 +138,8 @@ def _analysis(context: ReportContext) -> dict[str, str]:
         f"{len(context.rows)} records for the model itself.",
         "12b": "Numbers and ordered levels are standardised, levels become one input each; their "
         "effects and interactions are the network's own.",
-        "12c": f"{describe_network(context)} Validated by folds with everything fitted inside, and by "
-        "the bootstrap. Rationale of the recipe and earlier tuning: "
-        f"{NOT_REPORTED}.",
+        "12c": f"{describe_network(context)} Validated by folds with everything fitted inside, and "
+        f"by the bootstrap. Rationale of the recipe and earlier tuning: {NOT_REPORTED}.",
         "12e": "Log loss, AUC, Brier score, accuracy, calibration error, slope and intercept, "
         "reliability curve, net benefit, sensitivity, specificity and predictive values; "
         f"{found.baseline} on the same folds.",
@@ -159,15 +160,16 @@ def _results(context: ReportContext) -> dict[str, str]:
         "20a": f"{n} records, {n_positive} with the outcome and {n - n_positive} without; how they "
         f"were recruited: {NOT_REPORTED}.",
         "20b": "See “The data at a glance”.",
-        "21": f"Model: {len(context.rows)} records, {n_fitted} events. Each fold: about {n - part} to fit, {part} "
-        "to evaluate.",
-        "22": "Weights, preprocessing and graph lie in this version's folder, with their checksums.",
+        "21": f"Model: {len(context.rows)} records, {n_fitted} events. Each fold: about {n - part} "
+        f"to fit, {part} to evaluate.",
+        "22": "Weights, preprocessing and graph lie in this version's folder, with their "
+        "checksums.",
         "23a": "See “How good the predictions are”, “Do the probabilities mean what they say?” and "
         + ("“Subgroups”." if groups else f"“Optimism”; subgroups: {NOT_REPORTED}."),
         "24": "See “Do the probabilities mean what they say?”.",
         "26": " ".join(limitations(context)),
-        "27a": f"{describe_missing_values(context.schema)} Values outside the declared ranges are refused, "
-        "values that training did not see are remarked on in the answer.",
+        "27a": f"{describe_missing_values(context.schema)} Values outside the declared ranges are "
+        "refused, values that training did not see are remarked on in the answer.",
     }
     if not context.is_private:
         known["18e"] = f"The table is published. {describe_source(context)}"
