@@ -1,4 +1,4 @@
-"""Lessons on whole trainings: overfitting with early stopping, and XOR."""
+"""Lessons on overfitting with early stopping, and on XOR."""
 
 from __future__ import annotations
 

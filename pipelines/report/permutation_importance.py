@@ -66,7 +66,9 @@ def permutation_importance(
     rng = np.random.default_rng(SEED)
     importances = []
     for index, column in enumerate(table.schema.columns):
-        shuffled = [shuffle_column(table.values[rows], index, rng) for rows in held_out_rows(auxiliary)]
+        shuffled = [
+            shuffle_column(table.values[rows], index, rng) for rows in held_out_rows(auxiliary)
+        ]
         losses = held_out_losses(context, auxiliary, shuffled)
         importances.append(_summarise(column, auxiliary, losses, baseline_losses))
     return sorted(importances, key=lambda importance: -importance.loss_increase.value)

@@ -63,7 +63,7 @@ class Parsed(HTMLParser):
 def of_table(
     context: ReportContext, table: Table, rows: np.ndarray | slice = slice(None)
 ) -> ReportContext:
-    """Return the context as if the network had been trained on another table or some of its rows."""
+    """Return the context for another table or some of its rows, with the same network."""
     assert table.outcome is not None
     selected = dataclasses.replace(
         table, values=table.values[rows], outcome=table.outcome[rows], lines=table.lines[rows]

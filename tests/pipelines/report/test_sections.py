@@ -40,7 +40,7 @@ from pipelines.report.weight_space import log_odds, stack_networks
 def with_ignored_features(
     auxiliary: AuxiliaryNetworks, features: Sequence[int]
 ) -> AuxiliaryNetworks:
-    """Return a copy in which the networks of the folds ignore some features: their weights are 0."""
+    """Return a copy in which the networks of the folds have zero weights for some features."""
     results = []
     for result in auxiliary.folds.results:
         kernel = result.weights[0].copy()
