@@ -253,7 +253,7 @@ def test_both_roads_read_the_same_beside_instances(
     body = ("{" + ", ".join(members) + "}").encode()
     fast = FAST.decode(body)
     try:
-        patient = READER.read_content(parse_strict_json(body), "parameters")
+        patient = READER.validate_content(parse_strict_json(body), "parameters")
     except InvalidRecords as error:
         assert fast is None, "the fast road took what the rules refuse"
         with pytest.raises(InvalidRecords) as caught:
