@@ -51,7 +51,7 @@ def test_rolling_back_skips_a_version_that_was_removed(store: Store, artifact: A
 
 def test_a_copied_folder_is_not_another_version(store: Store) -> None:
     shutil.copytree(store.path("1"), store.folder / "2")
-    with pytest.raises(ArtifactDamaged, match="version 2: its manifest is that of version 1"):
+    with pytest.raises(ArtifactDamaged, match="version 2: its manifest belongs to version 1"):
         store.read("2")
 
 
@@ -70,7 +70,7 @@ def test_files_can_be_read_by_another_user_whatever_the_umask(
 
 
 def test_an_unknown_version(store: Store) -> None:
-    with pytest.raises(UnknownVersion, match="no version 9; there are: 1"):
+    with pytest.raises(UnknownVersion, match="no version 9; available versions: 1"):
         store.promote("9")
     with pytest.raises(UnknownVersion):
         store.path("../cleveland/1")
