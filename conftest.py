@@ -21,7 +21,7 @@ settings.register_profile("fast", max_examples=10, deadline=None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--trained``, with which the unit tests of the service run on a trained version."""
+    """Add ``--trained``, which runs the unit tests of the service on a trained version."""
     parser.addoption("--trained", action="store_true", help="unit tests on a trained version")
 
 
@@ -33,7 +33,7 @@ def _examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any])
     doctest_namespace["np"] = np
     doctest_namespace["schema"] = schema
     doctest_namespace["column"] = {column.name: column for column in schema.columns}
-    doctest_namespace["reader"] = RecordValidator(schema)
+    doctest_namespace["validator"] = RecordValidator(schema)
     doctest_namespace["scorer"] = request.getfixturevalue("scorer_of_two_columns")
 
 

@@ -50,7 +50,7 @@ ProblemCode = Literal[
     "wrong_length",
     "wrong_type",
 ]
-"""Every kind of problem of a record; ``wrong_length`` only where a body holds columns or rows."""
+"""The kinds of problems; ``wrong_length`` only for bodies that contain columns or rows."""
 PROBLEM_CODES: Final[tuple[ProblemCode, ...]] = get_args(ProblemCode)
 
 

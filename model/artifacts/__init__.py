@@ -1,10 +1,10 @@
-"""Artifacts: files of a model version, checksummed, without pickle, and the store of versions.
+"""Artifacts: the checksummed files of a model version, without pickle, and the store of versions.
 
-artifact      write, verify, read
-manifest      what a version is and how it was trained
-golden_rows   rows with which an artifact is verified on load
-store         versions, the current one, promotion and rollback
-atomic_files  files replaced atomically and synced
+artifact      writing, verifying and reading an artifact
+manifest      the description of a version and the checksums of its files
+golden_rows   records with known answers, which verify an artifact when it is loaded
+store         the versions of a model, the current one, promotion and rollback
+atomic_files  atomic replacement of files, synced to disk
 """
 
 from model.artifacts.artifact import MANIFEST_FILE, Artifact

@@ -40,7 +40,7 @@ def test_a_damaged_version_leaves_the_old_one_serving(
     assert ready.get_json() == {
         "ready": True,
         "version": "1",
-        "reload_failure": "version 2: model.onnx is not the file that was written",
+        "reload_failure": "version 2: model.onnx does not match its checksum",
     }
     assert client.post("/predict", json=record).get_json() == before
     store.rollback()
