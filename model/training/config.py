@@ -125,9 +125,9 @@ RECIPES: Mapping[str, TrainingConfig] = {
 def learning_rates(config: TrainingConfig) -> np.ndarray:
     """Return the learning rate of each epoch.
 
-    ``linear``, ``exponential`` and ``cosine`` decrease along that curve from the first rate to the
-    last. ``steps`` has three stages of equal length: the first rate, the geometric mean of the
-    first and the last, and the last.
+    ``linear``, ``exponential`` and ``cosine`` decrease from the first rate to the last along a
+    line, an exponential curve or half a cosine wave. ``steps`` has three stages of equal length:
+    the first rate, the geometric mean of the first and the last, and the last.
 
     Returns:
         float64 (epochs,).

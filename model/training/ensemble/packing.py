@@ -84,7 +84,7 @@ def epoch_row_orders(
     Args:
         rows: row indices of each group.
         seeds: shuffle seed of each group.
-        n_steps: steps of an epoch, of the group with most.
+        n_steps: number of steps per epoch of the largest group.
         batch_size: rows per step.
 
     Yields:
