@@ -118,7 +118,7 @@ def read_artifact(folder: Path, *, fingerprint: str | None = None) -> Artifact:
     """Verify and read an artifact.
 
     Args:
-        fingerprint: the fingerprint that the schema must have, if the caller uses a schema.
+        fingerprint: the required fingerprint of the schema; None accepts any schema.
 
     Raises:
         ArtifactIncomplete, ArtifactDamaged, ArtifactTooNew, SchemaMismatch: the message names the

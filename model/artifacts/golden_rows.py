@@ -68,5 +68,7 @@ def max_difference(actual: np.ndarray, expected: np.ndarray | Sequence[Any]) -> 
 
     >>> max_difference(np.array([0.25, 0.5]), [0.25, 0.75])
     0.25
+    >>> max_difference(np.array([0.25, np.nan]), [0.25, 0.75])
+    nan
     """
     return float(np.abs(actual - np.asarray(expected)).max())

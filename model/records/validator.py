@@ -103,7 +103,7 @@ class RecordValidator:
         return values
 
     def validate_content(self, content: Any, ignored_key: str | None = None) -> Batch:
-        """Validate the records of a parsed body by the full rules.
+        """Validate the records of a body that is already parsed.
 
         Args:
             content: the result of :func:`model.records.parse_strict_json`.

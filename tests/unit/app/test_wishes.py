@@ -111,7 +111,7 @@ def test_a_version_that_cannot_be_opened_is_asked_of_nobody(two: Store, tmp_path
     models.unload()
     graph = two.path("2") / "model.onnx"
     graph.write_bytes(b"?")
-    with pytest.raises(NotReady, match=r"version 2: model\.onnx is not the file"):
+    with pytest.raises(NotReady, match=r"version 2: model\.onnx does not match"):
         models.load("2")
     with pytest.raises(UnknownVersion, match="there are: 1, 2"):
         models.load("9")
