@@ -305,7 +305,7 @@ def test_another_version_is_described_anew(store: Store) -> None:
     assert found["info"]["version"] == "2"
     threshold = found["components"]["schemas"]["Prediction"]["properties"]["threshold"]
     assert threshold["const"] == 0.3
-    assert "by version 2 of cleveland" in app.test_client().get("/docs").text
+    assert "from version 2 of cleveland" in app.test_client().get("/docs").text
 
 
 def test_the_routes_of_a_protocol_appear_when_there_are_some(trained: Store) -> None:
@@ -333,7 +333,7 @@ def test_the_routes_of_a_protocol_appear_when_there_are_some(trained: Store) -> 
     assert predict["summary"] == "It answers so."
     assert "422" not in predict["responses"]
     error_examples = predict["responses"]["400"]["content"]["application/json"]["examples"]
-    assert list(error_examples["a_column_is_absent"]["value"]) == ["error"]
+    assert list(error_examples["absent_column"]["value"]) == ["error"]
     infer = document["paths"]["/v2/models/{model}/versions/{number}/infer"]["post"]
     assert [p["name"] for p in infer["parameters"][:2]] == ["model", "number"]
     assert infer["parameters"][0]["schema"] == {"enum": ["cleveland"]}
