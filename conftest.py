@@ -20,6 +20,11 @@ collect_ignore = ["app/gunicorn.conf.py", "bench/tutorial.py", "bench/peers"]
 settings.register_profile("fast", max_examples=10, deadline=None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--trained``, with which the unit tests of the service run on a trained version."""
+    parser.addoption("--trained", action="store_true", help="unit tests on a trained version")
+
+
 @pytest.fixture(autouse=True)
 def _examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
     if not isinstance(request.node, pytest.DoctestItem):

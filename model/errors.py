@@ -29,8 +29,28 @@ line and column, a field of a record by its row and name.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final, Literal, get_args
 
 import msgspec
+
+ProblemCode = Literal[
+    "absent",
+    "duplicate_key",
+    "null_not_allowed",
+    "no_records",
+    "not_allowed",
+    "not_an_object",
+    "not_finite",
+    "not_records",
+    "out_of_range",
+    "too_many_records",
+    "unknown_column",
+    "unknown_key",
+    "wrong_length",
+    "wrong_type",
+]
+"""Every kind of problem of a record; ``wrong_length`` only where a body holds columns or rows."""
+PROBLEM_CODES: Final[tuple[ProblemCode, ...]] = get_args(ProblemCode)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,7 +68,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     row: int | None = None
     field: str | None = None
-    code: str
+    code: ProblemCode
     message: str
     minimum: float | None = None
     maximum: float | None = None

@@ -42,6 +42,10 @@ def api_schemas(documented: DocumentedModel) -> Json:
     schemas["Interval"]["required"] = list(interval)
 
     problem = schemas.pop("Problem")
+    # No enumeration: a later release may add codes, and clients must accept unknown ones.
+    code = problem["properties"]["code"]
+    code["examples"] = code.pop("enum")
+    code["type"] = "string"
     problem["properties"]["pointer"] = {
         "type": "string",
         "description": "JSON pointer (RFC 6901) to the location of the problem in the body.",

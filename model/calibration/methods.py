@@ -95,7 +95,9 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ]
 
 
-def fit_calibration(method: Method, labels: np.ndarray, log_odds: np.ndarray) -> Calibration:
+def fit_calibration(
+    method: Method, labels: np.ndarray, log_odds: np.ndarray, *, steepest: float = MAX_SLOPE_RATIO
+) -> Calibration:
     """Fit one of the maps to log-odds of patients that the network did not see.
 
     All three take Platt's targets instead of 0 and 1: with m positive and k negative patients
@@ -106,6 +108,7 @@ def fit_calibration(method: Method, labels: np.ndarray, log_odds: np.ndarray) ->
     Args:
         labels: (n,) of 0 and 1, both among them.
         log_odds: (n_repeats, n); every repeat counts the same.
+        steepest: of an isotonic map, as a multiple of the slope of Platt's line.
     """
     n_positive = float(labels.sum())
     targets = np.where(
@@ -115,7 +118,7 @@ def fit_calibration(method: Method, labels: np.ndarray, log_odds: np.ndarray) ->
     if method == "none":
         return Calibration()
     if method == "isotonic":
-        return _fit_isotonic(x, y)
+        return _fit_isotonic(x, y, steepest)
     slope, intercept = _fit_rising_line(x, y, through_zero=method == "temperature")
     return Calibration(method=method, slope=slope, intercept=intercept)
 
@@ -131,7 +134,7 @@ def _fit_rising_line(x: np.ndarray, y: np.ndarray, *, through_zero: bool) -> tup
     return 0.0, 0.0 if through_zero else float(to_log_odds(y.mean()))
 
 
-def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> Calibration:
+def _fit_isotonic(x: np.ndarray, y: np.ndarray, steepest: float) -> Calibration:
     """The rising step function of least squares, with its steps turned into slopes.
 
     Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability
@@ -150,7 +153,7 @@ def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> Calibration:
         np.add.reduceat(weights, starts),
     )
     slopes = np.diff(to_log_odds(values)) / np.diff(knots)
-    while len(slopes) and slopes.max() > MAX_SLOPE_RATIO * line:
+    while len(slopes) and slopes.max() > steepest * line:
         knots, values, weights = _merge_steps(int(slopes.argmax()), knots, values, weights)
         slopes = np.diff(to_log_odds(values)) / np.diff(knots)
     return Calibration(

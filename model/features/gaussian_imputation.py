@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -59,6 +60,15 @@ _PatternRun = tuple[int, int, np.ndarray | None]
 """Where records of one pattern begin and end, and the covariance of the open features there."""
 _RowOrder = np.ndarray | slice
 """An order of records as indices, or as the slice of all where they stay as they are."""
+
+
+class CacheInfo(NamedTuple):
+    """How a cache was used: as :func:`functools.lru_cache` counts it."""
+
+    hits: int
+    misses: int
+    maxsize: int | None
+    currsize: int
 
 
 class ImputedFeatures:
@@ -159,9 +169,13 @@ class ConditionalGaussianImputer:
         precision = np.linalg.inv(spread)
         self._precision_rows = precision[self._imputable]
         # Neither the cache nor what it calls knows this object: no cycle keeps it alive.
-        self._covariance: Callable[[bytes], np.ndarray | None] = functools.lru_cache(
+        self._covariance = functools.lru_cache(
             maxsize=cache_bytes // max(1, 8 * len(self._imputable) ** 2)
         )(functools.partial(_pattern_covariance, self._precision_rows[:, self._imputable], place))
+
+    def cache_info(self) -> CacheInfo:
+        """Return how the patterns of missing columns were found in memory so far."""
+        return CacheInfo(*self._covariance.cache_info())
 
     def missing_mask(self, values: np.ndarray) -> np.ndarray:
         """(n, n_columns) → bool (n, n_columns that may be missing)."""

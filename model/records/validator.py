@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model.errors import InvalidRecords, Problem
+from model.errors import InvalidRecords, Problem, ProblemCode
 from model.records.batch import OPTIONS, Batch, ColumnValues
 from model.records.fast_decoder import FastDecoder
 from model.records.strict_json import duplicate_keys, parse_strict_json
@@ -60,7 +60,7 @@ class RecordValidator:
         batch = self._fast_decoder.decode(body)
         if batch is not None and 0 < len(batch.values) <= self.max_records:
             return batch
-        return self._validate_body(parse_strict_json(body), ignored_key)
+        return self.read_content(parse_strict_json(body), ignored_key)
 
     def values(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
         """Put records into the order in which the network reads them.
@@ -99,7 +99,16 @@ class RecordValidator:
             )
         return values
 
-    def _validate_body(self, content: Any, ignored_key: str | None) -> Batch:
+    def read_content(self, content: Any, ignored_key: str | None = None) -> Batch:
+        """Validate the records of a body that is parsed already, by the rules alone.
+
+        Args:
+            content: of :func:`model.strict_json.parse`.
+            beside: as :meth:`validate_json` takes it.
+
+        Raises:
+            InvalidRecords: every problem of every record at once, by row and column.
+        """
         path: str | None = ""
         records, options = content, dict.fromkeys(OPTIONS, False)
         if isinstance(content, dict):
@@ -242,9 +251,9 @@ def _check_envelope_keys(content: dict[str, Any], ignored_key: str | None) -> No
         )
 
 
-def _key_problem(code: str, name: object, message: str) -> Problem:
+def _key_problem(code: ProblemCode, name: object, message: str) -> Problem:
     return Problem(field=printable(name), code=code, message=message)
 
 
-def _body_error(code: str, message: str, path: str | None) -> InvalidRecords:
+def _body_error(code: ProblemCode, message: str, path: str | None) -> InvalidRecords:
     return InvalidRecords([Problem(code=code, message=message)], n_records=0, path=path)

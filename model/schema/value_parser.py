@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from model.errors import Problem
+from model.errors import Problem, ProblemCode
 from model.schema.table_schema import Column
 
 MISSING = math.nan
@@ -101,7 +101,7 @@ class ValueParser:
         return self._problem("not_allowed", "must be one of", list_allowed=True, did_you_mean=near)
 
     def _problem(
-        self, code: str, message: str, *, list_allowed: bool = False, **details: Any
+        self, code: ProblemCode, message: str, *, list_allowed: bool = False, **details: Any
     ) -> Problem:
         if list_allowed:
             details["allowed"] = self.column.allowed

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from model.evaluation import (
     Estimate,
     ModelComparison,
 )
-from pipelines.evaluation import ExternalValidation
+
+if TYPE_CHECKING:
+    from pipelines.evaluation import ExternalValidation
 
 
 def external_validation_table(found: ExternalValidation) -> str:

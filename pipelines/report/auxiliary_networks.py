@@ -78,7 +78,7 @@ def train_auxiliary_networks(context: ReportContext) -> AuxiliaryNetworks:
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
     """
-    table, config = _limit_records(context.table), _config_without_validation(context)
+    table, config = _limit_records(context.table), config_as_long(context)
     labels, groups = table.labels, table.groups
     folds = prepare_folds(table, seed=SEED, n_repeats=1)
     # Other first weights for every network, other batches for every fold.
@@ -149,7 +149,7 @@ def _limit_records(table: Table) -> Table:
     )
 
 
-def _config_without_validation(context: ReportContext) -> TrainingConfig:
+def config_as_long(context: ReportContext) -> TrainingConfig:
     """The recipe for as many epochs as the network's weights are from, and nothing set aside."""
     config, seen = context.config, context.history.get("val_loss", ())
     epochs = int(np.argmin(seen)) + 1 if config.patience and len(seen) else config.epochs

@@ -67,7 +67,7 @@ def fold_table(context: ReportContext) -> Section:
 def optimism(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Section:
     """How much better a network looks on the records that it was trained on."""
     names = [name for name in TITLES if name != "calibration_error"]
-    apparent, drawn = _apparent(context), _optimism(context, auxiliary)
+    apparent, drawn = apparent_figures(context), optimism_of_figures(context, auxiliary)
     folds = context.evaluation.estimates[context.evaluation.model]
     rows = [
         (
@@ -105,14 +105,16 @@ def _differences(found: ModelComparison) -> Mapping[str, Mapping[str, Estimate]]
     return {found.model: found.differences} | getattr(found, "other_differences", {})
 
 
-def _apparent(context: ReportContext) -> dict[str, float]:
+def apparent_figures(context: ReportContext) -> dict[str, float]:
+    """Compute every metric on the very records that the network was fitted to."""
     labels = context.table.labels[context.rows]
     everyone = np.ones((1, len(labels)))
     given = context.apparent[context.rows][None]
     return {name: float(compute(labels, given, everyone)[0]) for name, compute in METRICS.items()}
 
 
-def _optimism(context: ReportContext, auxiliary: AuxiliaryNetworks) -> dict[str, float]:
+def optimism_of_figures(context: ReportContext, auxiliary: AuxiliaryNetworks) -> dict[str, float]:
+    """Compute by how much each metric looks better on resampled records than on all of them."""
     table = auxiliary.table
     given = context.calibrated(
         auxiliary.bootstrap_networks.predict(context.encoding.encode(table.values))

@@ -52,14 +52,12 @@ def permutation_importance(
 ) -> list[Importance]:
     """Of every column, the most important one first."""
     table = auxiliary.table
-    whole = _losses(context, auxiliary, [table.values[rows] for rows in _held_out_rows(auxiliary)])
+    whole = losses_of(context, auxiliary, [table.values[rows] for rows in held_rows(auxiliary)])
     draw = np.random.default_rng(SEED)
     found = []
     for index, column in enumerate(table.schema.columns):
-        shuffled = [
-            _shuffled(table.values[rows], index, draw) for rows in _held_out_rows(auxiliary)
-        ]
-        losses = _losses(context, auxiliary, shuffled)
+        shuffled = [_shuffled(table.values[rows], index, draw) for rows in held_rows(auxiliary)]
+        losses = losses_of(context, auxiliary, shuffled)
         found.append(_summarise(column, auxiliary, losses, whole))
     return sorted(found, key=lambda one: -one.loss_increase.value)
 
@@ -100,7 +98,7 @@ def importance_section(context: ReportContext, auxiliary: AuxiliaryNetworks) -> 
     )  # fmt: skip
 
 
-def _held_out_rows(auxiliary: AuxiliaryNetworks) -> list[np.ndarray]:
+def held_rows(auxiliary: AuxiliaryNetworks) -> list[np.ndarray]:
     """Rows of every fold's own records, as many of each: a short fold repeats its first."""
     longest = max(len(test) for _, test in auxiliary.splits)
     return [np.resize(test, longest) for _, test in auxiliary.splits]
@@ -114,11 +112,11 @@ def _shuffled(values: np.ndarray, index: int, draw: np.random.Generator) -> np.n
     return many
 
 
-def _losses(
+def losses_of(
     context: ReportContext, auxiliary: AuxiliaryNetworks, values: Sequence[np.ndarray]
 ) -> np.ndarray:
     """(n_folds, times, m): log loss of every record as often as it stands there, over the seeds."""
-    labels = np.stack([auxiliary.table.labels[rows] for rows in _held_out_rows(auxiliary)])
+    labels = np.stack([auxiliary.table.labels[rows] for rows in held_rows(auxiliary)])
     given = context.calibrated(auxiliary.predict_folds(values))
     p = np.clip(given, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY).reshape(
         len(labels), N_SEEDS, -1, labels.shape[1]

@@ -31,19 +31,22 @@ EXPORTERS = {"tensorflow": "tf2onnx", "torch": "onnxscript", "jax": "jax2onnx"}
 INPUT_FILES = ("encoding.json", "network.json", "network.weights.h5", "calibration.json")
 
 
-def export_graph(files: Mapping[str, bytes], backend: str) -> bytes:
+def export_graph(
+    files: Mapping[str, bytes], backend: str, exporters: Mapping[str, str] = EXPORTERS
+) -> bytes:
     """The ONNX graph of a fitted preprocessing and network.
 
     Args:
         files: at least those of :data:`INPUT_FILES`, as an artifact holds them.
         backend: the one that trained.
+        exporters: by backend, the package with which it exports.
 
     Raises:
         ExportUnavailable: neither it nor another backend that is installed can export.
     """
-    able = [name for name, exporter in EXPORTERS.items() if _is_installed(name, exporter)]
+    able = [name for name, exporter in exporters.items() if _is_installed(name, exporter)]
     if not able:
-        needed = ", ".join(f"{name} with {exporter}" for name, exporter in EXPORTERS.items())
+        needed = ", ".join(f"{name} with {exporter}" for name, exporter in exporters.items())
         raise ExportUnavailable(f"no installed Keras backend can export ONNX; one of {needed} can")
     return (
         build_graph_from_files(files) if backend in able else export_in_subprocess(files, able[0])

@@ -83,7 +83,7 @@ def retrain_model(request: RetrainRequest, store: Store) -> tuple[Artifact, Deci
     files, parity = build_artifact_files(table, fitted, assessment.calibration, request.config)
     artifact = store.add(_build_manifest(table, fitted, request, assessment, parity), files)
     logger.info("saved as version %s", artifact.manifest.version)
-    champion = _load_champion(store, request)
+    champion = load_champion(store, request)
     decision = decide(table, artifact, assessment.probabilities, champion)
     if decision.promote:
         store.promote(artifact.manifest.version)
@@ -157,7 +157,7 @@ def _build_manifest(
     )
 
 
-def _load_champion(store: Store, request: RetrainRequest) -> Artifact | None:
+def load_champion(store: Store, request: RetrainRequest) -> Artifact | None:
     """The current version, or None where there is none that could be compared with."""
     try:
         champion = store.read(store.current().version)

@@ -110,7 +110,7 @@ def run_nested_cv(
             )
     n_features = len(table.schema.feature_names)
     ordered = sorted(configs, key=lambda c: (n_parameters(c, n_features), c.epochs))
-    sides, tests = _nested_splits(table, seed, n_repeats)
+    sides, tests = outer_and_inner_sides(table, seed, n_repeats)
     n, per_outer = len(table), 1 + N_INNER_FOLDS
     outer = np.empty((len(ordered), n_repeats, n))
     inner = np.empty((len(ordered), n_repeats, N_OUTER_FOLDS, N_INNER_FOLDS))
@@ -135,7 +135,7 @@ def count_networks(n_configs: int, n_repeats: int) -> int:
     return n_configs * n_repeats * N_OUTER_FOLDS * (1 + N_INNER_FOLDS)
 
 
-def _nested_splits(
+def outer_and_inner_sides(
     table: Table, seed: int, n_repeats: int
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Each outer fold and then its inner ones, as (train, test); and which fold tests whom."""

@@ -12,7 +12,10 @@ import pytest
 from model.artifacts import Artifact
 from model.calibration import Calibration
 from model.errors import ArtifactDamaged, IntervalUnavailable
+from model.features import Encoding
 from model.inference import (
+    INTERVAL_LEVEL,
+    SPREAD_FACTOR,
     BootstrapFile,
     EnsembleScorer,
     IntervalEstimator,
@@ -145,8 +148,11 @@ def test_members_go_through_the_steps_that_the_network_goes_through(
         EnsembleScorer(artifact.files, to_bootstrap_file(ensemble, calibration), None)
         for calibration in (Calibration(), steps)
     )
-    log_odds, _ = plain.log_odds(plain._encoding.encode(values))
-    _, low, high = interval_bounds(steps.apply(log_odds), 0.9, stepped._spread, np.zeros((20, 1)))
+    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
+    log_odds, _ = plain.log_odds(encoding.encode(values))
+    _, low, high = interval_bounds(
+        steps.apply(log_odds), INTERVAL_LEVEL, SPREAD_FACTOR, np.zeros((20, 1))
+    )
     middle = (low + high) / 2
     np.testing.assert_allclose(stepped.bounds(values, middle), [low, high], atol=1e-5)
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from model.artifacts import MANIFEST_FILE, Artifact, Store
 from model.artifacts.artifact import read_artifact
 from model.artifacts.manifest import encode_manifest
-from model.calibration import METHODS, CalibrationSelection, Method
+from model.calibration import METHOD_NAMES, METHODS, CalibrationSelection, Method
 from model.calibration.methods import fit_calibration
 from model.errors import InvalidConfig
 from model.evaluation import (
@@ -111,13 +111,17 @@ def test_what_was_found_is_told(
 ) -> None:
     with caplog.at_level(logging.INFO, logger="pipelines.judging"):
         judged(table, baseline, requested="platt", cost_ratio=4.0)
-    before, taken, after, threshold = (record.getMessage() for record in caplog.records)
-    assert before.startswith("calibration on the folds: slope ")
-    assert taken.startswith("calibration taken: Platt's line, as asked; difference in log loss, ")
-    assert "a temperature +" in taken and "isotonic steps +" in taken
-    assert taken.count("against none") == 3
-    assert after.startswith("calibration then: slope ")
-    assert threshold.startswith("at the threshold 0.2 (a missed patient costs 4 false alarms): ")
+    before, taken, after, threshold = (list(record.args or ()) for record in caplog.records)
+    assert before and after and before != after, "slope and intercept, before and then"
+    method, asked, candidates = map(str, taken)
+    assert method == METHOD_NAMES["platt"] and "asked" in asked
+    by_method = dict(zip(("temperature", "platt", "isotonic"), candidates.split("; "), strict=True))
+    for name, trial in by_method.items():
+        assert trial.startswith(METHOD_NAMES[name]) and trial.endswith(METHOD_NAMES["none"])  # type: ignore[index]
+    assert by_method["temperature"].split(METHOD_NAMES["temperature"])[1].strip().startswith("+")
+    assert by_method["isotonic"].split(METHOD_NAMES["isotonic"])[1].strip().startswith("+")
+    assert threshold[0] == pytest.approx(0.2) and "4" in str(threshold[1])
+    assert len(threshold) == 7, "the threshold, its reason and five figures"
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
@@ -203,9 +207,9 @@ def test_a_loss_without_probabilities_needs_a_calibration(
 
 
 def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
-    store: Store, schema: Schema, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    store: Store, schema: Schema, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from pipelines.training.retrain import _load_champion
+    from pipelines.training.retrain import load_champion
 
     artifact = read_artifact(store.path("1"))
     stated = msgspec.structs.replace(artifact.manifest, cost_ratio=4.0, threshold=0.2)
@@ -213,11 +217,12 @@ def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
     request = RetrainRequest(
         ROOT / "data/cleveland.csv", schema, RECIPES["default"], "default", "cpu:0", ""
     )
-    champion = _load_champion(store, request)
+    champion = load_champion(store, request)
     assert champion and champion.manifest.cost_ratio == 4
-    assert "version 2 has a threshold from a cost ratio of 4" in caplog.text
+    warnings = [entry.args for entry in caplog.records if entry.levelno == logging.WARNING]
+    assert warnings == [("2", 4.0)], "the version and its ratio"
     caplog.clear()
-    _load_champion(store, dataclasses.replace(request, cost_ratio=1.0))
+    load_champion(store, dataclasses.replace(request, cost_ratio=1.0))
     assert not caplog.text
 
 

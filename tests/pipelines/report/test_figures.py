@@ -64,7 +64,13 @@ def shown_ticks(axes: Axes) -> Iterator[Text]:
 def texts_of(figure: Figure) -> list[Text]:
     found: list[Text] = []
     for axes in panels_of(figure):
-        found += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]  # type: ignore[attr-defined]
+        titles = {axes.get_title(place) for place in ("left", "center")}
+        found += [
+            text
+            for text in axes.get_children()
+            if isinstance(text, Text) and text.get_text() in titles
+        ]
+        found += [axes.xaxis.label, axes.yaxis.label]
         found += shown_ticks(axes)
         legend = axes.get_legend()
         found += legend.get_texts() if legend else []

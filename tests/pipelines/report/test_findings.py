@@ -20,7 +20,7 @@ from pipelines.report.context import ReportContext
 from pipelines.report.learning_curves import learning_curves
 from pipelines.report.loss_surface import loss_along, random_direction
 from pipelines.report.partial_dependence import partial_dependence
-from pipelines.report.performance import _apparent, _optimism
+from pipelines.report.performance import apparent_figures, optimism_of_figures
 from pipelines.report.subgroups import evaluate_subgroups, subgroups
 from pipelines.report.tripod_ai import ITEMS, NOT_REPORTED, fill_items, reporting_items
 from pipelines.report.weight_space import log_odds, stack_networks
@@ -60,7 +60,7 @@ def test_a_column_that_no_network_reads_has_no_importance(
 
 
 def test_importance_is_the_rise_of_the_log_loss_of_one_shuffle_after_the_other(
-    context: ReportContext, auxiliary: AuxiliaryNetworks, monkeypatch: pytest.MonkeyPatch
+    context: ReportContext, auxiliary: AuxiliaryNetworks
 ) -> None:
     """Shuffled in a way that can be followed: every record gets the value of the next one."""
 
@@ -69,8 +69,6 @@ def test_importance_is_the_rise_of_the_log_loss_of_one_shuffle_after_the_other(
         changed[:, index] = np.roll(values[:, index], 1)
         return changed
 
-    monkeypatch.setattr(importance, "_shuffled", turned)
-    monkeypatch.setattr(importance, "_held_out_rows", lambda c: [c.splits[3][1]] * len(c.splits))
     index, (_, test) = context.schema.column_names.index("cp"), auxiliary.splits[3]
     values, labels = auxiliary.table.values[test], auxiliary.table.labels[test]
     rises = []
@@ -82,11 +80,15 @@ def test_importance_is_the_rise_of_the_log_loss_of_one_shuffle_after_the_other(
         ]
         losses = [log_loss(labels, p[None], np.ones((1, len(labels))))[0] for p in given]
         rises.append(losses[1] - losses[0])
-    whole = importance._losses(context, auxiliary, [values] * 10)
-    shuffled = importance._losses(
-        context, auxiliary, [turned(values, index, np.random.default_rng())] * 10
+    held = importance.held_rows(auxiliary)
+    np.testing.assert_array_equal(held[3][: len(test)], test)
+    plain = [auxiliary.table.values[rows] for rows in held]
+    changed = [part.copy() for part in plain]
+    changed[3][: len(test)] = turned(values, index, np.random.default_rng())
+    whole, shuffled = (
+        importance.losses_of(context, auxiliary, given) for given in (plain, changed)
     )
-    assert (shuffled - whole)[3].mean() == pytest.approx(np.mean(rises), abs=1e-6)
+    assert (shuffled - whole)[3][:, : len(test)].mean() == pytest.approx(np.mean(rises), abs=1e-6)
 
 
 def test_partial_dependence_is_the_mean_answer_with_one_value_for_all(
@@ -160,15 +162,15 @@ def test_without_drawing_there_is_no_optimism(
     whole = dataclasses.replace(
         auxiliary, bootstrap_counts=np.ones_like(auxiliary.bootstrap_counts)
     )
-    assert all(value == 0 for value in _optimism(context, whole).values())
-    found = _optimism(context, auxiliary)
+    assert all(value == 0 for value in optimism_of_figures(context, whole).values())
+    found = optimism_of_figures(context, auxiliary)
     assert found["log_loss"] < 0 < found["auc"], "networks look better on what they have seen"
 
 
 def test_apparent_figures_are_of_the_records_that_were_fitted(context: ReportContext) -> None:
     some = dataclasses.replace(context, rows=np.arange(100))
     expected = log_loss(context.table.labels[:100], context.apparent[None, :100], np.ones((1, 100)))
-    assert _apparent(some)["log_loss"] == pytest.approx(expected[0])
+    assert apparent_figures(some)["log_loss"] == pytest.approx(expected[0])
 
 
 def test_companions_never_saw_the_records_of_their_fold(auxiliary: AuxiliaryNetworks) -> None:
@@ -183,16 +185,14 @@ def test_companions_never_saw_the_records_of_their_fold(auxiliary: AuxiliaryNetw
 
 
 def test_networks_are_trained_as_long_as_the_one_that_stopped_early(context: ReportContext) -> None:
-    from pipelines.report.auxiliary_networks import _config_without_validation
+    from pipelines.report.auxiliary_networks import config_as_long
 
     training = context.manifest.training | {"patience": 3, "validation_fraction": 0.2}
     manifest = msgspec.structs.replace(context.manifest, training=training)
     history = {**context.history, "val_loss": [0.6, 0.4, 0.5, 0.5, 0.5]}
-    config = _config_without_validation(
-        dataclasses.replace(context, manifest=manifest, history=history)
-    )
+    config = config_as_long(dataclasses.replace(context, manifest=manifest, history=history))
     assert (config.epochs, config.patience, config.validation_fraction) == (2, 0, 0)
-    assert _config_without_validation(context) == context.config
+    assert config_as_long(context) == context.config
 
 
 def test_women_are_few_and_their_intervals_are_wide(context: ReportContext) -> None:

@@ -16,6 +16,7 @@ import pytest
 from app import Settings, create_app
 from app.web import PROBLEM_TYPES
 from model.artifacts import Store
+from model.errors import PROBLEM_CODES
 from tests.conftest import ROOT
 
 CONTRACT = json.loads((ROOT / "tests/unit/app/contract.json").read_text())
@@ -68,9 +69,8 @@ def test_no_kind_of_problem_has_gone_or_changed_its_status() -> None:
 
 
 def test_the_record_holds_every_code_of_a_problem_of_a_record() -> None:
-    """So that none can be renamed unnoticed."""
-    source = "".join((ROOT / "model" / name).read_text() for name in ("columns.py", "records.py"))
-    codes = set(re.findall(r'(?:_problem\(|_key\(|_whole_body\(|code=)\s*"([a-z_]+)"', source))
+    """So that none can be renamed unnoticed. Of columns of unequal length only protocols speak."""
+    codes = set(PROBLEM_CODES) - {"wrong_length"}
     recorded = {
         problem["code"]
         for exchange in EXCHANGES.values()

@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 import pytest
-from app.web.logging_config import JsonFormatter, RateLimitFilter
 
 from app.web import ServiceRequest, request_var
+from app.web.logging_config import JsonFormatter, RateLimitFilter
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -51,15 +51,15 @@ def test_an_exception_is_shown_without_its_message() -> None:
 
 def test_a_flood_of_lines_is_cut_down_and_errors_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("app.logs.time.monotonic", lambda: now)
+    monkeypatch.setattr("app.web.logging_config.time.monotonic", lambda: now)
     bounded = RateLimitFilter(per_second=3)
 
     def passed(level: int = logging.INFO, name: str = "app.errors") -> str | None:
-        record = logging.LogRecord(name, level, "", 0, "refused: %s", ("x",), None)
+        record = logging.LogRecord(name, level, "", 0, "Request rejected: %s", ("x",), None)
         return record.getMessage() if bounded.filter(record) else None
 
-    assert [passed() for _ in range(5)] == ["refused: x"] * 3 + [None] * 2
-    assert passed(logging.ERROR) == "refused: x" == passed(name="app.models")
+    assert [passed() for _ in range(5)] == ["Request rejected: x"] * 3 + [None] * 2
+    assert passed(logging.ERROR) == "Request rejected: x" == passed(name="app.models")
     now = 101.0
-    assert passed() == "refused: x; 2 lines left out"
-    assert passed() == "refused: x"
+    assert passed() == "Request rejected: x (2 lines suppressed)"
+    assert passed() == "Request rejected: x"

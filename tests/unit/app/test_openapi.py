@@ -296,7 +296,7 @@ def test_keys_are_asked_for_only_where_they_are_configured(trained: Store, docum
 def test_another_version_is_described_anew(store: Store) -> None:
     app = create_app(Settings(model_store=store.folder))
     assert description_of(app)["info"]["version"] == "1"
-    other = LoadedModel(store, "1", app.settings, app.metrics)
+    other = LoadedModel(store, "1", app.metrics, max_records=30)
     manifest = msgspec.structs.replace(other.manifest, version="2", threshold=0.3)
     other.scorer.manifest = other.manifest = manifest
     other.version = "2"

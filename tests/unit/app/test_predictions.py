@@ -149,5 +149,5 @@ def test_the_json_schema_of_a_record(
 def test_every_kind_of_problem_is_described(client: FlaskClient) -> None:
     for code, (status, _, remedy) in PROBLEM_TYPES.items():
         content = client.get(f"/problems/{code}").get_json()
-        assert (content["status"], content["what_to_do"]) == (status, remedy)
+        assert (content["status"], content["resolution"]) == (status, remedy)
     assert client.get("/problems/none").status_code == 404

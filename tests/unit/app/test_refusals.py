@@ -153,7 +153,11 @@ def test_unknown_level(client: FlaskClient, record: dict[str, Any]) -> None:
 
 def test_null_where_it_may_not_be(client: FlaskClient, record: dict[str, Any]) -> None:
     found = errors(client.post("/predict", json=dict.fromkeys(record)))
-    assert [field for _, field, code, _ in found if code == "required"] == ["age", "sex", "cp"]
+    assert [field for _, field, code, _ in found if code == "null_not_allowed"] == [
+        "age",
+        "sex",
+        "cp",
+    ]
     assert len(found) == 3
 
 

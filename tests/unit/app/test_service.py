@@ -201,7 +201,7 @@ def test_a_second_version_serves_once_it_is_promoted_and_the_first_after_a_rollb
     app = create_app(Settings(model_store=store.folder, reload_seconds=3600))
     client = app.test_client()
 
-    def answer() -> tuple[str, float]:
+    def answer() -> tuple[Any, Any]:
         app.models.refresh()
         content = ask(client, "/predict", RECORDS[0])
         return content["version"], content["predictions"][0]["probability"]

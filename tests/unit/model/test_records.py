@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from model.errors import InvalidRecords, UnreadableBody
 from model.records import MAX_LISTED_PROBLEMS, RecordValidator, parse_strict_json
+from model.records.fast_decoder import FastDecoder
 from model.schema import Column, Schema, load_schema
 from tests.conftest import ROOT, n_examples
 
 SCHEMA = load_schema(ROOT / "schemas/cleveland.toml")
 READER = RecordValidator(SCHEMA)
+FAST = FastDecoder(SCHEMA, READER.parsers)
 
 
 def problems_of(content: Any) -> list[tuple[int | None, str | None, str]]:
@@ -67,7 +69,7 @@ def test_what_is_missing_stays_in_its_place_among_many(
     ]
     whole = np.array([[column.example for column in SCHEMA.columns]], np.float32)
     expected = np.where(is_missing, np.float32(math.nan), whole)
-    batch = READER._fast_decoder.decode(json.dumps(rows).encode())
+    batch = FAST.decode(json.dumps(rows).encode())
     assert batch is not None
     np.testing.assert_array_equal(batch.values, expected)
     np.testing.assert_array_equal(READER.validate_records(rows), expected)
@@ -190,12 +192,12 @@ def records(draw: st.DrawFn) -> Any:
 @given(st.lists(records(), min_size=1, max_size=3))
 def test_the_fast_road_never_disagrees_with_the_patient_one(content: list[Any]) -> None:
     body = json.dumps(content).encode()
-    fast = READER._fast_decoder.decode(body)
+    fast = FAST.decode(body)
     try:
         patient = READER.values(content)
     except InvalidRecords:
         assert fast is None, "the fast road took a record that the rules refuse"
-        assert READER._fast_decoder.decode_records(content) is None
+        assert FAST.decode_records(content) is None
     else:
         np.testing.assert_array_equal(READER.validate_json(body).values, patient)
         np.testing.assert_array_equal(READER.validate_records(content), patient)
@@ -249,9 +251,9 @@ def test_both_roads_read_the_same_beside_instances(
     instances = b'"instances": [' + b", ".join([record] * n) + b"]"
     members.insert(place, instances.decode())
     body = ("{" + ", ".join(members) + "}").encode()
-    fast = READER._fast_decoder.decode(body)
+    fast = FAST.decode(body)
     try:
-        patient = READER._validate_body(parse_strict_json(body), "parameters")
+        patient = READER.read_content(parse_strict_json(body), "parameters")
     except InvalidRecords as error:
         assert fast is None, "the fast road took what the rules refuse"
         with pytest.raises(InvalidRecords) as caught:
@@ -295,10 +297,8 @@ def test_faultless_records_take_the_fast_road(record: dict[str, Any]) -> None:
         *(record, [record] * 3, instances),
         *({**instances, "interval": True}, {**instances, **both}, {**both, **instances}),
     ):
-        assert READER._fast_decoder.decode(json.dumps(content).encode()) is not None
-    assert (
-        READER._fast_decoder.decode_records([{**record, "thal": "fixed", "ca": None}]) is not None
-    )
+        assert FAST.decode(json.dumps(content).encode()) is not None
+    assert FAST.decode_records([{**record, "thal": "fixed", "ca": None}]) is not None
 
 
 @pytest.mark.parametrize("value", [math.nan, 1.0000000001, 2.5, 10**30, True])
@@ -308,7 +308,7 @@ def test_a_level_that_is_none_never_passes(record: dict[str, Any], value: Any) -
         for number in range(len(batch)):
             rows = [{**record, "fbs": fbs} for fbs in batch]
             rows[number]["fbs"] = value
-            assert READER._fast_decoder.decode_records(rows) is None
+            assert FAST.decode_records(rows) is None
 
 
 @settings(max_examples=n_examples(300), deadline=None)
@@ -373,7 +373,7 @@ def test_columns_are_read_by_the_rules_of_records(content: dict[str, Any]) -> No
         for c in content.values()
     ]
     rows = [dict(zip(content, row, strict=True)) for row in zip(*listed, strict=True)]
-    fast = READER._fast_decoder.decode_columns(content)
+    fast = FAST.decode_columns(content)
     try:
         patient = READER.values(rows)
     except InvalidRecords as error:
@@ -393,11 +393,11 @@ def test_faultless_columns_take_the_fast_road(kind: str) -> None:
         c.name: np.array([c.example] * 2).astype(kind) for c in SCHEMA.columns
     }
     content["thal"] = ["fixed", None]
-    values = READER._fast_decoder.decode_columns(content)
+    values = FAST.decode_columns(content)
     assert values is not None and values.flags.c_contiguous and values.dtype == np.float32
     if kind == "d":
         content["ca"] = np.array([1, math.nan])
-        assert READER._fast_decoder.decode_columns(content) is not None
+        assert FAST.decode_columns(content) is not None
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from model.evaluation.reliability_curve import SPAN
 
 from model.evaluation import ReliabilityCurve, compute_reliability_curve
+from model.evaluation.reliability_curve import SPAN
 from model.logit import to_probabilities
 
 

@@ -105,7 +105,7 @@ def test_great_batches_are_answered_in_parts(artifact: Artifact, values: np.ndar
     """Sorted by pattern before, so that hardly a pattern is in two parts."""
     scorer = Scorer(artifact)
     incomplete: Any = scorer.missing_value_scorer
-    asked = incomplete.imputer._covariance.cache_info
+    asked = incomplete.imputer.cache_info
     before = asked()
     found = scorer.score(np.tile(values, (8, 1))).probabilities.reshape(8, -1)
     n_asked = asked().misses + asked().hits - before.misses - before.hits
@@ -162,7 +162,7 @@ def test_a_network_without_open_layers_is_answered_by_the_graph(
     """As it is where an activation is one's own; its golden answers are then the graph's."""
     golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
     closed = with_file(artifact, "explanation.json", lambda c: {**c, "layers": layers})
-    closed = with_file(closed, "inputs.json", lambda c: {**c, "answers": golden})
+    closed = with_file(closed, "inputs.json", lambda c: {**c, "golden_probabilities": golden})
     scorer = Scorer(closed)
     assert scorer.missing_value_scorer is None
     expected = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
@@ -183,7 +183,7 @@ def test_an_artifact_says_what_it_answers_where_something_is_missing(artifact: A
 
 def test_answers_that_are_not_those_of_the_golden_rows_are_refused(artifact: Artifact) -> None:
     def other(content: dict[str, Any]) -> dict[str, Any]:
-        content["answers"][-1] += 1e-4
+        content["golden_probabilities"][-1] += 1e-4
         return content
 
     with pytest.raises(GoldenRowsDiffer, match="version 1: answers to records with missing values"):
@@ -191,7 +191,7 @@ def test_answers_that_are_not_those_of_the_golden_rows_are_refused(artifact: Art
 
 
 def lesser_covariance(content: dict[str, Any]) -> dict[str, Any]:
-    content["inputs"]["covariance"][5][5] *= 1.01
+    content["moments"]["covariance"][5][5] *= 1.01
     return content
 
 
@@ -215,8 +215,8 @@ def test_layers_that_are_not_the_graphs_are_noticed(artifact: Artifact) -> None:
     [
         ("inputs.json", lambda content: {}),
         ("inputs.json", lambda content: {**content, "surplus": 1}),
-        ("inputs.json", lambda content: {**content, "answers": []}),
-        ("inputs.json", lambda content: {**content, "inputs": {**content["inputs"], "n": 0}}),
+        ("inputs.json", lambda content: {**content, "golden_probabilities": []}),
+        ("inputs.json", lambda content: {**content, "moments": {**content["moments"], "n": 0}}),
         ("explanation.json", lambda content: {"layers": content["layers"][:1]}),
         ("explanation.json", lambda content: {"layers": 1}),
     ],
@@ -231,9 +231,9 @@ def test_files_that_do_not_fit_are_damaged(
 def test_the_inputs_hold_no_row(artifact: Artifact) -> None:
     """29 means, 29 x 29 covariances, a count, and answers to rows that are made up."""
     content = json.loads(artifact.files["inputs.json"])
-    assert set(content) == {"inputs", "answers"}
-    assert set(content["inputs"]) == {"n", "means", "covariance"}
-    assert np.array(content["inputs"]["covariance"]).shape == (29, 29)
+    assert set(content) == {"moments", "golden_probabilities"}
+    assert set(content["moments"]) == {"n", "means", "covariance"}
+    assert np.array(content["moments"]["covariance"]).shape == (29, 29)
 
 
 def test_a_new_version_is_not_written_without_inputs(artifact: Artifact, tmp_path: Any) -> None:
@@ -249,7 +249,7 @@ def test_one_column_known_for_certain_needs_no_inputs(artifact: Artifact) -> Non
     )
     strict = replace(artifact, schema=msgspec.structs.replace(artifact.schema, columns=columns))
     golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
-    strict = with_file(strict, "inputs.json", lambda c: {**c, "answers": golden})
+    strict = with_file(strict, "inputs.json", lambda c: {**c, "golden_probabilities": golden})
     assert Scorer(strict).missing_value_scorer is None
 
 
