@@ -109,12 +109,33 @@ def test_keys_of_a_file(trained: Store, tmp_path: Any, record: dict[str, Any]) -
 def test_the_command_prints_a_key_that_its_entry_lets_in(
     trained: Store, record: dict[str, Any]
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "app.api_keys", "ward", "predict", "explain"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    key, entry = (line.split()[-1] for line in done.stdout.splitlines())
+    process = run_command("ward", "predict", "explain")
+    key, entry = (line.split()[-1] for line in process.stdout.splitlines())
     assert key not in entry
     app = create_app(Settings(model_store=trained.folder, api_keys=entry))
     response = app.test_client().post("/predict", json=record, headers={"X-API-Key": key})
     assert response.status_code == 200
+
+
+def test_the_command_runs_without_a_warning() -> None:
+    """``python -m`` warns if importing the package already imports the module that it runs."""
+    process = run_command("ward", "predict")
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["ward"], ["ward", "fly"], ["a b", "predict"]])
+def test_the_command_rejects_other_arguments_and_lists_the_scopes(arguments: list[str]) -> None:
+    process = run_command(*arguments)
+    assert process.returncode == 1 and not process.stdout
+    assert all(scope in process.stderr for scope in SCOPES)
+    assert "Traceback" not in process.stderr
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "app.api_keys", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

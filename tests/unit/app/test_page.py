@@ -128,7 +128,7 @@ def test_a_key_is_asked_for_where_one_is_needed(trained: Store, page: str) -> No
     text = guarded.test_client().get("/docs").text
     assert 'id="try-key"' in text and "-H &#39;X-API-Key: KEY&#39;" not in text
     assert "-H 'X-API-Key: KEY'" in text
-    assert "It needs a key with the scope predict." in text
+    assert "This route requires an API key with the scope predict." in text
 
 
 def test_without_a_model_the_page_says_why(tmp_path: Path) -> None:
