@@ -1,3 +1,5 @@
+"""Load and unload requests: shared by the workers, applied to the registry."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -13,14 +15,14 @@ from model.errors import UnknownVersion
 
 
 @pytest.fixture
-def two(store: Store, artifact: Artifact) -> Store:
+def two_versions(store: Store, artifact: Artifact) -> Store:
     """A store with two versions, of which the first is current."""
     store.add(artifact.manifest, artifact.files)
     return store
 
 
-def models_of(store: Store, folder: Path | None = None, *versions: str) -> ModelRegistry:
-    """One worker, which looks at the store only when it is told to."""
+def registry_of(store: Store, folder: Path | None = None, *versions: str) -> ModelRegistry:
+    """Return the registry of one worker, which reads the store only on ``refresh``."""
     settings = Settings(
         model_store=store.folder,
         run_folder=folder,
@@ -33,7 +35,7 @@ def models_of(store: Store, folder: Path | None = None, *versions: str) -> Model
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_the_last_word_about_a_version_counts(tmp_path: Path, shared: bool) -> None:
+def test_the_last_request_for_a_version_counts(tmp_path: Path, shared: bool) -> None:
     overrides = LoadOverrides(tmp_path if shared else None)
     assert overrides.read() == OverrideState()
     overrides.load("2")
@@ -50,39 +52,39 @@ def test_the_last_word_about_a_version_counts(tmp_path: Path, shared: bool) -> N
     assert overrides.read() == OverrideState(loaded=("2",), unloaded=("3",))
 
 
-def test_the_wishes_of_one_are_those_of_all_and_end_with_the_service(tmp_path: Path) -> None:
-    one, other = LoadOverrides(tmp_path), LoadOverrides(tmp_path)
-    one.unload("")
-    assert other.read().unload_all
-    other.clear()
-    assert one.read() == OverrideState()
-    other.clear()
+def test_requests_are_shared_and_cleared(tmp_path: Path) -> None:
+    first, second = LoadOverrides(tmp_path), LoadOverrides(tmp_path)
+    first.unload("")
+    assert second.read().unload_all
+    second.clear()
+    assert first.read() == OverrideState()
+    second.clear()
 
 
-def test_another_worker_follows(two: Store, tmp_path: Path) -> None:
-    one, other = models_of(two, tmp_path), models_of(two, tmp_path)
-    one.load("2")
+def test_another_worker_follows(two_versions: Store, tmp_path: Path) -> None:
+    first, second = registry_of(two_versions, tmp_path), registry_of(two_versions, tmp_path)
+    first.load("2")
     with pytest.raises(UnknownVersion):
-        other.get("2")
-    other.refresh()
-    assert other.get("2").version == "2" and other.get().version == "1"
-    other.unload("2")
-    one.refresh()
+        second.get("2")
+    second.refresh()
+    assert second.get("2").version == "2" and second.get().version == "1"
+    second.unload("2")
+    first.refresh()
     with pytest.raises(UnknownVersion):
-        one.get("2")
-    one.unload()
-    other.refresh()
-    for models in (one, other):
+        first.get("2")
+    first.unload()
+    second.refresh()
+    for models in (first, second):
         with pytest.raises(NotReady, match="was unloaded"):
             models.get()
-    other.load()
-    one.refresh()
-    assert one.get().version == other.get().version == "1"
-    assert models_of(two, tmp_path).get().version == "1", "a worker that starts later"
+    second.load()
+    first.refresh()
+    assert first.get().version == second.get().version == "1"
+    assert registry_of(two_versions, tmp_path).get().version == "1", "a worker that starts later"
 
 
-def test_an_unloaded_version_of_the_settings_stays_away(two: Store) -> None:
-    models = models_of(two, None, "all")
+def test_an_unloaded_version_of_the_settings_stays_unloaded(two_versions: Store) -> None:
+    models = registry_of(two_versions, None, "all")
     assert set(models.snapshot.loaded) == {"1", "2"}
     models.unload("2")
     models.refresh()
@@ -91,24 +93,26 @@ def test_an_unloaded_version_of_the_settings_stays_away(two: Store) -> None:
     assert set(models.snapshot.loaded) == {"1", "2"}
 
 
-def test_the_current_version_is_not_taken_away(two: Store) -> None:
-    models = models_of(two)
+def test_the_current_version_cannot_be_unloaded(two_versions: Store) -> None:
+    models = registry_of(two_versions)
     with pytest.raises(ApiError, match="version 1 is the current version"):
         models.unload("1")
     models.load("2")
-    two.promote("2")
+    two_versions.promote("2")
     models.refresh()
     models.unload("1")
     assert set(models.snapshot.loaded) == {"2"}
-    two.promote("1")
+    two_versions.promote("1")
     models.refresh()
-    assert models.get().version == "1", "what is promoted serves, whatever was unloaded before"
+    assert models.get().version == "1", "a promoted version serves, even if it was unloaded before"
 
 
-def test_a_version_that_cannot_be_opened_is_asked_of_nobody(two: Store, tmp_path: Path) -> None:
-    models = models_of(two, tmp_path)
+def test_a_version_that_cannot_be_loaded_is_not_requested_from_other_workers(
+    two_versions: Store, tmp_path: Path
+) -> None:
+    models = registry_of(two_versions, tmp_path)
     models.unload()
-    graph = two.path("2") / "model.onnx"
+    graph = two_versions.path("2") / "model.onnx"
     graph.write_bytes(b"?")
     with pytest.raises(NotReady, match=r"version 2: model\.onnx is not the file"):
         models.load("2")
@@ -117,21 +121,21 @@ def test_a_version_that_cannot_be_opened_is_asked_of_nobody(two: Store, tmp_path
     with pytest.raises(UnknownVersion):
         models.unload("9")
     assert LoadOverrides(tmp_path).read() == OverrideState(unload_all=True), (
-        "nor does it end an unload"
+        "a failed load must not end an unload"
     )
     models.load()
     assert models.failure is None and models.get().version == "1"
 
 
-def test_wishes_that_cannot_be_written(two: Store, tmp_path: Path) -> None:
-    models = models_of(two, tmp_path / "gone")
-    for ask in (models.load, models.unload):
+def test_requests_that_cannot_be_written(two_versions: Store, tmp_path: Path) -> None:
+    models = registry_of(two_versions, tmp_path / "gone")
+    for request in (models.load, models.unload):
         with pytest.raises(NotReady, match="cannot be read or written"):
-            ask()
+            request()
     assert models.get().version == "1"
 
 
-def test_the_folder_of_one_version_goes_by_its_number_too(two: Store, tmp_path: Path) -> None:
-    two.path("2").rename(tmp_path / "model")
-    models = models_of(Store(tmp_path / "model"))
+def test_the_folder_of_a_single_version_has_its_number(two_versions: Store, tmp_path: Path) -> None:
+    two_versions.path("2").rename(tmp_path / "model")
+    models = registry_of(Store(tmp_path / "model"))
     assert models.get() is models.get("2")

@@ -1,3 +1,5 @@
+"""Log lines: JSON, request IDs, no values of records, a rate limit."""
+
 from __future__ import annotations
 
 import json
@@ -21,42 +23,46 @@ def line(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_line_is_one_json_object() -> None:
-    found = line()
-    assert (found["level"], found["logger"], found["message"]) == ("warning", "app.x", "1 of 2")
-    assert found["time"].endswith("+00:00")
-    assert "request_id" not in found
+    entry = line()
+    assert (entry["level"], entry["logger"], entry["message"]) == ("warning", "app.x", "1 of 2")
+    assert entry["time"].endswith("+00:00")
+    assert "request_id" not in entry
     assert "\n" not in json.dumps(line(msg="a\nb", args=()))
 
 
-def test_a_line_within_a_request_names_it() -> None:
+def test_a_line_within_a_request_has_its_id() -> None:
     environ = {"HTTP_X_REQUEST_ID": "mine-1", "HTTP_TRACEPARENT": f"00-{TRACE}-{'1' * 16}-01"}
     request = ServiceRequest(environ, 0)
     request.route = "/predict"
     token = request_var.set(request)
     try:
-        found = line()
+        entry = line()
     finally:
         request_var.reset(token)
-    assert (found["request_id"], found["trace_id"], found["route"]) == ("mine-1", TRACE, "/predict")
+    assert (entry["request_id"], entry["trace_id"], entry["route"]) == ("mine-1", TRACE, "/predict")
 
 
-def test_an_exception_is_shown_without_its_message() -> None:
+def test_an_exception_is_logged_without_its_message() -> None:
     try:
         raise ValueError("MARKED" + str(8151815))
     except ValueError:
-        found = line(exc_info=sys.exc_info())
-    assert found["traceback"].endswith("ValueError") and "test_logs.py" in found["traceback"]
-    assert "MARKED8151815" not in json.dumps(found)
+        entry = line(exc_info=sys.exc_info())
+    assert (
+        entry["traceback"].endswith("ValueError") and "test_logging_config.py" in entry["traceback"]
+    )
+    assert "MARKED8151815" not in json.dumps(entry)
 
 
-def test_a_flood_of_lines_is_cut_down_and_errors_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_over_the_rate_limit_are_suppressed_but_not_errors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = 100.0
     monkeypatch.setattr("app.web.logging_config.time.monotonic", lambda: now)
-    bounded = RateLimitFilter(per_second=3)
+    rate_limit = RateLimitFilter(per_second=3)
 
     def passed(level: int = logging.INFO, name: str = "app.errors") -> str | None:
         record = logging.LogRecord(name, level, "", 0, "Request rejected: %s", ("x",), None)
-        return record.getMessage() if bounded.filter(record) else None
+        return record.getMessage() if rate_limit.filter(record) else None
 
     assert [passed() for _ in range(5)] == ["Request rejected: x"] * 3 + [None] * 2
     assert passed(logging.ERROR) == "Request rejected: x" == passed(name="app.models")
