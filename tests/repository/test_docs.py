@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from app import Settings
 from app.web import PROBLEM_TYPES
@@ -153,3 +156,39 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+PAGES = [*ROOT.glob("*.md"), ROOT / "data/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"artifacts"}
+"""The folders at the top of the repository, without the one that training makes."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_in_code_exists(page: Path) -> None:
+    """Paths are relative to the repository; ``*`` stands for any name, as in a shell."""
+    for path in paths_in_code(page.read_text()):
+        assert any(ROOT.glob(path)), f"{page.name} names {path}, which does not exist"
+
+
+def paths_in_code(text: str) -> list[str]:
+    """Return the paths in backquotes and code blocks that begin with a folder of the repository."""
+    code = re.findall(r"^```.*?^```|^ {4}.*?$|`[^`\n]+`", text, re.M | re.S)
+    path = rf"(?<![\w./-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*-]*[\w*]"
+    return [found for span in code for found in re.findall(path, span)]
+
+
+@pytest.mark.parametrize("package", ["app", "model", "pipelines"])
+def test_the_architecture_shows_the_order_that_import_linter_holds(package: str) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (
+        contract["layers"]
+        for contract in contracts["contracts"]
+        if contract.get("containers") == [package]
+    )
+    diagram = (ROOT / "docs/architecture.md").read_text().split("```")[1]
+    subgraphs = re.findall(
+        rf'subgraph (?:{package}|\w+\["{package}: .*?)\n(.*?)\n  end', diagram, re.S
+    )
+    labels = re.findall(r'\["(.+?)"\]', "\n".join(subgraphs))
+    shown = [set(label.split(", ")) for label in labels]
+    assert shown == [set(layer.split(" | ")) for layer in layers]
