@@ -1,4 +1,4 @@
-"""Tests of the README: its blocks are run in a copy of the project, as a new user would run them."""
+"""Tests of the README: its blocks are run in a copy of the project, as a new user runs them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ import pytest
 from model.artifacts import Store
 from tests.conftest import ROOT
 
-NOT_RUN = {
-    "docker build": "needs a container engine; test_container.py follows the Dockerfile without one",
-}
-"""By the beginning of a block, why it is not run here."""
+NOT_RUN = ("docker build",)
+"""Needs a container engine; test_container.py follows the Dockerfile without one."""
 RUN = ("make serve", "curl", "make retrain", "make rollback")
 MAX_LINES = 150
 
