@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,13 @@ def test_pip_writes_to_a_log_and_a_failure_names_it(project: Path) -> None:
     assert (checks.returncode, checks.stderr) == (0, "")
     assert checks.stdout.startswith("Installing the requirements of the checks")
     assert checks.stdout.count("\n") == 1
+
+
+def test_the_quick_examples_exist() -> None:
+    text = (ROOT / "Makefile").read_text().replace("\\\n", "")
+    (paths,) = re.findall(r"^QUICK_EXAMPLES = (.+)$", text, re.M)
+    missing = [path for path in paths.split() if not (ROOT / path).exists()]
+    assert not missing
 
 
 @pytest.mark.slow
