@@ -141,7 +141,7 @@ def test_saturated_probabilities_can_be_calibrated() -> None:
 
 @pytest.mark.slow
 def test_calibrated_log_odds_are_rarely_changed() -> None:
-    """An interval is below zero by chance in fewer than 1 of 40 cases, as calibration has a cost."""
+    """Intervals are below zero by chance in fewer than 1 of 40 tables: calibration has a cost."""
     n_changed = 0
     for seed in range(200):
         labels, log_odds = sample(repeats=1, seed=seed)
