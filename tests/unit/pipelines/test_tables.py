@@ -245,7 +245,7 @@ def test_columns_in_any_order_and_case_and_others_left_out(
         (LINES[0].replace(",6,", ",fixed,") + "\n" + LINES[1], "line 1 is no record"),
         ("1,2,3\n4,5,6\n", "without a header it must have 14 columns in the order age, sex"),
     ],
-)  # fmt: skip
+)
 def test_files_that_are_no_such_table(schema: Schema, write: Write, text: str, reason: str) -> None:
     with pytest.raises(InvalidTable, match=reason):
         read_table(write(text), schema)
