@@ -36,8 +36,7 @@ def share_metrics_between_workers(settings: Settings) -> Path:
         shared_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         folder = tempfile.mkdtemp(prefix="tabular-", dir=shared_memory)
         os.environ["RUN_FOLDER"] = folder
-        owner_pid = os.getpid()
-        atexit.register(lambda: os.getpid() == owner_pid and shutil.rmtree(folder, True))
+        atexit.register(_remove_folder, folder, os.getpid())
     enable_multiprocess_mode(os.environ["RUN_FOLDER"])
     return Path(os.environ["RUN_FOLDER"])
 
@@ -63,3 +62,8 @@ def keep_freed_memory() -> None:
     if hasattr(libc, "mallopt"):
         for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
             libc.mallopt(option, KEPT_BYTES)
+
+
+def _remove_folder(folder: str, owner_pid: int) -> None:
+    if os.getpid() == owner_pid:
+        shutil.rmtree(folder, ignore_errors=True)
