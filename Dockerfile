@@ -1,11 +1,11 @@
 # Three images from one file:
-#   docker build --target train -t heart-train .    trains; see compose.yaml
-#   docker build --target serve -t heart-serve .    serves an artifact folder mounted at /models
-#   docker build -t heart .                         serves, with a model baked in
-# The serving images hold no TensorFlow, Keras, pandas or scikit-learn.
+#   docker build --target train -t heart-train .    trains (see compose.yaml)
+#   docker build --target serve -t heart-serve .    serves a store of versions mounted at /models
+#   docker build -t heart .                         serves a model that is trained during the build
+# The serving images do not contain TensorFlow, Keras, pandas or scikit-learn.
 
 FROM python:3.11-slim-bookworm AS train
-# On a machine with CUDA: --build-arg REQUIREMENTS=requirements-gpu.txt
+# With CUDA, build with --build-arg REQUIREMENTS=requirements-gpu.txt
 ARG REQUIREMENTS=requirements.txt
 WORKDIR /srv
 COPY requirements.txt requirements-serve.txt requirements-gpu.txt constraints.txt ./
@@ -33,7 +33,7 @@ USER 10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/readyz', timeout=2)"]
-# Becomes gunicorn; the word `serve`, with which SageMaker starts an image, may follow.
+# Replaces itself with gunicorn. Accepts the argument `serve`, with which SageMaker starts an image.
 ENTRYPOINT ["python", "-m", "app"]
 
 FROM serve AS baked

@@ -1,14 +1,14 @@
 """The command line: ``python -m pipelines COMMAND``.
 
-options    options that commands share
+options    options that several commands share
 train      train, retrain
 evaluate   evaluate
 sweep      sweep
 versions   describe, versions, promote, rollback
-tables     results as text
+tables     results as text for a terminal
 
-Commands that train import Keras only after the device was chosen, because a Keras backend looks for
-its devices once, when it is first imported.
+Commands that train import Keras only after the device is selected, because a Keras backend looks
+for its devices once, when it is first imported.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from pipelines.cli.versions import (
 
 
 class _CommandGroup(click.Group):
-    """Shows what this project refuses as a message, and everything else as what it is: a bug."""
+    """A command group that reports expected errors as messages; others keep their traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except ModelError as error:
             raise click.ClickException(str(error)) from error
-        except OSError as error:  # a folder that may not be written, a full disk
+        except OSError as error:  # a read-only folder, a full disk
             raise click.ClickException(str(error)) from error
 
 
 @click.group(cls=_CommandGroup)
 def main() -> None:
-    """Train, evaluate and keep versions of a model."""
+    """Train and evaluate a model, and manage its versions."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for talkative in ("absl", "tensorflow", "tf2onnx"):
-        logging.getLogger(talkative).setLevel(logging.ERROR)
+    for verbose_library in ("absl", "tensorflow", "tf2onnx"):
+        logging.getLogger(verbose_library).setLevel(logging.ERROR)
 
 
 for _command in (

@@ -141,4 +141,4 @@ def test_the_command_prints_and_writes_a_page(tmp_path: Path) -> None:
     assert "<svg" in text and "one standard error" in text
     assert "http" not in text.replace("http://www.w3.org", "")
     refused = CliRunner().invoke(main, [*arguments, "--for-each", "l2"])
-    assert refused.exit_code == 2 and "l2 is not tried" in refused.output
+    assert refused.exit_code == 2 and "l2 is not in the search space" in refused.output

@@ -138,7 +138,7 @@ def test_the_blocks(copy: Path, port: int) -> None:
                 assert (said["label"], said["missing"]) == (got["label"], got["missing"])
         elif block.text.startswith("make retrain"):
             output = run(block.text, copy, port)
-            assert "promoted: the same recipe as version 1" in output
+            assert "promoted: same recipe as version 1" in output
             assert re.search(r"^\*   2  ", output, re.M)
             taken_over(port, "2")
         elif block.text.startswith("make rollback"):
@@ -196,4 +196,4 @@ def test_a_strangers_first_call(tmp_path: Path, port: int) -> None:
     second = subprocess.run(
         ["make", "train"], cwd=clone, env=environment, capture_output=True, text=True, check=True
     )
-    assert second.stdout == "version 1 is current already; make retrain trains another\n"
+    assert second.stdout.startswith("Version 1 is already current")
