@@ -147,7 +147,7 @@ probability_options = combine(
         default="auto",
         show_default=True,
         help="Calibration method, fitted on out-of-fold predictions; auto applies one only if it "
-        "lowers the log loss.",
+        "clearly lowers the log loss.",
     ),
     click.option(
         "--cost-ratio",

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from model.artifacts import MANIFEST_FILE, Artifact, Store
 from model.artifacts.artifact import read_artifact
 from model.artifacts.manifest import encode_manifest
-from model.calibration import METHODS, CalibrationSelection, Method
+from model.calibration import METHOD_NAMES, METHODS, CalibrationSelection, Method
 from model.calibration.methods import fit_calibration
 from model.errors import InvalidConfig
 from model.evaluation import (
@@ -109,15 +109,15 @@ def test_honest_folds_stay_as_they_are(table: Table, baseline: np.ndarray) -> No
 def test_what_was_found_is_told(
     table: Table, baseline: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, logger="pipelines.judging"):
+    with caplog.at_level(logging.INFO, logger="pipelines.training.assess"):
         judged(table, baseline, requested="platt", cost_ratio=4.0)
-    before, taken, after, threshold = (record.getMessage() for record in caplog.records)
-    assert before.startswith("calibration on the folds: slope ")
-    assert taken.startswith("calibration taken: Platt's line, as asked; difference in log loss, ")
-    assert "a temperature +" in taken and "isotonic steps +" in taken
-    assert taken.count("against none") == 3
-    assert after.startswith("calibration then: slope ")
-    assert threshold.startswith("at the threshold 0.2 (a missed patient costs 4 false alarms): ")
+    before, method, after, threshold = (record.getMessage() for record in caplog.records)
+    assert "slope" in before and "slope" in after
+    assert f": {METHOD_NAMES['platt']} (as requested)" in method
+    assert f"{METHOD_NAMES['temperature']} +" in method
+    assert f"{METHOD_NAMES['isotonic']} +" in method
+    assert method.count("against none") == 3
+    assert threshold.startswith("Threshold 0.2 (cost ratio 4): sensitivity ")
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
@@ -186,7 +186,7 @@ def test_a_calibration_that_does_harm_is_not_promoted(
     blunt = to_probabilities(to_log_odds(honest) / 3)
     decision = decide(table, challenger, blunt, artifact)
     assert not decision.promote
-    assert "on the same ten folds its log loss minus that of version 1 is +" in decision.reason
+    assert "the difference in log loss to version 1 is +" in decision.reason
     # The other way round the champion's folds are calibrated before they are compared.
     fair = calibrate_out_of_fold(table, honest, "temperature")
     decision = decide(table, artifact, fair, challenger)
@@ -198,7 +198,7 @@ def test_a_loss_without_probabilities_needs_a_calibration(
     table: Table, baseline: np.ndarray
 ) -> None:
     assert judged(table, baseline, gives_probabilities=False).calibration.method == "platt"
-    with pytest.raises(InvalidConfig, match="what it is least for is no probability"):
+    with pytest.raises(InvalidConfig, match="calibration: expected auto, platt or isotonic"):
         judged(table, baseline, gives_probabilities=False, requested="none")
 
 
@@ -215,7 +215,7 @@ def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
     )
     champion = _load_champion(store, request)
     assert champion and champion.manifest.cost_ratio == 4
-    assert "version 2 has a threshold from a cost ratio of 4" in caplog.text
+    assert "version 2 comes from a cost ratio of 4" in caplog.text
     caplog.clear()
     _load_champion(store, dataclasses.replace(request, cost_ratio=1.0))
     assert not caplog.text
