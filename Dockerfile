@@ -1,11 +1,11 @@
 # Three images from one file:
-#   docker build --target train -t heart-train .    trains; see compose.yaml
-#   docker build --target serve -t heart-serve .    serves an artifact folder mounted at /models
-#   docker build -t heart .                         serves, with a model baked in
-# The serving images hold no TensorFlow, Keras, pandas or scikit-learn.
+#   docker build --target train -t heart-train .    trains (see compose.yaml)
+#   docker build --target serve -t heart-serve .    serves a store of versions mounted at /models
+#   docker build -t heart .                         serves a model that is trained during the build
+# The serving images do not contain TensorFlow, Keras, pandas or scikit-learn.
 
 FROM python:3.11-slim-bookworm AS train
-# On a machine with CUDA: --build-arg REQUIREMENTS=requirements-gpu.txt
+# With CUDA, build with --build-arg REQUIREMENTS=requirements-gpu.txt
 ARG REQUIREMENTS=requirements.txt
 WORKDIR /srv
 COPY requirements.txt requirements-serve.txt requirements-gpu.txt constraints.txt ./

@@ -1,15 +1,15 @@
 """The command line: ``python -m pipelines COMMAND``.
 
-options    options that commands share
+options    options that several commands share
 errors     errors as messages
 train      train, retrain
 evaluate   evaluate
 sweep      sweep
 versions   describe, versions, promote, rollback
-tables     results as text
+tables     results as text for a terminal
 
-Commands that train import Keras only after the device was chosen, because a Keras backend looks for
-its devices once, when it is first imported.
+Commands that train import Keras only after the device is selected, because a Keras backend looks
+for its devices once, when it is first imported.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from pipelines.cli.versions import (
 
 @click.group(cls=ErrorReportingGroup)
 def main() -> None:
-    """Train, evaluate and keep versions of a model."""
+    """Train and evaluate a model, and manage its versions."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for talkative in ("absl", "tensorflow", "tf2onnx"):
-        logging.getLogger(talkative).setLevel(logging.ERROR)
+    for verbose_library in ("absl", "tensorflow", "tf2onnx"):
+        logging.getLogger(verbose_library).setLevel(logging.ERROR)
 
 
 for _command in (

@@ -1,4 +1,4 @@
-"""The command ``evaluate``: a recipe beside other kinds of model, printed and kept."""
+"""The command ``evaluate``: cross-validation against baselines, and external validation."""
 
 from __future__ import annotations
 
@@ -29,70 +29,92 @@ from pipelines.devices import Device, select_device
 
 @click.command("evaluate")
 @combine(schema_option, store_option, data_option, device_option, training_options)
-@click.option("--repeats", type=click.IntRange(1, 100), default=10, show_default=True)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 100),
+    default=10,
+    show_default=True,
+    help="Repeats of 10-fold cross-validation, for each of two seeds.",
+)
 @external_option
-@click.option("--all-baselines", is_flag=True, help="The slow ones too; takes minutes.")
+@click.option(
+    "--all-baselines", is_flag=True, help="Include the slow baselines, which take minutes."
+)
 def evaluate_command(
-    schema: Path, store: Path | None, data: Path, device: Device, repeats: int,
-    external: Path | None, all_baselines: bool, recipe: str | None, config: Path | None, **settings: Any,
-) -> None:  # fmt: skip
-    """Ten times ten folds on two seeds, beside other kinds of model.
+    schema: Path,
+    store: Path | None,
+    data: Path,
+    device: Device,
+    repeats: int,
+    external: Path | None,
+    all_baselines: bool,
+    recipe: str | None,
+    config: Path | None,
+    **settings: Any,
+) -> None:
+    """Cross-validate a recipe and compare it with baselines.
 
-    Without a recipe or settings it takes those of the current version. The results are written
-    into the current version if they are about its recipe and its table.
+    Without a recipe or settings, evaluate those of the current version. The results are saved with
+    the current version if it was trained with the same settings on the same table.
 
-    With --external it is the current version itself, or the recipe fitted on the whole table, that
-    answers the records of another site.
+    With --external, evaluate on the records of another site instead: the current version or, if a
+    recipe or settings are given, that recipe fitted on the whole training table.
     """
-    declared = load_schema(schema)
-    opened = open_store(store, declared)
+    table_schema = load_schema(schema)
+    opened_store = open_store(store, table_schema)
     try:
-        artifact = opened.read(opened.current().version, fingerprint=declared.fingerprint)
+        artifact = opened_store.read(
+            opened_store.current().version, fingerprint=table_schema.fingerprint
+        )
     except NoCurrentVersion:
         artifact = None
-    of_version = not (recipe or config or any(v is not None for v in settings.values()))
-    if artifact and of_version:
-        chosen, name = _config(artifact), artifact.manifest.recipe
+    use_version = not (recipe or config or any(v is not None for v in settings.values()))
+    if artifact and use_version:
+        training_config, name = _config(artifact), artifact.manifest.recipe
     else:
-        chosen, name = choose_config(recipe, config, settings)
+        training_config, name = choose_config(recipe, config, settings)
     select_device(device)
     import_custom_activation(settings)
-    from pipelines.cli import tables
+    from pipelines.cli.tables import evaluation_table, external_validation_table
     from pipelines.data import read_table
     from pipelines.evaluation import SECOND_SEED, SEED, cross_validation
 
     if external:
-        from pipelines.cli.tables import external_validation_table
         from pipelines.data import read_external_table
         from pipelines.evaluation import validate_recipe, validate_version
 
-        external_data = read_external_table(external, declared)
-        if artifact and of_version:
-            elsewhere = validate_version(external_data, artifact)
+        external_data = read_external_table(external, table_schema)
+        if artifact and use_version:
+            validation = validate_version(external_data, artifact)
         else:
-            elsewhere = validate_recipe(
-                external_data, read_table(data, declared), chosen, name=name
-            )
-        click.echo(external_validation_table(elsewhere))
+            table = read_table(data, table_schema)
+            validation = validate_recipe(external_data, table, training_config, name=name)
+        click.echo(external_validation_table(validation))
         return
-    table = read_table(data, declared)
+    table = read_table(data, table_schema)
     results = {}
-    for key, seed in (("evaluation", SEED), ("evaluation_second_seed", SECOND_SEED)):  # fmt: skip
-        found = cross_validation.evaluate_with_baselines(
+    for key, seed in (("evaluation", SEED), ("evaluation_second_seed", SECOND_SEED)):
+        evaluation = cross_validation.evaluate_with_baselines(
             table,
-            chosen,
+            training_config,
             name=name,
             seed=seed,
             n_repeats=repeats,
             slow=all_baselines,
         )
-        click.echo(tables.evaluation_table(found) + "\n")
-        results[key] = msgspec.to_builtins(found)
-    if artifact and _config(artifact) == chosen and artifact.manifest.data.sha256 == table.sha256:
-        opened.add_metrics(artifact.manifest.version, results)
-        click.echo(f"written into version {artifact.manifest.version}")
+        click.echo(evaluation_table(evaluation) + "\n")
+        results[key] = msgspec.to_builtins(evaluation)
+    same_config = artifact is not None and _config(artifact) == training_config
+    if artifact and same_config and artifact.manifest.data.sha256 == table.sha256:
+        opened_store.add_metrics(artifact.manifest.version, results)
+        click.echo(f"Saved the results with version {artifact.manifest.version}.")
+    elif artifact:
+        click.echo(
+            f"The results were not saved: version {artifact.manifest.version} has other settings "
+            "or another table."
+        )
     else:
-        click.echo("not written into the current version: it has another recipe or table")
+        click.echo("The results were not saved: there is no current version.")
 
 
 def _config(artifact: Artifact) -> TrainingConfig:

@@ -1,4 +1,4 @@
-"""The commands about versions: ``describe``, ``versions``, ``promote`` and ``rollback``."""
+"""The commands ``describe``, ``versions``, ``promote`` and ``rollback``."""
 
 from __future__ import annotations
 
@@ -28,20 +28,19 @@ from pipelines.devices import select_device
 def describe_command(
     schema: Path, recipe: str | None, config: Path | None, **settings: Any
 ) -> None:
-    """Print the features, the layers and the number of parameters."""
-    declared = load_schema(schema)
-    chosen, _ = choose_config(recipe, config, settings)
+    """Print the features, the layers and the number of parameters of the network."""
+    table_schema = load_schema(schema)
+    training_config, _ = choose_config(recipe, config, settings)
     select_device("auto")
     import_custom_activation(settings)
     from model.training import build_network, describe_layers
 
-    network = build_network(chosen, len(declared.feature_names))
-    click.echo(
-        f"{declared.title}: {len(declared.columns)} columns, outcome {declared.outcome.rule}"
-    )
-    click.echo(f"\n{len(declared.feature_names)} features")
-    kinds = {name: c.kind for c in declared.columns for name in c.feature_names}
-    for number, name in enumerate(declared.feature_names, start=1):
+    network = build_network(training_config, len(table_schema.feature_names))
+    n_columns, outcome = len(table_schema.columns), table_schema.outcome
+    click.echo(f"{table_schema.title}: {n_columns} columns, outcome {outcome.rule}")
+    click.echo(f"\n{len(table_schema.feature_names)} features")
+    kinds = {name: c.kind for c in table_schema.columns for name in c.feature_names}
+    for number, name in enumerate(table_schema.feature_names, start=1):
         click.echo(
             f"{number:>4}  {name:<16}{'one-hot' if kinds[name] == 'category' else 'standardised'}"
         )
@@ -56,17 +55,17 @@ def describe_command(
 @click.command("versions")
 @combine(schema_option, store_option)
 def versions_command(schema: Path, store: Path | None) -> None:
-    """List the versions and what is known of each."""
-    opened = open_store(store, load_schema(schema))
+    """List the versions; a star marks the current one."""
+    opened_store = open_store(store, load_schema(schema))
     try:
-        current = opened.current().version
+        current_version = opened_store.current().version
     except StoreError as error:
         click.echo(str(error))
-        current = ""
-    for version in opened.versions():
-        mark = "*" if version == current else " "
+        current_version = ""
+    for version in opened_store.versions():
+        mark = "*" if version == current_version else " "
         try:
-            manifest = opened.read(version).manifest
+            manifest = opened_store.read(version).manifest
         except ModelError as error:
             click.echo(f"{mark} {version:>3}  {error}")
             continue
@@ -74,7 +73,8 @@ def versions_command(schema: Path, store: Path | None) -> None:
         loss = folds.estimates[folds.model]["log_loss"].value
         click.echo(
             f"{mark} {version:>3}  {manifest.created}  {manifest.recipe:<18}"
-            f"{manifest.data.file} ({manifest.data.rows} records)  log loss on folds {loss:.4f}"
+            f"{manifest.data.file} ({manifest.data.rows} records)  "
+            f"cross-validated log loss {loss:.4f}"
         )
 
 
@@ -82,14 +82,14 @@ def versions_command(schema: Path, store: Path | None) -> None:
 @click.argument("version")
 @combine(schema_option, store_option)
 def promote_command(version: str, schema: Path, store: Path | None) -> None:
-    """Make VERSION the current one, whatever was decided about it."""
-    now = open_store(store, load_schema(schema)).promote(version)
-    click.echo(f"version {now.version} is current")
+    """Make VERSION current, even if training did not promote it."""
+    artifact = open_store(store, load_schema(schema)).promote(version)
+    click.echo(f"Version {artifact.version} is now current.")
 
 
 @click.command("rollback")
 @combine(schema_option, store_option)
 def rollback_command(schema: Path, store: Path | None) -> None:
-    """Make the version current again that was so before."""
-    now = open_store(store, load_schema(schema)).rollback()
-    click.echo(f"version {now.version} is current")
+    """Roll back to the previous version."""
+    artifact = open_store(store, load_schema(schema)).rollback()
+    click.echo(f"Version {artifact.version} is now current.")

@@ -1,9 +1,9 @@
 """Training a new version: fit, assess, write, promote.
 
-retrain         one line a step
-assess          calibration and threshold from the folds
-promotion       champion against challenger
-artifact_files  the files of the artifact
+retrain         the whole training, one call per step
+assess          calibration and threshold, from out-of-fold predictions
+promotion       the decision between champion and challenger
+artifact_files  the files of the artifact, and their parity with the fitted pipeline
 export          the ONNX graph
 """
 

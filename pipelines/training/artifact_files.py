@@ -1,4 +1,4 @@
-"""The files of an artifact, from what was fitted; every part held to the others before it is saved."""
+"""The files of an artifact, built from a fitted pipeline and checked against each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,20 @@ from pipelines.fitted_pipeline import FittedPipeline
 from pipelines.training.export import export_graph
 
 PARITY_TOLERANCE = 1e-6
+"""Largest allowed difference between a probability of the graph and of the fitted pipeline."""
 
+LIBRARIES = (
+    "keras",
+    "tensorflow",
+    "jax",
+    "torch",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "onnx",
+    "onnxruntime",
+)
+"""Libraries whose versions a manifest records."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +47,18 @@ logger = logging.getLogger(__name__)
 def build_artifact_files(
     table: Table, fitted: FittedPipeline, calibration: Calibration, config: TrainingConfig
 ) -> tuple[dict[str, bytes], float]:
-    """The files of the artifact, and the parity of its graph with what was fitted.
+    """Build the files of the artifact and check the graph against the fitted pipeline.
 
     Args:
-        fitted: after it absorbed the calibration.
+        fitted: the pipeline, with the calibration in its network.
+
+    Returns:
+        The content of each file by name, and the largest difference that :func:`check_parity`
+        found.
 
     Raises:
-        ParityError: the graph, the layers or what fills missing values would answer otherwise than
-            what was fitted.
+        ParityError: the graph, the layers or the imputation of missing values do not reproduce the
+            probabilities of the fitted pipeline.
     """
     encode = msgspec.json.encode  # NaN becomes null
     encoding = read_encoding(table.schema, fitted.preprocessing)
@@ -53,92 +70,67 @@ def build_artifact_files(
         "calibration.json": encode(calibration),
         "history.json": encode(fitted.fit.history),
     }
-    if not is_import_path(config.activation):  # only Keras knows how to work that out
+    if not is_import_path(config.activation):  # only Keras can compute a custom activation
         background = choose_background(
             table.schema,
             encoding,
             table.values[fitted.rows],
             allow_training_rows=table.sha256 in table.schema.published,
         )
-        basis = ExplanationData(background=background, layers=read_layers(fitted.fit.network))
-        files["explanation.json"] = encode(basis)
+        explanation = ExplanationData(background=background, layers=read_layers(fitted.fit.network))
+        files["explanation.json"] = encode(explanation)
     graph = export_graph(files, keras.config.backend())
     parity = check_parity(table, fitted, graph)
-    logger.info("parity of the graph with pipeline and Keras network: %.1e", parity)
+    logger.info("The ONNX graph reproduces the Keras pipeline; largest difference %.1e.", parity)
     golden = golden_values(table.schema)
-    answers = OnnxSession(graph).probabilities(golden)
+    probabilities = OnnxSession(graph).probabilities(golden)
     files["model.onnx"] = graph
-    files["golden.json"] = encode(GoldenRows(golden.tolist(), answers.tolist()))
+    files["golden.json"] = encode(GoldenRows(golden.tolist(), probabilities.tolist()))
     try:
         files["inputs.json"] = build_missing_value_file(
-            table.schema, files, encoding.encode(table.values[fitted.rows]), golden, answers
+            table.schema, files, encoding.encode(table.values[fitted.rows]), golden, probabilities
         )
         if "explanation.json" in files:
             load_coalition_network(files)
             files["members.json"] = _build_members_file(
-                table, fitted, calibration, config, files, answers
+                table, fitted, calibration, config, files, probabilities
             )
     except ValueError as error:
         raise ParityError(
-            f"answers could not be explained, or missing values filled: {error}"
+            f"the files for explanations and missing values do not match the graph: {error}"
         ) from error
     return files, parity
 
 
-def _build_members_file(
-    table: Table,
-    fitted: FittedPipeline,
-    calibration: Calibration,
-    config: TrainingConfig,
-    files: dict[str, bytes],
-    answers: np.ndarray,
-) -> bytes:
-    """Train the networks from which intervals come, on the rows that the answering one saw."""
-    features = fitted.preprocessing.transform(table.frame.iloc[fitted.rows])
-    labels, groups = table.labels[fitted.rows], table.groups[fitted.rows]
-    ensemble = fit_bootstrap_ensemble(
-        features, labels, groups, config, n_epochs=fitted.fit.n_epochs
-    )
-    logger.info("%d networks on bootstrap samples, for intervals", len(ensemble))
-    return encode_bootstrap_file(
-        table.schema, files, to_bootstrap_file(ensemble, calibration), answers
-    )
-
-
 def check_parity(table: Table, fitted: FittedPipeline, graph: bytes) -> float:
-    """Compare the pipeline with the Keras network against the graph, over the whole table.
+    """Compare the graph with the fitted pipeline, over the whole table.
 
     Returns:
-        The greatest absolute difference of a probability.
+        The largest absolute difference of a probability.
 
     Raises:
-        ParityError: it is above 1e-6.
+        ParityError: it is above :data:`PARITY_TOLERANCE`.
     """
-    served = OnnxSession(graph).probabilities(table.values.astype(np.float32))
-    parity = float(np.abs(fitted.predict(table) - served).max())
+    probabilities = OnnxSession(graph).probabilities(table.values.astype(np.float32))
+    parity = float(np.abs(fitted.predict(table) - probabilities).max())
     if not parity <= PARITY_TOLERANCE:
         raise ParityError(
-            f"the graph differs from the pipeline and the Keras network by {parity:.1e}; "
-            f"allowed is {PARITY_TOLERANCE:.0e}"
+            f"the probabilities of the ONNX graph differ from those of the Keras pipeline by "
+            f"{parity:.1e}; the limit is {PARITY_TOLERANCE:.0e}"
         )
     return parity
 
 
-LIBRARIES = (
-    "keras", "tensorflow", "jax", "torch", "numpy", "pandas", "scikit-learn", "onnx", "onnxruntime"
-)  # fmt: skip
-
-
 def training_ranges(table: Table, rows: np.ndarray) -> dict[str, TrainingRange]:
-    """By column, what training saw in these rows."""
+    """Return the range of values, the levels and the missing values of each column in the rows."""
     ranges = {}
     for index, column in enumerate(table.schema.columns):
         values = table.values[rows, index]
         known = values[~np.isnan(values)]
         missing = len(values) - len(known)
         if column.levels:
-            seen = tuple(int(code) for code in np.unique(known))
-            ranges[column.name] = TrainingRange(codes=seen, missing=missing)
+            codes = tuple(int(code) for code in np.unique(known))
+            ranges[column.name] = TrainingRange(codes=codes, missing=missing)
         elif len(known):
             low, high = float(known.min()), float(known.max())
             ranges[column.name] = TrainingRange(minimum=low, maximum=high, missing=missing)
@@ -148,11 +140,31 @@ def training_ranges(table: Table, rows: np.ndarray) -> dict[str, TrainingRange]:
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of what trained, as far as it is installed."""
-    found = {"python": platform.python_version(), "keras backend": keras.config.backend()}
+    """Return the version of Python, the Keras backend, and the versions of installed libraries."""
+    versions = {"python": platform.python_version(), "keras backend": keras.config.backend()}
     for name in LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
+
+
+def _build_members_file(
+    table: Table,
+    fitted: FittedPipeline,
+    calibration: Calibration,
+    config: TrainingConfig,
+    files: dict[str, bytes],
+    probabilities: np.ndarray,
+) -> bytes:
+    """Train the bootstrap networks for intervals, on the rows that the network was fitted on."""
+    features = fitted.preprocessing.transform(table.frame.iloc[fitted.rows])
+    labels, groups = table.labels[fitted.rows], table.groups[fitted.rows]
+    ensemble = fit_bootstrap_ensemble(
+        features, labels, groups, config, n_epochs=fitted.fit.n_epochs
+    )
+    logger.info("Trained %d bootstrap networks for intervals.", len(ensemble))
+    return encode_bootstrap_file(
+        table.schema, files, to_bootstrap_file(ensemble, calibration), probabilities
+    )

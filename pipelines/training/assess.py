@@ -1,4 +1,7 @@
-"""What the folds say of the probabilities as they will be served: calibrated, and at their threshold."""
+"""Assessment of out-of-fold predictions: calibration, decision threshold, metrics.
+
+Everything is computed from the probabilities as they will be served, after the calibration.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +42,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Assessment:
-    """What the folds say.
+    """An assessment of out-of-fold predictions.
 
     Attributes:
-        probabilities: (n_repeats, n), after the calibration that was taken, fitted on other
+        selection: the selected calibration and its candidates.
+        probabilities: float64 (n_repeats, n), after the selected calibration, fitted on other
             patients.
-        evaluation: of these.
-        at_threshold: what the threshold does.
-        metrics: all of it, for the manifest: ``folds``, ``calibration``, ``reliability``,
+        evaluation: the comparison of these probabilities with the baseline.
+        at_threshold: sensitivity, specificity and so on at the decision threshold.
+        metrics: all results for the manifest: ``folds``, ``calibration``, ``reliability``,
             ``decision_curve`` and ``threshold``.
     """
 
@@ -58,7 +62,7 @@ class Assessment:
 
     @property
     def calibration(self) -> Calibration:
-        """The one that the network absorbs."""
+        """Return the calibration that becomes part of the network."""
         return self.selection.calibration
 
 
@@ -71,20 +75,23 @@ def assess_predictions(
     cost_ratio: float | None,
     gives_probabilities: bool,
 ) -> Assessment:
-    """Choose the calibration, and compute everything of the probabilities that will be served.
+    """Select the calibration and compute all metrics of the calibrated probabilities.
 
     Args:
-        evaluation, predicted: as :func:`pipelines.evaluation.cross_validation.evaluate_recipe` gives them; every
-            network of a fold counts as a repeat.
-        cost_ratio: what a missed patient costs, in false alarms; None where nobody stated it.
-        gives_probabilities: whether the loss does; without, there is always a calibration.
+        evaluation, predicted: the results of
+            :func:`pipelines.evaluation.cross_validation.evaluate_recipe`; every network of a fold
+            counts as a repeat.
+        requested: a calibration method, or ``auto``.
+        cost_ratio: cost of a missed patient relative to a false alarm; None if it is not given.
+        gives_probabilities: True if minimising the training loss yields probabilities; otherwise a
+            calibration is always applied.
 
     Raises:
         InvalidConfig: see :func:`model.calibration.selection.check_requested_method`.
     """
     labels, groups = table.labels, table.groups
     predictions = predicted[evaluation.model].reshape(-1, len(table))
-    choice, log_odds = select_calibration(
+    selection, log_odds = select_calibration(
         labels,
         groups,
         to_log_odds(predictions),
@@ -92,31 +99,31 @@ def assess_predictions(
         gives_probabilities=gives_probabilities,
         seed=SEED,
     )
-    if choice.calibration.method != "none":
+    if selection.calibration.method != "none":
         predictions = to_probabilities(log_odds)
         evaluation = _reevaluate(table, evaluation, predictions, predicted[REFERENCE])
     at_threshold = threshold_performance(
         labels, groups, predictions, cost_ratio=cost_ratio, seed=SEED
     )
-    _log_assessment(choice, at_threshold)
-    found = {
+    _log_assessment(selection, at_threshold)
+    results = {
         "folds": evaluation,
-        "calibration": choice,
+        "calibration": selection,
         "reliability": compute_reliability_curve(labels, groups, predictions, seed=SEED),
         "decision_curve": compute_decision_curve(labels, groups, predictions, seed=SEED),
         "threshold": at_threshold,
     }
-    metrics = {name: msgspec.to_builtins(part) for name, part in found.items()}
-    return Assessment(choice, predictions, evaluation, at_threshold, metrics)
+    metrics = {name: msgspec.to_builtins(result) for name, result in results.items()}
+    return Assessment(selection, predictions, evaluation, at_threshold, metrics)
 
 
 def load_calibration(artifact: Artifact) -> Calibration:
-    """The calibration that an artifact's network has absorbed; none for one of the first format."""
+    """Return the calibration in an artifact's network; without the file, it is ``none``."""
     return msgspec.json.decode(artifact.files.get("calibration.json", b"{}"), type=Calibration)
 
 
 def calibrate_out_of_fold(table: Table, predictions: np.ndarray, method: Method) -> np.ndarray:
-    """Out-of-fold probabilities after a calibration that was fitted on other patients."""
+    """Return out-of-fold probabilities after a calibration that was fitted on other patients."""
     if method == "none":
         return predictions
     log_odds = to_log_odds(predictions)
@@ -124,34 +131,38 @@ def calibrate_out_of_fold(table: Table, predictions: np.ndarray, method: Method)
 
 
 def _reevaluate(
-    table: Table, evaluation: ModelComparison, predictions: np.ndarray, beside: np.ndarray
+    table: Table, evaluation: ModelComparison, predictions: np.ndarray, baseline: np.ndarray
 ) -> ModelComparison:
-    both = {evaluation.model: predictions, REFERENCE: beside}
     return compare(
-        table.labels, table.groups, both, seed=SEED, n_splits=N_SPLITS, baseline=REFERENCE
+        table.labels,
+        table.groups,
+        {evaluation.model: predictions, REFERENCE: baseline},
+        seed=SEED,
+        n_splits=N_SPLITS,
+        baseline=REFERENCE,
     )
 
 
-def _log_assessment(choice: CalibrationSelection, at_threshold: ThresholdPerformance) -> None:
-    taken = choice.calibration.method
-    logger.info("calibration on the folds: %s", _format_calibration(choice.before))
+def _log_assessment(selection: CalibrationSelection, at_threshold: ThresholdPerformance) -> None:
+    method = selection.calibration.method
+    logger.info("Out-of-fold calibration: %s.", _format_calibration(selection.before))
     logger.info(
-        "calibration taken: %s%s; difference in log loss, on patients that it was not fitted to: %s",
-        METHOD_NAMES[taken],
-        "" if choice.requested == "auto" else ", as asked",
+        "Calibration method: %s (%s). Cross-fitted difference in log loss: %s.",
+        METHOD_NAMES[method],
+        "selected automatically" if selection.requested == "auto" else "as requested",
         "; ".join(
-            f"{METHOD_NAMES[method]} {_format_signed(trial.difference)} against {METHOD_NAMES[trial.compared_with]}"
-            for method, trial in choice.candidates.items()
+            f"{METHOD_NAMES[candidate]} {_format_signed(trial.difference)} "
+            f"against {METHOD_NAMES[trial.compared_with]}"
+            for candidate, trial in selection.candidates.items()
             if trial.compared_with
         ),
     )
-    if taken != "none":
-        logger.info("calibration then: %s", _format_calibration(choice.after))
-    ratio = f"a missed patient costs {at_threshold.cost_ratio:g} false alarms"
+    if method != "none":
+        logger.info("Calibration after that: %s.", _format_calibration(selection.after))
     logger.info(
-        "at the threshold %.3g (%s): sensitivity %s, specificity %s, ppv %s, npv %s, net benefit %s",
+        "Threshold %.3g (%s): sensitivity %s, specificity %s, PPV %s, NPV %s, net benefit %s.",
         at_threshold.threshold,
-        ratio if at_threshold.stated else "no cost ratio was stated",
+        f"cost ratio {at_threshold.cost_ratio:g}" if at_threshold.stated else "no cost ratio given",
         _format_estimate(at_threshold.sensitivity),
         _format_estimate(at_threshold.specificity),
         _format_estimate(at_threshold.ppv),
@@ -160,15 +171,16 @@ def _log_assessment(choice: CalibrationSelection, at_threshold: ThresholdPerform
     )
 
 
-def _format_calibration(found: CalibrationEstimates) -> str:
+def _format_calibration(calibration: CalibrationEstimates) -> str:
     return (
-        f"slope {_format_estimate(found.slope)}, intercept {_format_signed(found.intercept)}, "
-        f"in the large {_format_signed(found.in_the_large)}"
+        f"slope {_format_estimate(calibration.slope)}, "
+        f"intercept {_format_signed(calibration.intercept)}, "
+        f"in the large {_format_signed(calibration.in_the_large)}"
     )
 
 
 def _format_estimate(figure: Estimate | None, sign: str = "") -> str:
-    return "unknown" if figure is None else figure.format(sign, digits=3)
+    return "undefined" if figure is None else figure.format(sign, digits=3)
 
 
 def _format_signed(figure: Estimate | None) -> str:

@@ -1,8 +1,8 @@
-"""The graph, exported by a Keras backend that can: the one that trained, or another in its place.
+"""Export of a trained network as an ONNX graph, and its rebuilding from saved files.
 
-TensorFlow exports through tf2onnx, PyTorch by itself, JAX through jax2onnx. Where the exporter of
-the backend that trained is not installed, the graph is built from the saved weights in a process of
-its own on another backend: ``python -m pipelines.training.export FOLDER [ACTIVATION ...]``.
+TensorFlow exports through tf2onnx, PyTorch through onnxscript, JAX through jax2onnx. If the backend
+that trained has no exporter installed, a subprocess builds the graph from the saved weights on
+another backend: ``python -m pipelines.training.export FOLDER [ACTIVATION ...]``.
 """
 
 from __future__ import annotations
@@ -22,44 +22,52 @@ from model.artifacts import Artifact
 from model.calibration import Calibration
 from model.errors import ArtifactDamaged, ExportUnavailable
 from model.features import Encoding
-from model.training import TrainingConfig, activations, load_network
+from model.training import TrainingConfig, activations, build_graph, load_network
 
-# What each backend needs to be there and to export.
 EXPORTERS = {"tensorflow": "tf2onnx", "torch": "onnxscript", "jax": "jax2onnx"}
-
+"""The package with which each Keras backend exports."""
 
 INPUT_FILES = ("encoding.json", "network.json", "network.weights.h5", "calibration.json")
+"""The files of an artifact from which the graph is built."""
 
 
 def export_graph(
     files: Mapping[str, bytes], backend: str, exporters: Mapping[str, str] = EXPORTERS
 ) -> bytes:
-    """The ONNX graph of a fitted preprocessing and network.
+    """Return the ONNX graph of a fitted preprocessing and network.
 
     Args:
-        files: at least those of :data:`INPUT_FILES`, as an artifact holds them.
-        backend: the one that trained.
-        exporters: by backend, the package with which it exports.
+        files: at least those of :data:`INPUT_FILES`, as in an artifact.
+        backend: the Keras backend that trained the network.
+        exporters: by backend, the package that exports its networks.
 
     Raises:
-        ExportUnavailable: neither it nor another backend that is installed can export.
+        ExportUnavailable: no installed backend can export.
     """
-    able = [name for name, exporter in exporters.items() if _is_installed(name, exporter)]
-    if not able:
+    exporting_backends = [
+        name for name, exporter in exporters.items() if _is_installed(name, exporter)
+    ]
+    if not exporting_backends:
         needed = ", ".join(f"{name} with {exporter}" for name, exporter in exporters.items())
-        raise ExportUnavailable(f"no installed Keras backend can export ONNX; one of {needed} can")
-    return (
-        build_graph_from_files(files) if backend in able else export_in_subprocess(files, able[0])
-    )
+        raise ExportUnavailable(
+            f"no installed Keras backend can export to ONNX; install one of {needed}"
+        )
+    if backend in exporting_backends:
+        return build_graph_from_files(files)
+    return export_in_subprocess(files, exporting_backends[0])
 
 
 def export_in_subprocess(files: Mapping[str, bytes], backend: str) -> bytes:
-    """Build the graph in a process of its own, on another backend and its CPU."""
+    """Build the graph in a subprocess, on another backend and on the CPU.
+
+    Raises:
+        ExportUnavailable: the subprocess failed.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file in INPUT_FILES:
             (folder / file).write_bytes(files[file])
-        done = subprocess.run(
+        completed = subprocess.run(
             [
                 sys.executable,
                 "-m",
@@ -72,28 +80,22 @@ def export_in_subprocess(files: Mapping[str, bytes], backend: str) -> bytes:
             text=True,
             check=False,
         )
-        if done.returncode:
-            raise ExportUnavailable(f"exporting on {backend} failed:\n{done.stderr}")
+        if completed.returncode:
+            raise ExportUnavailable(f"the export on {backend} failed:\n{completed.stderr}")
         return (folder / "model.onnx").read_bytes()
 
 
 def build_graph_from_files(files: Mapping[str, bytes]) -> bytes:
-    """The graph of saved choices and weights, on the backend of this process."""
-    from model.training import build_graph  # imports Keras, whose backend is settled by now
-
+    """Build the graph from a saved configuration and weights, on this process's backend."""
     return build_graph(*rebuild_network(files))
 
 
-def _is_installed(*names: str) -> bool:
-    return all(importlib.util.find_spec(name) is not None for name in names)
-
-
 def rebuild_network(files: Mapping[str, bytes]) -> tuple[Encoding, keras.Model]:
-    """The fitted preprocessing and the network that an artifact's files hold.
+    """Rebuild the fitted preprocessing and the Keras network from an artifact's files.
 
     Args:
-        files: at least ``encoding.json``, ``network.json`` and ``network.weights.h5``; and
-            ``calibration.json``, unless they were written before there were calibrations.
+        files: at least ``encoding.json``, ``network.json`` and ``network.weights.h5``; without
+            ``calibration.json``, the network has no calibration.
     """
     encoding = msgspec.json.decode(files["encoding.json"], type=Encoding)
     config = msgspec.json.decode(files["network.json"], type=TrainingConfig)
@@ -105,17 +107,22 @@ def rebuild_network(files: Mapping[str, bytes]) -> tuple[Encoding, keras.Model]:
 
 
 def load_keras_network(artifact: Artifact) -> keras.Model:
-    """The Keras network of an artifact: features → probability.
+    """Return the Keras network of an artifact, which maps features to a probability.
 
     Raises:
-        ArtifactDamaged: its choices or its weights do not make a network.
+        ArtifactDamaged: the configuration and the weights do not fit together.
     """
     try:
         return rebuild_network(artifact.files)[1]
     except (msgspec.DecodeError, ValueError, OSError) as error:
-        where = f"version {artifact.folder.name}"
-        reason = f"its network cannot be rebuilt ({type(error).__name__})"
-        raise ArtifactDamaged(f"{where}: {reason}") from error
+        raise ArtifactDamaged(
+            f"version {artifact.folder.name}: the network cannot be rebuilt "
+            f"({type(error).__name__})"
+        ) from error
+
+
+def _is_installed(*names: str) -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in names)
 
 
 if __name__ == "__main__":

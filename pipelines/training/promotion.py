@@ -1,4 +1,4 @@
-"""Whether a new version becomes the current one, and why."""
+"""The decision whether a new version, the challenger, replaces the current one, the champion."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MIN_SIZE_RATIO = 0.5
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a version becomes current, and the reason in one sentence."""
+    """A decision about promotion, with its reason as a clause."""
 
     promote: bool
     reason: str
@@ -45,65 +45,69 @@ def decide(
 ) -> Decision:
     """Compare a new version with the current one.
 
-    It becomes current when all of this holds; without a champion only the first is asked.
+    The challenger is promoted if all of these hold. Without a champion, only the first applies.
 
-    1. It has learned something: its log loss on the folds is below that of the share of positives.
-    2. The champion's own answers about the new table are better than guessing. A table whose
-       outcome is turned round, or that is about something else, fails here.
-    3. The new table is not far smaller: at least half as many records.
-    4. It is as learnable: its log loss on the folds is at most three standard errors above the one
-       in the champion's manifest. A table with damaged labels fails here.
-    5. The recipe is not worse: on the same folds of the new table, both recipes fitted and calibrated
-       out of fold, its mean log loss is at most .003 above the champion's. (The finished champion has
-       seen some of these patients, so its own answers about them cannot be compared.)
+    1. The challenger has learned something: its cross-validated log loss is below that of
+       predicting the share of positives.
+    2. The champion predicts the new table better than that, with an AUC above 0.5. A table whose
+       outcome is inverted, or that describes something else, fails here.
+    3. The new table is not far smaller: it has at least half as many records.
+    4. The new table is not much harder: the cross-validated log loss is at most three standard
+       errors above the one in the champion's manifest. A table with damaged labels fails here.
+    5. The recipe is not worse: on the same folds of the new table, with both recipes fitted and
+       calibrated out of fold, its mean log loss is at most 0.003 above the champion's. (The
+       champion was trained on some of these patients, so its own predictions cannot be compared.)
 
     Args:
-        predictions: the challenger's out-of-fold probabilities (n_repeats, n) on the folds of its
-            manifest, calibrated as it is.
+        predictions: float64 (n_repeats, n), the challenger's out-of-fold probabilities, with its
+            calibration.
     """
     folds = _fold_comparison(challenger)
     loss = folds.estimates[folds.model]["log_loss"].value
-    guess = _prevalence_log_loss(table)
-    if loss >= guess:
+    prevalence_loss = _prevalence_log_loss(table)
+    if loss >= prevalence_loss:
         return Decision(
             False,
-            f"log loss {loss:.3f} is no better than guessing the share of positives ({guess:.3f})",
+            f"its cross-validated log loss {loss:.3f} is no better than predicting the share of "
+            f"positives ({prevalence_loss:.3f})",
         )
     if champion is None:
-        return Decision(True, "there is no current version to compare it with")
-    objection = _check_new_table(table, folds, champion, guess)
-    return objection or _compare_recipes(table, challenger, predictions, champion)
+        return Decision(True, "no current version to compare with")
+    rejection = _check_new_table(table, folds, champion, prevalence_loss)
+    return rejection or _compare_recipes(table, challenger, predictions, champion)
 
 
 def _check_new_table(
-    table: Table, folds: ModelComparison, champion: Artifact, guess: float
+    table: Table, folds: ModelComparison, champion: Artifact, prevalence_loss: float
 ) -> Decision | None:
-    """Why the table itself should be looked at by a person before it goes live, if at all."""
+    """Return a rejection if the table needs a person's review before promotion, otherwise None."""
     old = champion.manifest.version
-    look = "look at the data before you promote it"
+    next_step = "check the data, then promote the version by hand if it is right"
     if champion.schema.columns == table.schema.columns:
-        answers = Scorer(champion).probabilities(table.values.astype(np.float32))
-        everyone = np.ones((1, len(table)))
-        area = auc(table.labels, answers[None], everyone)[0]
-        loss = log_loss(table.labels, answers[None], everyone)[0]
-        if area <= 0.5 or loss >= guess:
+        probabilities = Scorer(champion).probabilities(table.values.astype(np.float32))
+        weights = np.ones((1, len(table)))
+        area = auc(table.labels, probabilities[None], weights)[0]
+        loss = log_loss(table.labels, probabilities[None], weights)[0]
+        if area <= 0.5 or loss >= prevalence_loss:
             return Decision(
                 False,
-                f"the answers of version {old} about this table are no better than guessing (AUC "
-                f"{area:.3f}, log loss {loss:.3f}): {look}",
+                f"version {old} predicts this table no better than chance (AUC {area:.3f}, "
+                f"log loss {loss:.3f}); {next_step}",
             )
     n_before = champion.manifest.data.rows
     if len(table) < MIN_SIZE_RATIO * n_before:
         return Decision(
-            False, f"{len(table)} records, where version {old} was trained on {n_before}: {look}"
+            False,
+            f"the table has {len(table)} records, but version {old} was trained on {n_before}; "
+            f"{next_step}",
         )
     errors = log_loss_rise_in_standard_errors(_fold_comparison(champion), folds)
     if errors > MAX_STANDARD_ERRORS:
         loss = folds.estimates[folds.model]["log_loss"].value
         return Decision(
             False,
-            f"log loss {loss:.3f} on its folds is {errors:.1f} standard errors above the one that "
-            f"version {old} had on its own table: {look}",
+            f"the cross-validated log loss {loss:.3f} is {errors:.1f} standard errors above that "
+            f"of version {old} on its own table; {next_step}",
         )
     return None
 
@@ -119,32 +123,36 @@ def _compare_recipes(
         n, n_before = (a.manifest.data.rows for a in (challenger, champion))
         return Decision(
             True,
-            f"the same recipe as version {old}, so that their folds cannot differ; log loss "
-            f"{new_loss:.3f} on the folds of {n} records, {old_loss:.3f} on those of {n_before} "
-            "before",
+            f"same recipe as version {old}, so cross-validation cannot distinguish them; log loss "
+            f"{new_loss:.3f} with {n} records, {old_loss:.3f} with {n_before} records before",
         )
-    name, champions_name = f"version {challenger.manifest.version}", f"version {old}"
-    champions = fit_networks({champions_name: NetworkSpec(_config(champion))})
-    beside = champions(prepare_folds(table, seed=SEED, n_repeats=1))[champions_name]
-    beside = calibrate_out_of_fold(table, beside.reshape(-1, len(table)), method)
-    found = compare(
+    challenger_name, champion_name = f"version {challenger.manifest.version}", f"version {old}"
+    fit_champion = fit_networks({champion_name: NetworkSpec(_config(champion))})
+    champion_predictions = calibrate_out_of_fold(
+        table,
+        fit_champion(prepare_folds(table, seed=SEED, n_repeats=1))[champion_name].reshape(
+            -1, len(table)
+        ),
+        method,
+    )
+    comparison = compare(
         table.labels,
         table.groups,
-        {name: predictions, champions_name: beside},
+        {challenger_name: predictions, champion_name: champion_predictions},
         seed=SEED,
         n_splits=N_SPLITS,
     )
-    difference = found.differences["log_loss"]
-    why = (
-        f"on the same ten folds its log loss minus that of version {old} is "
+    difference = comparison.differences["log_loss"]
+    reason = (
+        f"on the same {N_SPLITS} folds, the difference in log loss to version {old} is "
         f"{difference.value:+.4f} (95 % interval {difference.low:+.4f} to {difference.high:+.4f}); "
-        f"at most {MAX_LOG_LOSS_INCREASE:+.3f} counts as not worse"
+        f"the limit is {MAX_LOG_LOSS_INCREASE:+.3f}"
     )
-    return Decision(difference.value <= MAX_LOG_LOSS_INCREASE, why)
+    return Decision(difference.value <= MAX_LOG_LOSS_INCREASE, reason)
 
 
 def _prevalence_log_loss(table: Table) -> float:
-    """The log loss of answering every record with the share of positives."""
+    """Return the log loss of predicting the share of positives for every record."""
     share = table.labels.mean()
     return float(-(share * np.log(share) + (1 - share) * np.log1p(-share)))
 

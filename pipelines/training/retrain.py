@@ -1,6 +1,7 @@
-"""The story of a training, one line a step.
+"""Training of a new version, from the table to the report.
 
-read → check → folds → fit → graph → parity → save → decide → promote → report
+The steps: read → check → cross-validate → assess → fit → export → parity → save → decide → promote
+→ report.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from model.evaluation import ModelComparison, threshold_for
 from model.schema import Schema
 from model.training import TrainingConfig
 from pipelines.data import Table, read_table
-from pipelines.evaluation import evaluate_recipe
+from pipelines.evaluation import N_SPLITS, evaluate_recipe
 from pipelines.fitted_pipeline import FittedPipeline, fit_pipeline
 from pipelines.report import build_report_context, write_report
 from pipelines.training.artifact_files import (
@@ -36,16 +37,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RetrainRequest:
-    """What to train.
+    """The inputs and options of one training.
 
     Attributes:
         recipe: the name under which the results are shown.
-        device: as :func:`pipelines.devices.select_device` named it.
-        command: the command line, for the record.
-        cost_ratio: what a missed patient costs, in false alarms; None where nobody stated it.
-        calibration: a method, or ``auto`` for one only where it helps.
-        report: whether to write ``report.html``; False for whoever trains many versions in a row
-            and reads none of them.
+        device: the name that :func:`pipelines.devices.select_device` returned.
+        command: the command line, which the manifest records.
+        cost_ratio: cost of a missed patient relative to a false alarm; None if it is not given.
+        calibration: a method, or ``auto`` to apply one only if it helps.
+        report: write ``report.html``; False saves time when many versions are trained in a row.
     """
 
     data: Path
@@ -60,14 +60,18 @@ class RetrainRequest:
 
 
 def retrain_model(request: RetrainRequest, store: Store) -> tuple[Artifact, Decision]:
-    """Train a new version beside the old ones, and make it current if it is not worse.
+    """Train a new version, save it, and promote it unless it is worse than the current one.
+
+    Returns:
+        The new version, and the decision about its promotion.
 
     Raises:
-        ModelError: the table, the settings or the result will not do; the store stays as it was.
+        ModelError: the table or the settings are invalid, or the exported graph differs from the
+            fitted pipeline. The store is unchanged.
     """
     gives_probabilities = request.config.gives_probabilities
     check_requested_method(request.calibration, gives_probabilities=gives_probabilities)
-    threshold_for(request.cost_ratio)  # refused now rather than after the folds
+    threshold_for(request.cost_ratio)  # fails here rather than after the cross-validation
     table = read_table(request.data, request.schema)
     _log_table(table)
     assessment = assess_predictions(
@@ -78,31 +82,38 @@ def retrain_model(request: RetrainRequest, store: Store) -> tuple[Artifact, Deci
         gives_probabilities=gives_probabilities,
     )
     fitted = fit_pipeline(table, request.config, progress=True)
-    weights = fitted.fit.network.get_weights()  # as training left them
+    weights = fitted.fit.network.get_weights()  # before the calibration changes them
     fitted = fitted.with_calibration(assessment.calibration)
     files, parity = build_artifact_files(table, fitted, assessment.calibration, request.config)
     artifact = store.add(_build_manifest(table, fitted, request, assessment, parity), files)
-    logger.info("saved as version %s", artifact.manifest.version)
+    logger.info("Saved as version %s.", artifact.manifest.version)
     champion = load_champion(store, request)
     decision = decide(table, artifact, assessment.probabilities, champion)
     if decision.promote:
         store.promote(artifact.manifest.version)
-    logger.info("%s", decision)
+    logger.info("Version %s %s.", artifact.manifest.version, decision)
     if request.report:
         context = build_report_context(
-            artifact, table, weights, fitted.rows, fitted.predict(table), assessment.probabilities,
+            artifact,
+            table,
+            weights,
+            fitted.rows,
+            fitted.predict(table),
+            assessment.probabilities,
             decision=str(decision),
-        )  # fmt: skip
+        )
         artifact = write_report(context, store)
     return artifact, decision
 
 
 def _log_table(table: Table) -> None:
-    positives = int(table.labels.sum())
     logger.info(
-        "read %s: %d records, %d of them positive (%s)",
-        table.file, len(table), positives, table.schema.outcome.rule,
-    )  # fmt: skip
+        "Read %s: %d records, %d positive (%s).",
+        table.file,
+        len(table),
+        int(table.labels.sum()),
+        table.schema.outcome.rule,
+    )
     for warning in table.warnings:
         logger.warning("%s: %s", table.file, warning)
 
@@ -110,17 +121,20 @@ def _log_table(table: Table) -> None:
 def _cross_validate(
     table: Table, request: RetrainRequest
 ) -> tuple[ModelComparison, dict[str, np.ndarray]]:
-    logger.info("training on %s; first ten folds, to know what the recipe is worth", request.device)
+    logger.info("Training on %s. Running %d-fold cross-validation …", request.device, N_SPLITS)
     evaluation, predictions = evaluate_recipe(table, request.config, name=request.recipe)
     loss = evaluation.estimates[evaluation.model]["log_loss"]
     area = evaluation.estimates[evaluation.model]["auc"]
-    beside = evaluation.differences["log_loss"]
+    difference = evaluation.differences["log_loss"]
     logger.info(
-        "ten folds: log loss %.3f (95 %% interval %.3f to %.3f), AUC %.3f (%.3f to %.3f); "
-        "log loss minus that of logistic regression %+.3f (%+.3f to %+.3f)",
-        loss.value, loss.low, loss.high, area.value, area.low, area.high,
-        beside.value, beside.low, beside.high,
-    )  # fmt: skip
+        "Cross-validation: log loss %.3f (95 %% interval %.3f to %.3f), AUC %s, "
+        "difference in log loss to logistic regression %s.",
+        loss.value,
+        loss.low,
+        loss.high,
+        area.format(digits=3),
+        difference.format("+", digits=3),
+    )
     return evaluation, predictions
 
 
@@ -158,17 +172,19 @@ def _build_manifest(
 
 
 def load_champion(store: Store, request: RetrainRequest) -> Artifact | None:
-    """The current version, or None where there is none that could be compared with."""
+    """Return the current version, or None if there is none or it cannot be read."""
     try:
         champion = store.read(store.current().version)
     except NoCurrentVersion:
         return None
     except ModelError as error:
-        logger.warning("the current version cannot be compared with: %s", error)
+        logger.warning("The new version is not compared with the current one: %s.", error)
         return None
     if champion.manifest.cost_ratio is not msgspec.UNSET and request.cost_ratio is None:
         logger.warning(
-            "version %s has a threshold from a cost ratio of %g; this one was given none",
-            champion.manifest.version, champion.manifest.cost_ratio,
-        )  # fmt: skip
+            "The threshold of version %s comes from a cost ratio of %g, but no cost ratio was "
+            "given now, so the new version uses 0.5. Set it with --cost-ratio.",
+            champion.manifest.version,
+            champion.manifest.cost_ratio,
+        )
     return champion

@@ -1,8 +1,8 @@
 """Hyperparameter search by nested cross-validation.
 
-search_space  the configurations to try
+search_space  values of settings, and the configurations made from them
 nested_cv     selection in inner folds, estimates from outer folds
-report        the results as text and as a page
+report        the results as text and as an HTML page
 """
 
 from typing import TYPE_CHECKING

@@ -14,7 +14,6 @@ import pytest
 
 from tests.conftest import ROOT
 
-CREATING = "Creating .venv and installing the requirements; this takes a minute or two, once.\n"
 WARNING = "is ignored: it is neither a file nor a directory"
 """What pip prints if a configured source of packages does not exist."""
 
@@ -60,7 +59,8 @@ def test_pip_writes_to_a_log_and_a_failure_names_it(project: Path) -> None:
     (project / "requirements-dev.txt").write_text("-r requirements.txt\n")
     failed = make(project, ".venv/.installed")
     assert failed.returncode != 0
-    assert failed.stdout == CREATING
+    assert failed.stdout.startswith("Creating .venv and installing the requirements.")
+    assert failed.stdout.count("\n") == 1
     assert "No matching distribution found for small==2.0" in failed.stderr
     assert "pip could not install requirements.txt" in failed.stderr
     assert ".venv/pip.log" in failed.stderr
@@ -75,7 +75,7 @@ def test_pip_writes_to_a_log_and_a_failure_names_it(project: Path) -> None:
 
     checks = make(project, ".venv/.installed-dev")
     assert (checks.returncode, checks.stderr) == (0, "")
-    assert checks.stdout.startswith("Installing the requirements of the checks")
+    assert checks.stdout.startswith("Installing the development requirements.")
     assert checks.stdout.count("\n") == 1
 
 

@@ -39,19 +39,20 @@ def test_describe(run: Any, schema: Any) -> None:
 def test_train_does_nothing_where_there_is_a_version(run: Any, store: Store) -> None:
     result = run("train", "--store", store.folder)
     assert result.exit_code == 0
-    assert result.output == "version 1 is current already; make retrain trains another\n"
+    assert result.output.startswith("Version 1 is already current")
+    assert "make retrain" in result.output
     assert run("train", "--if-needed", "--store", store.folder).output == ""
     assert store.versions() == ["1"]
 
 
 def test_versions_promote_and_rollback(run: Any, store: Store, artifact: Artifact) -> None:
     store.add(artifact.manifest, artifact.files)
-    assert run("promote", "2", "--store", store.folder).output == "version 2 is current\n"
+    assert run("promote", "2", "--store", store.folder).output == "Version 2 is now current.\n"
     (store.path("1") / "golden.json").unlink()
     first, second = run("versions", "--store", store.folder).output.splitlines()
     assert first == "    1  version 1: golden.json is missing"
     assert second.startswith("*   2") and "cleveland.csv (303 records)" in second
-    assert run("rollback", "--store", store.folder).output == "version 1 is current\n"
+    assert run("rollback", "--store", store.folder).output == "Version 1 is now current.\n"
     result = run("rollback", "--store", store.folder)
     assert result.exit_code == 1
     assert result.output == "Error: version 1 has no predecessor in the store\n"
@@ -97,7 +98,7 @@ def test_wrong_choices_are_named_before_anything_is_done(run: Any, tmp_path: Pat
     result = run("retrain", "--epochs", "0", "--l2", "-1", "--store", tmp_path / "store")
     assert result.exit_code == 1
     assert "epochs: Expected `int` >= 1" in result.output and "l2" in result.output
-    assert "numbers with commas" in run("describe", "--hidden", "16;8").output
+    assert "numbers separated by commas" in run("describe", "--hidden", "16;8").output
 
 
 def test_evaluate_prints_a_table_and_writes_it_into_the_version(run: Any, store: Store) -> None:
@@ -111,8 +112,8 @@ def test_evaluate_prints_a_table_and_writes_it_into_the_version(run: Any, store:
     for name in names:
         assert result.output.count(f"\n  {name}  ") == 2 * 5, name
     for name in left_out:
-        assert result.output.count(f"\nleft out: {name} (") == 2
-    assert "written into version 1" in result.output
+        assert result.output.count(f"\nskipped: {name} (") == 2
+    assert "Saved the results with version 1." in result.output
     metrics = read_artifact(store.path("1")).manifest.metrics
     assert metrics["evaluation"]["seed"] == 20241
     assert metrics["evaluation_second_seed"]["seed"] == 20242
@@ -130,7 +131,7 @@ def test_evaluating_another_recipe_leaves_the_version_alone(
     monkeypatch.setattr(baselines, "BASELINES", (baselines.BASELINES[0], slow))
     options = ("--repeats", 1, "--epochs", 1, "--all-baselines", "--store", store.folder)
     result = run("evaluate", *options)
-    assert "not written into the current version" in result.output
+    assert "The results were not saved" in result.output
     assert "\n  default, changed  " in result.output
-    assert "\n  snail " in result.output and "left out" not in result.output
+    assert "\n  snail " in result.output and "skipped" not in result.output
     assert "evaluation" not in read_artifact(store.path("1")).manifest.metrics

@@ -109,8 +109,8 @@ def test_only_one_outcome_has_no_auc_and_no_slope(
     assert found.estimates["auc"] is None
     assert found.calibration.slope is None
     text = external_validation_table(found)
-    assert "AUC                       cannot be said of these records" in text
-    assert "calibration slope         cannot be said of these records" in text
+    assert "AUC                       undefined for these records" in text
+    assert "calibration slope         undefined for these records" in text
 
 
 def run(*arguments: Any) -> str:
@@ -135,10 +135,10 @@ def test_the_command_tells_what_was_found_and_what_was_missing(
     output = run("evaluate", "--store", store, "--external", write(tmp_path, odd_rows()))
     n_positive = sum(row["num"] != "0" for number, row in enumerate(ROWS[:200]) if number != 8)
     first, *lines = output.splitlines()
-    assert first.startswith(f"site.data: 199 records, {n_positive} of them positive (")
-    assert "answered by version 1" in first
-    assert lines[0] == "left out of 200, because it was not known: age 1"
-    assert lines[1] == "counted as missing, because it cannot be: trestbps 1"
+    assert first.startswith(f"site.data: 199 records, {n_positive} positive (")
+    assert "predicted by version 1" in first
+    assert lines[0].startswith("excluded from the 200 records") and lines[0].endswith(": age 1")
+    assert lines[1] == "impossible values treated as missing: trestbps 1"
     assert lines[2].startswith("missing: trestbps 1 (1%), chol 134 (67%), fbs 40 (20%), slope 132 (66%), ca 199 (100%), thal 199 (100%)")  # fmt: skip
     for title in ("AUC", "log loss", "Brier", "calibration in the large", "calibration slope"):
         assert any(line.startswith(f"  {title}  ") and " to " in line for line in lines), title
@@ -152,7 +152,7 @@ def test_the_command_takes_a_recipe_too(
     monkeypatch.chdir(ROOT)
     asked = ("evaluate", "--store", tmp_path / "none", "--external", write(tmp_path, as_sister()))
     output = run(*asked, "--epochs", 2)
-    assert "answered by the recipe default, changed, fitted on cleveland.csv" in output
+    assert "predicted by the recipe default, changed, fitted on cleveland.csv" in output
     assert not (tmp_path / "none").exists()
 
 
@@ -160,7 +160,7 @@ def test_the_training_table_is_no_other_site(artifact: Artifact, schema: Schema)
     external_data = read_external_table(ROOT / "data/cleveland.csv", schema)
     found = validate_version(external_data, artifact)
     assert found.is_training_table
-    assert "trained on this very file" in external_validation_table(found)
+    assert "trained on this file" in external_validation_table(found)
     answer = Scorer(artifact).probabilities
     assert not validate_predictor(
         external_data, answer, name="1", training_sha256="another"

@@ -32,7 +32,7 @@ def test_a_graph_made_in_another_process_is_the_same(artifact: Artifact, table: 
 
 def test_a_failing_export_says_so(artifact: Artifact) -> None:
     files = {**artifact.files, "network.json": json.dumps({"hidden": [3]}).encode()}
-    with pytest.raises(ExportUnavailable, match="exporting on tensorflow failed"):
+    with pytest.raises(ExportUnavailable, match="the export on tensorflow failed"):
         export_in_subprocess(files, "tensorflow")
 
 

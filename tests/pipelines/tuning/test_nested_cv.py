@@ -15,7 +15,7 @@ from pipelines.tuning.nested_cv import (
     N_INNER_FOLDS,
     N_OUTER_FOLDS,
     NestedCvResult,
-    outer_and_inner_sides,
+    nested_splits,
     run_nested_cv,
 )
 from pipelines.tuning.search_space import Range
@@ -100,7 +100,7 @@ def test_one_standard_error_takes_the_simplest_that_is_not_clearly_worse() -> No
 
 
 def test_no_patient_is_chosen_by_and_reported_on(table: Table) -> None:
-    sides, tests = outer_and_inner_sides(table, 1, 2)
+    sides, tests = nested_splits(table, 1, 2)
     assert len(sides) == 2 * N_OUTER_FOLDS * (1 + N_INNER_FOLDS)
     for number in range(2 * N_OUTER_FOLDS):
         (train, test), *within = sides[
@@ -141,4 +141,4 @@ def test_the_command_prints_and_writes_a_page(tmp_path: Path) -> None:
     assert "<svg" in text and "one standard error" in text
     assert "http" not in text.replace("http://www.w3.org", "")
     refused = CliRunner().invoke(main, [*arguments, "--for-each", "l2"])
-    assert refused.exit_code == 2 and "l2 is not tried" in refused.output
+    assert refused.exit_code == 2 and "l2 is not in the search space" in refused.output
