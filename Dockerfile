@@ -33,7 +33,7 @@ USER 10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/readyz', timeout=2)"]
-# Replaces itself with gunicorn. Accepts the argument `serve`, with which SageMaker starts an image.
+# gunicorn replaces this process. SageMaker adds the argument `serve`.
 ENTRYPOINT ["python", "-m", "app"]
 
 FROM serve AS baked

@@ -13,8 +13,9 @@ WHERE = --schema "$(SCHEMA)" --store "$(STORE)"
 CHOICES = $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(SEED),--seed "$(SEED)")
 TRAINING = $(WHERE) --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOICES)
 # Modules whose docstring examples run without Keras; make test runs the examples of every module.
-QUICK_EXAMPLES = app model/lazy_imports.py model/schema model/records model/evaluation model/calibration/methods.py \
-  model/training/shuffling.py pipelines/tuning/search_space.py pipelines/report/disclosure_control.py
+QUICK_EXAMPLES = app model/schema model/records model/features model/artifacts model/inference model/evaluation \
+  model/calibration model/training/initializers.py model/training/shuffling.py pipelines/tuning/search_space.py \
+  pipelines/report/disclosure_control.py
 NEW = $(TRAINING) $(if $(COST_RATIO),--cost-ratio "$(COST_RATIO)")
 
 help: ## Show the commands

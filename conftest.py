@@ -1,4 +1,4 @@
-"""What the examples in docstrings may use without making it."""
+"""Names that the doctests use, and the profile of hypothesis for quick tests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from hypothesis import settings
 from model.records import RecordValidator
 from model.schema import load_schema
 
-# Neither is a module to import: a configuration, an application that opens a store while it is
-# imported, and programs for environments of their own.
+# Not importable here: a gunicorn configuration, an application that opens a store on import, and
+# programs that need other environments.
 collect_ignore = ["app/gunicorn.conf.py", "bench/tutorial.py", "bench/peers"]
 
-# A tenth of the examples that hypothesis tries otherwise; make test-fast asks for it.
+# A tenth of the default 100 examples; make test-fast selects this profile.
 settings.register_profile("fast", max_examples=10, deadline=None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--trained``, which runs the unit tests of the service on a trained version."""
+    parser.addoption("--trained", action="store_true", help="unit tests on a trained version")
 
 
 @pytest.fixture(autouse=True)
@@ -28,14 +33,14 @@ def _examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any])
     doctest_namespace["np"] = np
     doctest_namespace["schema"] = schema
     doctest_namespace["column"] = {column.name: column for column in schema.columns}
-    doctest_namespace["reader"] = RecordValidator(schema)
+    doctest_namespace["validator"] = RecordValidator(schema)
     doctest_namespace["scorer"] = request.getfixturevalue("scorer_of_two_columns")
 
 
 @pytest.fixture(scope="session")
 def scorer_of_two_columns(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The scorer of a version made by hand: a dose in mg, and a stage of 1, 2 or 3."""
-    # Only where an example is run: most tests need neither ONNX nor a version.
+    """Return the scorer of a hand-made version with two columns: a dose in mg, a stage 1 to 3."""
+    # Imported here because most tests need neither ONNX nor an artifact.
     from model.artifacts.artifact import write_artifact
     from model.inference import Scorer
     from tests.unit import tiny

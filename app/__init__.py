@@ -1,19 +1,20 @@
-"""The HTTP service. Importing a module of this package loads neither Flask nor the routes.
+"""The HTTP service. Importing this package alone loads neither Flask nor the routes.
 
-api_keys, cloud_environment   leaves: the grammar of API keys, platform variables
-settings                      environment variables
-web/                          requests, responses, errors, authentication, metrics, logging
-models/                       the loaded versions
-service                       the Flask application with its guards
-openapi/                      the OpenAPI document
-api/                          the service's own routes
-protocols/                    TensorFlow Serving, Open Inference, MLflow
-page/                         pages for a browser
-factory                       create_app: all of it together
-server/                       gunicorn's workers, the ASGI application
-wsgi                          what gunicorn runs
+api_keys           API keys, their hashes and scopes
+cloud_environment  environment variables of Vertex AI and SageMaker
+settings           the service's environment variables
+web/               requests, responses, errors, authentication, metrics, logging
+models/            the loaded versions
+service            the Flask application: authorization, errors, metrics, the fast path
+openapi/           the OpenAPI document
+api/               the service's own routes
+protocols/         the routes of TensorFlow Serving, Open Inference and MLflow
+page/              the documentation page
+factory            create_app, which registers all routes
+server/            gunicorn's workers and the ASGI application
+wsgi               the WSGI application that gunicorn runs
 
-Each module imports only from those above it; import-linter holds that order.
+Each module imports only from those above it; import-linter checks that order.
 """
 
 from typing import TYPE_CHECKING

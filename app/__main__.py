@@ -1,10 +1,7 @@
-"""What a container runs: ``python -m app serve``, or without the word.
+"""The entry point of the container image: ``python -m app`` or ``python -m app serve``.
 
-SageMaker starts an image with the argument ``serve``. The process becomes gunicorn, so gunicorn
-itself gets the signals of whoever started it.
-
-It is run by its folder and not as ``python -m app``, which works too: that would first import the
-package, and Flask with it, only to throw both away: 0.2 s of the start.
+SageMaker starts an image with the argument ``serve``. gunicorn replaces the process and so receives
+the signals of the container engine itself.
 """
 
 import os
@@ -14,16 +11,16 @@ GUNICORN = ("-m", "gunicorn", "-c", "app/gunicorn.conf.py", "app.wsgi:app")
 
 
 def main(arguments: list[str]) -> None:
-    """Become gunicorn, or say what is allowed and exit with status 2.
+    """Replace the process with gunicorn; exit with status 2 if the arguments are not allowed.
 
     Args:
-        arguments: nothing, or the one word ``serve``.
+        arguments: an empty list or ``["serve"]``.
     """
     if arguments not in ([], ["serve"]):
         sys.stderr.write(
-            "error: the only argument allowed is `serve`, which is also what happens without one; "
-            f"received {' '.join(arguments)!r}\n"
-            "settings are environment variables, gunicorn's own options go into GUNICORN_CMD_ARGS\n"
+            f"error: expected no argument or `serve`; received {' '.join(arguments)!r}\n"
+            "Settings are environment variables (docs/settings.md). Options of gunicorn belong in "
+            "GUNICORN_CMD_ARGS.\n"
         )
         sys.exit(2)
     os.execv(sys.executable, [sys.executable, *GUNICORN])

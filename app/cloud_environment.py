@@ -1,8 +1,8 @@
-"""What the hosts of containers say in their own words, put into ours.
+"""Translation of the environment variables of cloud platforms into the service's own.
 
-Vertex AI tells a container its port and the two paths that it will ask (``AIP_HTTP_PORT``,
-``AIP_HEALTH_ROUTE``, ``AIP_PREDICT_ROUTE``) and where the model is (``AIP_STORAGE_URI``). SageMaker
-unpacks the model into a folder of its own before it starts the container.
+Vertex AI passes the port, the paths for health checks and predictions, and the location of the
+model (``AIP_HTTP_PORT``, ``AIP_HEALTH_ROUTE``, ``AIP_PREDICT_ROUTE``, ``AIP_STORAGE_URI``).
+SageMaker unpacks the model into ``/opt/ml/model`` before it starts the container.
 See docs/protocols/mlflow-sagemaker-vertex.md.
 """
 
@@ -15,46 +15,55 @@ from model.artifacts import CURRENT_FILE, MANIFEST_FILE
 
 SAGEMAKER_MODEL = Path("/opt/ml/model")
 IMAGE_DEFAULTS = {"HOST": "0.0.0.0", "PORT": "8080", "MODEL_STORE": "/models"}
-"""What the Dockerfile sets: nobody's wish, so that it gives way to what a host says."""
+"""Defaults set by the Dockerfile; the platform's variables override them."""
 
 
 def translate_cloud_environment(
     environment: Mapping[str, str], sagemaker_model: Path = SAGEMAKER_MODEL
 ) -> dict[str, str]:
-    """The environment with what a host says added, wherever our own variable is not set.
+    """Return the environment with the platform's values added as variables of the service.
 
-    A variable that is as :data:`IMAGE_DEFAULTS` has it counts as not set.
+    A variable of the service that is set takes precedence, unless its value is the one in
+    :data:`IMAGE_DEFAULTS`.
+
+    Args:
+        environment: the environment variables.
+        sagemaker_model: the folder into which SageMaker unpacks the model.
     """
-    said: dict[str, str] = {}
+    platform: dict[str, str] = {}
     if port := environment.get("AIP_HTTP_PORT"):
-        said |= {"PORT": port, "HOST": "0.0.0.0"}
+        platform |= {"PORT": port, "HOST": "0.0.0.0"}
     storage = environment.get("AIP_STORAGE_URI", "")
-    if storage and "://" not in storage:  # gs:// is no folder, and nothing is downloaded
-        said["MODEL_STORE"] = storage
+    if storage and "://" not in storage:  # gs:// is not a folder, and the service downloads nothing
+        platform["MODEL_STORE"] = storage
     elif folder := _find_model(sagemaker_model):
-        said |= {"MODEL_STORE": str(folder), "HOST": "0.0.0.0"}
+        platform |= {"MODEL_STORE": str(folder), "HOST": "0.0.0.0"}
     if route := environment.get("AIP_HEALTH_ROUTE"):
-        said["HEALTH_ROUTE"] = route
+        platform["HEALTH_ROUTE"] = route
     if route := environment.get("AIP_PREDICT_ROUTE"):
-        said["PREDICT_ROUTE"] = route
-    ours = {name: value for name, value in environment.items() if value.strip()}
-    return said | {n: v for n, v in ours.items() if n not in said or IMAGE_DEFAULTS.get(n) != v}
+        platform["PREDICT_ROUTE"] = route
+    overrides = {
+        name: value
+        for name, value in environment.items()
+        if value.strip() and (name not in platform or IMAGE_DEFAULTS.get(name) != value)
+    }
+    return platform | overrides
 
 
 def _find_model(folder: Path) -> Path | None:
-    """The folder with a store or a version: this one, or the only such folder in it.
+    """Return the folder of a store or a version: this one, or the only such folder in it.
 
-    An archive may hold either, and may hold it in a folder. Where neither is to be found, the
-    folder itself, so that what is wrong with it gets said; None where it is absent or empty.
+    The archive of the model may have a top-level folder. Return the folder itself if neither holds
+    a model, so that loading reports what is wrong with it, and None if it is absent or empty.
     """
     try:
-        below = list(folder.iterdir())
+        children = list(folder.iterdir())
     except OSError:
         return None
-    deeper = [path for path in below if _is_model(path)]
-    if below and (_is_model(folder) or len(deeper) != 1):
+    models = [path for path in children if _is_model(path)]
+    if children and (_is_model(folder) or len(models) != 1):
         return folder
-    return deeper[0] if deeper else None
+    return models[0] if models else None
 
 
 def _is_model(folder: Path) -> bool:

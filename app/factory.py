@@ -23,22 +23,20 @@ ROUTE_GROUPS = (
     RouteGroup(tfserving_routes, tfserving_schemas),
     RouteGroup(open_inference_routes, open_inference_schemas),
     RouteGroup(mlflow_routes, mlflow_schemas),
-    RouteGroup(
-        api_operations, api_schemas
-    ),  # last: a platform's path is described as our own route
+    RouteGroup(api_operations, api_schemas),  # last: a platform's path gets our own operation
 )
-"""The descriptions of the routes, by API."""
+"""The operations and schemas of each API; a later group replaces an earlier one's operations."""
 
 
 def create_app(settings: Settings | None = None, *, fast_path: bool = True) -> Service:
-    """The service as a WSGI application.
+    """Return the service as a WSGI application, with all routes registered.
 
-    Nothing is loaded yet: a server calls ``service.models.start()`` in each worker after the fork,
-    and otherwise the first request does.
+    No model is loaded yet. A server calls ``service.models.start()`` in each worker after the fork;
+    otherwise the first request does.
 
     Args:
-        settings: read from the environment unless given.
-        fast_path: whether predictions take the fast road; see :mod:`app.service`.
+        settings: the settings; read from the environment if None.
+        fast_path: whether predictions bypass Flask's dispatch; see :mod:`app.service`.
     """
     service = Service(settings or Settings.from_environment(), fast_path=fast_path)
     register_predict(service)

@@ -1,10 +1,10 @@
-"""The service as a Flask application with guards in front and a fast road through.
+"""The service as a Flask application, with a fast path around Flask's dispatch for predictions.
 
-Every request goes through the same guards: a request id, an API key where keys are configured,
-exceptions turned into refusals, headers, metrics. Behind them most routes are ordinary Flask views.
-A function that is registered as *hot* is reached without Flask's dispatch, which costs more than
-reading, scoring and answering a record together; it is an ordinary view at the same time, and a
-test holds the two roads against each other.
+Every request gets the same treatment: a request ID, authorization if keys are configured,
+exceptions converted to error responses, response headers and metrics. Most routes are ordinary
+Flask views. A handler registered as a fast-path route is called without Flask's dispatch, which
+takes longer than reading, scoring and responding to a record together. The handler is also an
+ordinary view, and a test compares the responses of the two paths.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from app.web import (
     log_error,
     request_var,
     require,
+    to_error_response,
 )
 
 Handler = Callable[..., ServiceResponse]
@@ -40,21 +41,19 @@ SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
 )
-_AUTOMATIC_METHODS = {
-    "HEAD",
-    "OPTIONS",
-}  # Flask answers HEAD wherever GET is, and OPTIONS everywhere
+# Flask adds HEAD to every rule with GET, and OPTIONS to every rule.
+_AUTOMATIC_METHODS = {"HEAD", "OPTIONS"}
 _STATUS_LINES = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
 
 
 class Route(NamedTuple):
-    """A method of a path, and what answers it.
+    """A method of a path, and its handler.
 
     Attributes:
-        rule: the path as Flask writes it, such as ``/problems/<code>``.
-        handler: its docstring says what the route is for.
-        scope: what an API key must open.
-        render_error: refuses in the words of the protocol that the path belongs to.
+        rule: the path in Flask notation, such as ``/problems/<code>``.
+        handler: the function that responds; its docstring is the summary of the route.
+        scope: the scope that an API key needs.
+        render_error: the error renderer of the protocol that the path belongs to.
     """
 
     method: str
@@ -65,11 +64,11 @@ class Route(NamedTuple):
 
 
 class Service(Flask):
-    """The whole service.
+    """The WSGI application of the service.
 
     Args:
-        settings: of the process.
-        fast_path: whether hot routes take the fast road.
+        settings: the settings of the process.
+        fast_path: whether fast-path routes bypass Flask's dispatch.
     """
 
     def __init__(self, settings: Settings, *, fast_path: bool = True) -> None:
@@ -88,7 +87,10 @@ class Service(Flask):
     def add_fast_path_route(
         self, method: str, path: str, handler: Handler, scope: str, *, platform_route: bool = False
     ) -> None:
-        """Have a function answer a path, both on the fast road and as an ordinary view."""
+        """Register a handler both as a fast-path route and as an ordinary view.
+
+        The arguments are those of :meth:`add_route`.
+        """
         if self._fast_path and (platform_route or (method, path) not in self._platform_paths):
             self._fast_path_routes[method, path] = (handler, scope)
         self.add_route(method, path, handler, scope, platform_route=platform_route)
@@ -103,14 +105,17 @@ class Service(Flask):
         render_error: ErrorRenderer = ErrorResponse.to_response,
         platform_route: bool = False,
     ) -> None:
-        """Have a function answer a path as an ordinary view.
+        """Register a handler as an ordinary view.
 
         Args:
-            path: a rule of Flask; what its placeholders hold is handed to the function by name.
-            scope: what an API key must open, see :mod:`app.api_keys`.
-            render_error: refuses in the words of the protocol that the path belongs to.
-            platform_route: whether the settings choose the path; a function of ours that has the same
-                path then gives way, because the host will ask that path for nothing else.
+            method: the HTTP method.
+            path: a Flask rule; the handler receives its placeholders as keyword arguments.
+            handler: the function that responds.
+            scope: the scope that an API key needs, see :mod:`app.api_keys`.
+            render_error: the error renderer of the protocol that the path belongs to.
+            platform_route: whether the settings choose the path. Such a route replaces a handler
+                of the service with the same path, because the platform sends that path nothing
+                else.
         """
         if (method, path) in self._platform_paths and not platform_route:
             return
@@ -118,11 +123,11 @@ class Service(Flask):
         self.add_url_rule(path, f"{method} {path}", view, methods=[method])
 
     def uses_fast_path(self, environ: dict[str, Any]) -> bool:
-        """Whether a request takes the fast road."""
+        """Return whether a request bypasses Flask's dispatch."""
         return (environ["REQUEST_METHOD"], environ["PATH_INFO"]) in self._fast_path_routes
 
     def routes(self) -> Iterator[Route]:
-        """Every route, in the order of the paths that Flask tries."""
+        """Yield every route, in the order in which Flask tries the rules."""
         for rule in self.url_map.iter_rules():
             view = self.view_functions[rule.endpoint]
             if isinstance(view, _View):
@@ -130,34 +135,36 @@ class Service(Flask):
                     yield Route(method, rule.rule, view.handler, view.scope, view.render_error)
 
     def wsgi_app(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request on either road, between the guards."""
+        """Respond to a request, on the fast path if its path has one."""
         request = environ[ENVIRON_KEY] = ServiceRequest(environ, self.settings.max_body_bytes)
         token = request_var.set(request)
         try:
             entry = self._fast_path_routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
             if entry is None:
                 return super().wsgi_app(environ, self._wrap_start_response(request, start_response))
-            answer = self._call_fast_path(request, *entry)
-            self._count_request(request, answer.status)
+            response = self._call_fast_path(request, *entry)
+            self._count_request(request, response.status)
             start_response(
-                _STATUS_LINES[answer.status],
+                _STATUS_LINES[response.status],
                 [
-                    ("Content-Type", answer.media_type),
-                    *answer.headers,
-                    ("Content-Length", str(len(answer.body))),
+                    ("Content-Type", response.media_type),
+                    *response.headers,
+                    ("Content-Length", str(len(response.body))),
                     *SECURITY_HEADERS,
                     ("X-Request-ID", request.request_id),
                 ],
             )
-            return (answer.body,)
+            return (response.body,)
         finally:
             request_var.reset(token)
-            del environ[ENVIRON_KEY]  # a cycle would keep the body until the collector comes by
+            del environ[
+                ENVIRON_KEY
+            ]  # a reference cycle would keep the body until garbage collection
 
     def _call_fast_path(
         self, request: ServiceRequest, handler: Handler, scope: str
     ) -> ServiceResponse:
-        """The fast road: what Flask does for a view, for one that needs nothing of Flask."""
+        """Authorize and call a handler without Flask; convert exceptions to error responses."""
         request.route = request.environ["PATH_INFO"]
         try:
             require(self.keys, request, scope)
@@ -166,7 +173,7 @@ class Service(Flask):
             return self._error_response(error).to_response()
 
     def _authorize(self) -> None:
-        """The slow road: before every view, also before there is found to be none."""
+        """Authorize a request that Flask dispatches, unless no rule matches its path."""
         request = current_request()
         if flask_request.url_rule is None:
             return
@@ -175,31 +182,33 @@ class Service(Flask):
         require(self.keys, request, view.scope if view else AUTHENTICATED)
 
     def _view(self) -> _View | None:
-        """The view that Flask has found, where it is one of ours."""
+        """Return the matched view; None if no rule matched or the view is Flask's own."""
         view = self.view_functions.get(flask_request.endpoint or "")
         return view if isinstance(view, _View) else None
 
     def _handle_error(self, error: Exception) -> Response:
         view = self._view()
         error_response = self._error_response(error)
-        # Flask keeps the exception of a path that it does not know with the request, the exception its
-        # frames, and they the request and its body: until the collector comes by.
+        # For an unknown path, Flask stores the exception in the request. The exception refers to
+        # its frames, and these to the request, whose body would live until garbage collection.
         error.__traceback__ = error.__context__ = None
         return _to_flask_response(
             view.render_error(error_response) if view else error_response.to_response()
         )
 
     def _error_response(self, error: Exception) -> ErrorResponse:
-        return log_error(error, max_body_bytes=self.settings.max_body_bytes)
+        response = to_error_response(error, max_body_bytes=self.settings.max_body_bytes)
+        log_error(error, response)
+        return response
 
     def _wrap_start_response(
         self, request: ServiceRequest, start_response: StartResponse
     ) -> StartResponse:
-        """``start_response`` with what every answer gets: headers, and its place in the metrics."""
+        """Return a ``start_response`` that adds the common headers and counts the request."""
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            given = {name.lower() for name, _ in headers}
-            headers += [pair for pair in SECURITY_HEADERS if pair[0].lower() not in given]
+            present = {name.lower() for name, _ in headers}
+            headers += [pair for pair in SECURITY_HEADERS if pair[0].lower() not in present]
             headers.append(("X-Request-ID", request.request_id))
             self._count_request(request, int(status[:3]))
             return start_response(status, headers, exc_info)
@@ -212,18 +221,18 @@ class Service(Flask):
 
 
 def current_request() -> ServiceRequest:
-    """The request that Flask is answering."""
+    """Return the request that Flask is handling."""
     return flask_request.environ[ENVIRON_KEY]
 
 
 class _SegmentConverter(BaseConverter):
-    """A part of a path that ends where a verb begins, as in ``NAME:predict``."""
+    """A path segment that ends at a slash or before a verb, as in ``NAME:predict``."""
 
     regex = "[^/:]+"
 
 
 class _View:
-    """A function of ours as a view of Flask."""
+    """A Flask view that calls a handler of the service."""
 
     def __init__(self, handler: Handler, scope: str, render_error: ErrorRenderer) -> None:
         self.scope = scope
@@ -235,10 +244,10 @@ class _View:
         return _to_flask_response(self.handler(current_request(), **placeholders))
 
 
-def _to_flask_response(answer: ServiceResponse) -> Response:
-    """An answer as Flask wants it."""
-    response = Response(answer.body, answer.status)
-    response.headers["Content-Type"] = answer.media_type
-    for name, value in answer.headers:
-        response.headers[name] = value
-    return response
+def _to_flask_response(response: ServiceResponse) -> Response:
+    """Convert a response to Flask's type."""
+    flask_response = Response(response.body, response.status)
+    flask_response.headers["Content-Type"] = response.media_type
+    for name, value in response.headers:
+        flask_response.headers[name] = value
+    return flask_response

@@ -1,4 +1,4 @@
-"""Every environment variable that the service reads, with its default and meaning."""
+"""The environment variables of the service, with their defaults and meanings."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from app.cloud_environment import translate_cloud_environment
 
 
 class InvalidSettings(Exception):
-    """Environment variables outside what is allowed; the message lists every one."""
+    """Environment variables with values that are not allowed; the message lists all of them."""
 
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~:@!$&'()*+,;=-]+)+")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
-def _setting(default: Any, meaning: str, read: Callable[[str], Any] = str) -> Any:
-    metadata = {"meaning": meaning, "read": read}
+def _setting(default: Any, meaning: str, parse: Callable[[str], Any] = str) -> Any:
+    metadata = {"meaning": meaning, "parse": parse}
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
+    def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
             raise ValueError(f"expected a whole number from {low} to {high}")
         return int(text)
 
-    return read
+    return parse
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0.05 <= number <= 3600:
-        raise ValueError("expected seconds, from 0.05 to 3600")
-    return number
+    seconds = float(text)
+    if not 0.05 <= seconds <= 3600:
+        raise ValueError("expected a number of seconds from 0.05 to 3600")
+    return seconds
 
 
 def _versions(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.lower().split(","))
     if words not in (("current",), ("all",)) and not all(word.isdecimal() for word in words):
-        raise ValueError("expected current, all, or numbers of versions such as 3,4")
+        raise ValueError("expected current, all, or version numbers such as 3,4")
     return words
 
 
@@ -92,53 +92,65 @@ def _level(text: str) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """The service's settings; each is the environment variable of its name in capitals."""
+    """The settings of the service; the environment variable of each is its name in capitals."""
 
     model_store: Path = _setting(
-        Path("artifacts/cleveland"), "folder of the versions, or of a single one", Path
+        Path("artifacts/cleveland"), "folder of a store, or of a single version", Path
     )
-    host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for every one")
+    host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for all interfaces")
     port: int = _setting(8080, "port to listen on", _integer(1, 65535))
-    workers: int = _setting(2, "processes that answer requests", _integer(1, 256))
-    max_body_bytes: int = _setting(8 * 1024 * 1024, "longest body of a request", _integer(1, 2**31))
-    max_records: int = _setting(10_000, "most records in one request", _integer(1, 10_000_000))
+    workers: int = _setting(2, "number of worker processes", _integer(1, 256))
+    max_body_bytes: int = _setting(
+        8 * 1024 * 1024,
+        "maximum size of a request body in bytes, also after decompression",
+        _integer(1, 2**31),
+    )
+    max_records: int = _setting(
+        10_000, "maximum number of records in a request", _integer(1, 10_000_000)
+    )
     reload_seconds: float = _setting(
-        1.0, "how often a worker looks whether another version is current", _seconds
+        1.0, "interval in seconds at which a worker checks the store for changes", _seconds
     )
     client_seconds: int = _setting(
-        10, "how long a worker waits for a client that has stopped sending", _integer(1, 3600)
+        10,
+        "seconds that a worker waits for a client that stops sending within a body",
+        _integer(1, 3600),
     )
     graceful_seconds: int = _setting(
-        30, "time that requests get to finish when the service is stopped", _integer(1, 3600)
+        30, "seconds that running requests have to finish when the service stops", _integer(1, 3600)
     )
     versions: tuple[str, ...] = _setting(
         ("current",),
-        "versions to serve: current, all, or numbers beside the current one",
+        "versions to serve: current, all, or numbers in addition to the current version",
         _versions,
     )
     version_labels: Mapping[str, str] = _setting(
-        {}, "names of versions for clients, such as canary=4,stable=3", _labels
+        {}, "labels of versions, such as canary=4,stable=3", _labels
     )
     max_explained: int = _setting(
-        100, "most records in one request that asks for explanations", _integer(1, 10_000)
+        100, "maximum number of records in a request for explanations", _integer(1, 10_000)
     )
     api_keys: str = _setting(
-        "", "hashes of API keys, see app/api_keys.py; none leaves it open", _keys
+        "",
+        "entries of API keys, see app/api_keys.py; without any, every route but management is open",
+        _keys,
     )
-    api_keys_file: Path | None = _setting(None, "file with more of them", _keys_file)
+    api_keys_file: Path | None = _setting(None, "file with further entries of API keys", _keys_file)
     health_route: str = _setting(
-        "", "one more path for GET /readyz, for hosts that choose it", _path
+        "", "additional path for GET /readyz, for platforms that choose it", _path
     )
-    predict_route: str = _setting("", "one more path for predictions, likewise", _path)
+    predict_route: str = _setting(
+        "", "additional path for POST /predict, for platforms that choose it", _path
+    )
     log_level: str = _setting("info", "debug, info, warning or error", _level)
-    log_format: str = _setting("json", "json, or text for a person at a terminal", _log_format)
+    log_format: str = _setting("json", "json, or text for reading at a terminal", _log_format)
     run_folder: Path | None = _setting(
-        None, "folder that the workers share while they run; a temporary one unless given", Path
+        None, "folder of files that the workers share; by default a temporary folder", Path
     )
 
     @property
     def keys(self) -> ApiKeys:
-        """The API keys, of both settings."""
+        """The API keys of ``api_keys`` and ``api_keys_file`` together."""
         entries = [self.api_keys]
         if self.api_keys_file is not None:
             entries.append(self.api_keys_file.read_text(encoding="utf-8"))
@@ -146,27 +158,27 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read the settings; what is absent or empty has its default.
+        """Return the settings of an environment; an absent or empty variable has its default.
 
         Args:
-            environment: the process's own unless given.
+            environment: the environment variables; those of the process if None.
 
         Raises:
-            InvalidSettings: every variable that is outside what is allowed, at once.
+            InvalidSettings: one or more values are not allowed; the message lists all of them.
         """
         environment = translate_cloud_environment(
             os.environ if environment is None else environment
         )
-        found, problems = {}, []
+        values, problems = {}, []
         for setting in dataclasses.fields(cls):
             text = environment.get(setting.name.upper(), "").strip()
             if text:
                 try:
-                    found[setting.name] = setting.metadata["read"](text)
+                    values[setting.name] = setting.metadata["parse"](text)
                 except ValueError as error:
                     secret = setting.name.startswith("api_keys")
                     received = "" if secret else f", received {text!r}"
                     problems.append(f"{setting.name.upper()}: {error}{received}")
         if problems:
             raise InvalidSettings("; ".join(problems))
-        return cls(**found)
+        return cls(**values)

@@ -1,4 +1,4 @@
-"""What gunicorn runs: ``python -m gunicorn -c app/gunicorn.conf.py app.wsgi:app``."""
+"""The WSGI application for ``python -m gunicorn -c app/gunicorn.conf.py app.wsgi:app``."""
 
 from app.factory import create_app
 

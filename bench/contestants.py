@@ -1,7 +1,7 @@
-"""Who is measured: each contestant's command, request and environment, declared once.
+"""The servers to measure: command, request and environment of each.
 
-To add one, declare it in :data:`TARGETS`; if it needs packages of its own, give it a folder
-under ``bench/peers`` with a ``requirements.txt``, and the Makefile makes its environment.
+To add one, declare it in :data:`TARGETS`. If it needs other packages than the project, add a folder
+under ``bench/peers`` with a ``requirements.txt``; the Makefile creates its environment.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from bench.bodies import (
     BodyMaker,
+    column_tensors,
     dataframe_records,
-    named,
-    one_matrix,
-    tensor_a_column,
+    json_records,
+    matrix_tensor,
     training_frame,
 )
 
@@ -27,35 +27,36 @@ _GUNICORN = "{python} -m gunicorn --bind 127.0.0.1:{port} --workers 1"
 
 @dataclass(frozen=True)
 class BenchmarkTarget:
-    """A server, how it is started, and how it is asked.
+    """A server to measure: how to start it, and how to request a prediction.
 
-    In ``command``, ``prepare`` and ``settings``, ``{python}`` stands for the interpreter of its
-    environment and ``{bin}`` for the folder of that, ``{port}`` for the port that it has to listen on, ``{second_port}`` and
-    ``{third_port}`` for two more, ``{scratch}`` for a folder of its own that is there while the
-    measurement lasts.
+    ``command``, ``prepare`` and ``settings`` may contain placeholders: ``{python}`` is the
+    interpreter of the server's environment, ``{bin}`` the folder of that interpreter, ``{port}``
+    the port to listen on, ``{second_port}`` and ``{third_port}`` two more free ports, and
+    ``{scratch}`` a temporary folder that exists during the measurement.
 
     Attributes:
-        command: starts it, in the foreground.
-        what: one line for the report.
-        path: where predictions are asked for.
-        body: makes the body of a request from records.
-        probability: the probability of the first record in an answer, which must be the graph's;
-            None for a floor, which has none.
-        peer: the folder under :data:`PEERS` that holds its environment; "" for the project's own.
-        packages: whose versions the report names.
+        name: unique name.
+        command: starts the server in the foreground.
+        description: one line for the report.
+        path: path of predictions.
+        body: makes a request body from records.
+        probability: returns the probability of the first record from a response, which must equal
+            the graph's; None for the floors, which compute none.
+        peer: folder of the environment under :data:`PEERS`; empty for the project's environment.
+        packages: packages whose versions the report lists.
         settings: environment variables.
-        prepare: a command to run before it is started for the first time.
-        n_workers: processes that answer.
-        batch: whether it is also measured with 10,000 records a request.
-        only_memory: whether it is left out of the rounds.
+        prepare: command to run before the server starts; empty for none.
+        n_workers: number of worker processes.
+        batch: True to measure requests with 10,000 records as well.
+        only_memory: True to measure only start and memory, and no rounds.
     """
 
     name: str
     command: str
-    what: str
+    description: str
     path: str = "/predict"
-    body: BodyMaker = named
-    probability: Callable[[Any], float] | None = lambda answer: answer["probability"]
+    body: BodyMaker = json_records
+    probability: Callable[[Any], float] | None = lambda response: response["probability"]
     peer: str = ""
     packages: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -66,25 +67,25 @@ class BenchmarkTarget:
 
     @property
     def python(self) -> Path:
-        """The interpreter of its environment."""
+        """The interpreter of the server's environment."""
         return PEERS / self.peer / "bin/python" if self.peer else Path(sys.executable)
 
     @property
     def is_installed(self) -> bool:
-        """Whether its environment was made and is whole."""
+        """True if the server's environment has been created completely."""
         return not self.peer or (PEERS / self.peer / ".installed").exists()
 
 
-def _first_prediction(answer: Any) -> float:
-    return float(answer["predictions"][0]["probability"])
+def _first_prediction(response: Any) -> float:
+    return float(response["predictions"][0]["probability"])
 
 
-def _first_output(answer: Any) -> float:
-    return float(answer["outputs"][0]["data"][0])
+def _first_output(response: Any) -> float:
+    return float(response["outputs"][0]["data"][0])
 
 
 _SERVICE = "{python} -m gunicorn -c app/gunicorn.conf.py app.wsgi:app"
-_WITH_PEERS = ("service", "service-ordinary")
+_MEASURED_WITH_PEERS = ("service", "service-ordinary")
 _MLSERVER = "{bin}/mlserver start bench/peers/mlserver"
 _MLSERVER_PORTS = {
     "MLSERVER_HTTP_PORT": "{port}",
@@ -96,7 +97,7 @@ TARGETS = (
     BenchmarkTarget(
         "floor",
         f"{_GUNICORN} --worker-class gthread --threads 1 bench.floor:app",
-        "a Flask route that parses JSON, counts and answers a constant",
+        "a Flask route that parses JSON, counts the records and returns a constant",
         probability=None,
         packages=("flask", "gunicorn"),
         batch=True,
@@ -104,7 +105,7 @@ TARGETS = (
     BenchmarkTarget(
         "floor-wsgi",
         f"{_GUNICORN} --worker-class gthread --threads 1 bench.floor_wsgi:app",
-        "the same without Flask",
+        "the same as a plain WSGI application, without Flask",
         probability=None,
         batch=True,
     ),
@@ -120,7 +121,7 @@ TARGETS = (
     BenchmarkTarget(
         "service",
         _SERVICE,
-        "this service as it is deployed, one worker, an event loop",
+        "this service as deployed: one worker with an event loop",
         probability=_first_prediction,
         packages=("msgspec", "numpy", "onnxruntime"),
         settings={"PORT": "{port}", "WORKERS": "1"},
@@ -129,7 +130,7 @@ TARGETS = (
     BenchmarkTarget(
         "service-two-workers",
         _SERVICE,
-        "for the memory of each of two",
+        "this service as deployed with two workers, only for their memory",
         probability=_first_prediction,
         settings={"PORT": "{port}", "WORKERS": "2"},
         n_workers=2,
@@ -137,8 +138,9 @@ TARGETS = (
     ),
     BenchmarkTarget(
         "service-ordinary",
-        "{python} -m gunicorn -c app/gunicorn.conf.py -k app.server.single_thread_worker.SingleThreadWorker app.wsgi:app",
-        "this service on an ordinary worker of gunicorn's, one thread",
+        "{python} -m gunicorn -c app/gunicorn.conf.py "
+        "-k app.server.single_thread_worker.SingleThreadWorker app.wsgi:app",
+        "this service on a gunicorn thread worker with one thread",
         probability=_first_prediction,
         settings={"PORT": "{port}", "WORKERS": "1"},
         batch=True,
@@ -146,7 +148,7 @@ TARGETS = (
     BenchmarkTarget(
         "service-uvloop",
         "{python} -m gunicorn -c app/gunicorn.conf.py --asgi-loop uvloop app.wsgi:app",
-        "this service as it is deployed, but with uvloop",
+        "this service as deployed, with uvloop",
         probability=_first_prediction,
         peer="uvloop",
         packages=("uvloop",),
@@ -157,7 +159,7 @@ TARGETS = (
         "service-granian",
         "{python} -m granian --interface wsgi --host 127.0.0.1 --port {port} --workers 1 "
         "--blocking-threads 1 --no-ws --log-level warning app.wsgi:app",
-        "this service as a WSGI application on a server written in Rust",
+        "this service as a WSGI application on granian, a server written in Rust",
         probability=_first_prediction,
         peer="granian",
         packages=("granian",),
@@ -167,16 +169,16 @@ TARGETS = (
         "fastapi",
         "{python} -m uvicorn bench.peers.fastapi.server:app --host 127.0.0.1 --port {port} "
         "--no-access-log --log-level warning",
-        "FastAPI, pydantic, uvicorn with uvloop and httptools",
+        "FastAPI with pydantic, on uvicorn with uvloop and httptools",
         peer="fastapi",
         packages=("fastapi", "uvicorn", "uvloop", "httptools", "pydantic"),
     ),
     BenchmarkTarget(
         "mlserver",
         _MLSERVER,
-        "a custom runtime, one tensor a column",
+        "an MLServer custom runtime, one tensor per column",
         path="/v2/models/heart/infer",
-        body=tensor_a_column,
+        body=column_tensors,
         probability=_first_output,
         peer="mlserver",
         packages=("mlserver", "fastapi", "uvicorn"),
@@ -185,9 +187,9 @@ TARGETS = (
     BenchmarkTarget(
         "mlserver-matrix",
         _MLSERVER,
-        "the same, one matrix of codes without names",
+        "the same runtime, one matrix of codes without column names",
         path="/v2/models/heart/infer",
-        body=one_matrix,
+        body=matrix_tensor,
         probability=_first_output,
         peer="mlserver",
         settings=_MLSERVER_PORTS,
@@ -196,7 +198,7 @@ TARGETS = (
         "bentoml",
         "{python} -m bentoml serve bench.peers.bentoml.service:Heart --host 127.0.0.1 "
         "--port {port}",
-        "a service with an async API, the record checked by pydantic",
+        "a BentoML service with an async API and pydantic validation",
         peer="bentoml",
         packages=("bentoml", "uvicorn", "pydantic"),
         settings={"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": "{scratch}"},
@@ -205,10 +207,10 @@ TARGETS = (
         "mlflow",
         "{python} -m mlflow models serve --model-uri {scratch}/model --env-manager local "
         "--host 127.0.0.1 --port {port} --workers 1",
-        "a pyfunc model with a signature",
+        "an MLflow pyfunc model with a signature",
         path="/invocations",
         body=dataframe_records,
-        probability=lambda answer: answer["predictions"][0],
+        probability=lambda response: response["predictions"][0],
         peer="mlflow",
         packages=("mlflow", "uvicorn", "pandas"),
         prepare="{python} -m bench.peers.mlflow.save {scratch}/model",
@@ -218,21 +220,26 @@ TARGETS = (
 
 
 def select_targets(names: list[str] | None, *, peers: bool) -> list[BenchmarkTarget]:
-    """The contestants of a run; the floor is always the first, since ratios are taken to it.
+    """Return the targets of a run. The floor comes first, because ratios are relative to it.
 
     Args:
-        names: those to measure; unless given, all that need no environment of their own, or with
-            ``peers`` those that do, and the service on both workers.
+        names: names of the targets to measure. If None, all targets in the project's environment;
+            with ``peers``, all targets with another environment, and the service on both workers.
+        peers: True to measure the other serving systems; without effect if ``names`` is given.
 
     Raises:
-        ValueError: a name that no contestant has.
+        ValueError: an unknown name.
     """
-    known = {contestant.name: contestant for contestant in TARGETS}
-    if names is None:
-        chosen = [c for c in TARGETS if (c.peer or c.name in _WITH_PEERS if peers else not c.peer)]
+    by_name = {target.name: target for target in TARGETS}
+    if names is not None:
+        if unknown := [name for name in names if name not in by_name]:
+            raise ValueError(
+                f"unknown target: {', '.join(unknown)}; expected names of {', '.join(by_name)}"
+            )
+        selected = [by_name[name] for name in names]
+    elif peers:
+        selected = [t for t in TARGETS if t.peer or t.name in _MEASURED_WITH_PEERS]
     else:
-        if unknown := [name for name in names if name not in known]:
-            raise ValueError(f"there is no {', '.join(unknown)}; there are: {'; '.join(known)}")
-        chosen = [known[name] for name in names]
+        selected = [t for t in TARGETS if not t.peer]
     floor = TARGETS[0]
-    return [floor, *(contestant for contestant in chosen if contestant is not floor)]
+    return [floor, *(target for target in selected if target is not floor)]

@@ -1,4 +1,4 @@
-"""The least that a Flask service can do: parse the JSON of a request, count, answer a constant."""
+"""A minimal Flask service: parse JSON, count the records, return a constant."""
 
 from flask import Flask, Response, jsonify, request
 
@@ -7,6 +7,6 @@ app = Flask(__name__)
 
 @app.post("/predict")
 def predict() -> Response:
-    """The same probability to every body that is JSON, and how many records it held."""
+    """Return a constant probability and the number of records in the request."""
     content = request.get_json()
     return jsonify(probability=0.5, records=len(content) if isinstance(content, list) else 1)

@@ -1,4 +1,4 @@
-"""The floor without Flask: what gunicorn and the sockets cost before any framework."""
+"""The floor without Flask: the cost of gunicorn and the sockets alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """The same probability to every body that is JSON, and how many records it held."""
+    """Return a constant probability and the number of records in the request."""
     content = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     n_records = len(content) if isinstance(content, list) else 1
-    answer = json.dumps({"probability": 0.5, "records": n_records}).encode()
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))]
+    body = json.dumps({"probability": 0.5, "records": n_records}).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     start_response("200 OK", headers)
-    return [answer]
+    return [body]

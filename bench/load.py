@@ -1,8 +1,8 @@
-"""A load generator: keep-alive connections that send one request each and wait for its answer.
+"""A closed-loop load generator over keep-alive connections.
 
-A closed loop: a connection sends its next request when it has the answer to the one before. A
-server that stalls is therefore asked less while it stalls, and its p99 looks better than what
-clients that do not wait would see.
+A connection sends its next request after it has received the response to the last one. A server
+that stalls therefore receives fewer requests while it stalls, and its p99 is lower than clients
+that do not wait would measure.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ import numpy as np
 
 HOST = "127.0.0.1"
 SILENT_SECONDS = 60.0
-"""A server that sends nothing at all for so long has failed its outstanding requests."""
+"""After so long without any data, the outstanding requests have failed."""
 
-MOST_FAILURES = 1000
-"""So many failures end a measurement: the server is gone."""
+MAX_FAILURES = 1000
+"""This number of failures ends a measurement: the server is not running any more."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one round measured.
+    """The measurements of one run of the load generator.
 
     Attributes:
-        n_answers: answers 200 within the time, or of the number asked for.
-        per_second: answers a second.
-        p50_ms, p99_ms: latency, from before the request is sent until its answer is whole.
-        failures: what went wrong, and how often: ``status 503``, ``closed``, ``silent``.
-        n_connects: connections made; more than the clients where the server closes them.
-        busy: share of its core that the load generator used; near 1 it measures itself.
+        n_answers: responses with status 200 that arrived before the deadline.
+        per_second: such responses per second.
+        p50_ms: median latency, from before the request is sent until its response is complete.
+        p99_ms: 99th percentile of the latency.
+        failures: number of failures by kind: ``status 503``, ``closed``, ``silent``.
+        n_connects: connections made; more than there are clients if the server closes some.
+        busy: fraction of a core that the load generator used; near 1 it is the bottleneck.
     """
 
     n_answers: int
@@ -47,7 +48,7 @@ class Load:
 
 
 def post(path: str, body: bytes) -> bytes:
-    """The bytes of one POST of JSON."""
+    """Return the bytes of a POST request with a JSON body."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
@@ -56,16 +57,16 @@ def post(path: str, body: bytes) -> bytes:
 
 
 def measure(port: int, request: bytes, *, seconds: float, connections: int = 8) -> Load:
-    """Send one request over and over for some time.
+    """Send a request repeatedly for some time.
 
     Raises:
-        RuntimeError: an answer was not 200, or not whole, or there was none at all.
+        RuntimeError: a response had another status than 200 or was incomplete, or none arrived.
     """
     load = drive(port, request, seconds=seconds, connections=connections)
     if load.failures:
-        raise RuntimeError(", ".join(f"{n} x {what}" for what, n in load.failures.items()))
+        raise RuntimeError(", ".join(f"{n} x {kind}" for kind, n in load.failures.items()))
     if not load.n_answers:
-        raise RuntimeError(f"no answer within {seconds:g} s")
+        raise RuntimeError(f"no response within {seconds:g} s")
     return load
 
 
@@ -77,10 +78,17 @@ def drive(
     n_requests: int | None = None,
     connections: int = 8,
 ) -> Load:
-    """Send one request over and over, for some time or so many times, and count what fails.
+    """Send a request repeatedly, for some time or a number of times, and count failures.
 
-    What is outstanding at the end is waited for, so that the next round finds an idle server; it
-    counts where a number was asked for, and otherwise not.
+    At the end, outstanding responses are awaited, so the next round starts with an idle server.
+    They are not counted if they arrive after ``seconds``.
+
+    Args:
+        port: port of the server on the loopback interface.
+        request: the bytes of the request.
+        seconds: time limit; None for none.
+        n_requests: number of requests; None for no limit.
+        connections: number of keep-alive connections.
     """
     clients = [_Client(port) for _ in range(connections)]
     selector = selectors.DefaultSelector()
@@ -89,13 +97,13 @@ def drive(
     n_sent = n_outstanding = 0
     start, cpu = time.perf_counter(), time.process_time()
     deadline = math.inf if seconds is None else start + seconds
-    n_wanted = math.inf if n_requests is None else n_requests
+    limit = math.inf if n_requests is None else n_requests
 
     idle = list(clients)
-    while failures.total() < MOST_FAILURES:
-        refused = []
+    while failures.total() < MAX_FAILURES:
+        still_idle = []
         for client in idle:
-            if n_sent >= n_wanted or time.perf_counter() >= deadline:
+            if n_sent >= limit or time.perf_counter() >= deadline:
                 break
             n_sent += 1
             try:
@@ -104,9 +112,9 @@ def drive(
                 n_outstanding += 1
             except OSError:
                 failures["closed"] += 1
-                _forget(client, selector)
-                refused.append(client)
-        idle = refused
+                _disconnect(client, selector)
+                still_idle.append(client)
+        idle = still_idle
         if not n_outstanding and not idle:
             break
         ready = selector.select(0.01 if idle else SILENT_SECONDS)
@@ -125,12 +133,12 @@ def drive(
             elif now < deadline:
                 latencies.append(now - client.sent)
             if status != 200 or client.closing:
-                _forget(client, selector)
+                _disconnect(client, selector)
             idle.append(client)
     end = min(time.perf_counter(), deadline)
     busy = (time.process_time() - cpu) / (time.perf_counter() - start)
     for client in clients:
-        _forget(client, selector)
+        _disconnect(client, selector)
     p50, p99 = np.percentile(latencies, [50, 99]) * 1e3 if latencies else (np.nan, np.nan)
     return Load(
         n_answers=len(latencies),
@@ -143,8 +151,8 @@ def drive(
     )
 
 
-def _forget(client: _Client, selector: selectors.BaseSelector) -> None:
-    """Close a client's connection; its next request makes another."""
+def _disconnect(client: _Client, selector: selectors.BaseSelector) -> None:
+    """Close a client's connection; its next request opens a new one."""
     if client.is_open:
         if client.socket in selector.get_map():
             selector.unregister(client.socket)
@@ -152,7 +160,7 @@ def _forget(client: _Client, selector: selectors.BaseSelector) -> None:
 
 
 class _Client:
-    """One keep-alive connection, and how much of an answer has come."""
+    """A keep-alive connection and the state of the response that it receives."""
 
     socket: socket.socket
 
@@ -162,30 +170,34 @@ class _Client:
         self.sent = 0.0
         self.closing = False
         self._port = port
-        self._expect()
+        self._reset()
 
-    def _expect(self) -> None:
-        """An answer is awaited of which nothing has come."""
+    def _reset(self) -> None:
+        """Forget the last response."""
         self._head = self._tail = b""
         self._status = 0
         self._missing = -1
         self._chunked = self.closing = False
 
     def send(self, request: bytes) -> bool:
-        """Send a request; True where a connection had to be made for it."""
+        """Send a request; return True if that opened a new connection."""
         self.sent = time.perf_counter()
-        self._expect()
-        new = not self.is_open
-        if new:
+        self._reset()
+        is_new = not self.is_open
+        if is_new:
             self.socket = socket.create_connection((HOST, self._port), timeout=SILENT_SECONDS)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.is_open = True
             self.n_connects += 1
         self.socket.sendall(request)
-        return new
+        return is_new
 
     def receive(self) -> int | None:
-        """Take what has come: the status once the answer is whole, 0 if it never will be."""
+        """Read the available data.
+
+        Returns:
+            The status once the response is complete, 0 if it cannot be completed, otherwise None.
+        """
         try:
             data = self.socket.recv(1 << 20)
         except OSError:
@@ -202,7 +214,7 @@ class _Client:
             self._tail = (self._tail + data)[-5:]
             return self._status if self._tail == b"0\r\n\r\n" else None
         self._missing -= len(data)
-        if self._missing < 0:  # more than it announced: what follows cannot be told apart
+        if self._missing < 0:  # more bytes than Content-Length: the next response cannot be found
             return 0
         return None if self._missing else self._status
 
@@ -211,7 +223,7 @@ class _Client:
         self.is_open = False
 
     def _read_head(self, head: bytes) -> None:
-        """Status, how many bytes follow or that chunks do, and whether the server will close."""
+        """Read status, body length or chunked encoding, and ``Connection: close``."""
         line, _, rest = head.lower().partition(b"\r\n")
         self._status = int(line.split()[1])
         fields = b"\r\n" + rest + b"\r\n"

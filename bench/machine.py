@@ -1,4 +1,4 @@
-"""What a run was measured on: the lines above its tables."""
+"""The header of a report: command line, machine, versions."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from bench.contestants import BenchmarkTarget
 from bench.running import Cores
 
 
-def header(module: str, contestants: Sequence[BenchmarkTarget], cores: Cores) -> list[str]:
-    """Command line, machine, Python, cores and versions.
+def header(module: str, targets: Sequence[BenchmarkTarget], cores: Cores) -> list[str]:
+    """Return the lines of the header: command line, machine, Python, cores, targets.
 
     Args:
-        module: what was run, as in ``python -m bench.serving``.
+        module: the module that was run, such as ``bench.serving``.
+        targets: the measured servers.
+        cores: the cores of the server and of the load generator.
     """
     lines = [
         *describe_run(module),
         f"server on core {cores.server}, load generator on core {cores.load}"
-        + ("; ONE CORE FOR BOTH" if cores.server == cores.load else ""),
+        + ("; WARNING: the same core for both" if cores.server == cores.load else ""),
     ]
-    for contestant in contestants:
-        found = versions(contestant)
-        lines.append(f"{contestant.name}: {contestant.what}" + (f" [{found}]" if found else ""))
+    for target in targets:
+        packages = f" [{listed}]" if (listed := versions(target)) else ""
+        lines.append(f"{target.name}: {target.description}{packages}")
     return lines
 
 
 def describe_run(module: str) -> list[str]:
-    """The command line, the time, the machine and Python."""
+    """Return lines with the command line, the time, the machine and Python."""
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     return [
         f"$ python -m {module} {shlex.join(sys.argv[1:])}".rstrip(),
@@ -44,14 +46,14 @@ def describe_run(module: str) -> list[str]:
     ]
 
 
-def versions(contestant: BenchmarkTarget) -> str:
-    """``package version`` of those that it names, as its environment holds them."""
-    path = [str(p) for p in contestant.python.parent.parent.glob("lib/python*/site-packages")]
-    found = {
+def versions(target: BenchmarkTarget) -> str:
+    """Return the versions of a target's packages in its environment, as ``flask 3.1.3, …``."""
+    path = [str(p) for p in target.python.parent.parent.glob("lib/python*/site-packages")]
+    installed = {
         distribution.name.lower(): distribution.version
         for distribution in importlib.metadata.distributions(path=path)
     }
-    return ", ".join(f"{name} {found[name]}" for name in contestant.packages if name in found)
+    return ", ".join(f"{name} {installed[name]}" for name in target.packages if name in installed)
 
 
 def _processor() -> str:

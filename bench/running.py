@@ -1,4 +1,4 @@
-"""A contestant's processes: start, first answer, CPU time, memory, stop. Reads Linux's /proc."""
+"""A target's processes: start, first response, CPU time, memory, stop. Reads Linux's /proc."""
 
 from __future__ import annotations
 
@@ -26,83 +26,91 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class DidNotStart(Exception):
-    """A contestant gave no answer 200; the message holds the end of what it printed."""
+    """A target did not respond with status 200; the message contains the end of its output."""
 
 
 @dataclass(frozen=True)
 class Cores:
-    """Which core the servers run on, and which one the load generator."""
+    """The core of the servers and the core of the load generator."""
 
     server: int
     load: int
 
     @classmethod
     def of_this_machine(cls) -> Cores:
-        """The first and the last one that this process may use; one for both where there is one."""
+        """Return the first and the last core that this process may use; they may be the same."""
         usable = sorted(os.sched_getaffinity(0))
         return cls(usable[0], usable[-1])
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory of one process in MB of 1,000,000 bytes.
+    """Memory of a process in MB of 1,000,000 bytes.
 
     Attributes:
-        rss: resident, what it shares with others included.
-        pss: proportional: what it shares is divided by the number of those who share it.
+        rss: resident memory, including memory shared with other processes.
+        pss: proportional memory: a shared page is divided by the number of processes that share it.
     """
 
     rss: float
     pss: float
 
 
-class Running:
-    """A started contestant.
+class RunningTarget:
+    """A started target.
 
     Attributes:
-        first_answer_s: from the start of its process to the end of its first answer 200.
-        answer: that answer's body.
+        process: the process that the command started.
+        port: the port that the target listens on.
+        first_answer_s: time from the start of the process to the end of the first response with
+            status 200.
+        response: the body of that response.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.process = process
         self.port = port
         self.first_answer_s = float("nan")
-        self.answer: Any = None
+        self.response: Any = None
 
     def cpu_seconds(self) -> dict[int, float]:
-        """By process of the contestant, CPU time since it started, the kernel's included."""
+        """Return user and system CPU time since the start, by process of the target."""
         times = {}
-        for pid in self._tree():
+        for pid in self._process_tree():
             try:
                 text = Path(f"/proc/{pid}/stat").read_text()
-            except OSError:  # it has ended meanwhile
+            except OSError:  # the process has ended
                 continue
             after_name = text.rpartition(")")[2].split()
             times[pid] = (int(after_name[11]) + int(after_name[12])) / _TICKS
         return times
 
     def busiest(self, n_workers: int, since: Mapping[int, float]) -> list[int]:
-        """The processes that used most CPU since then, of those without children: who answers."""
+        """Return the workers: the processes without children that used most CPU time.
+
+        Args:
+            n_workers: number of workers.
+            since: CPU seconds by process at the beginning, from :meth:`cpu_seconds`.
+        """
         used = {pid: t - since.get(pid, 0.0) for pid, t in self.cpu_seconds().items()}
-        ends = [pid for pid in used if not _children(pid)]
-        return sorted(ends, key=lambda pid: used[pid], reverse=True)[:n_workers]
+        childless = [pid for pid in used if not _children(pid)]
+        return sorted(childless, key=lambda pid: used[pid], reverse=True)[:n_workers]
 
-    def all_pss(self) -> float:
-        """MB, proportional, of all its processes together."""
-        return sum(memory_of(pid).pss for pid in self._tree())
+    def total_pss(self) -> float:
+        """Return the proportional memory of all processes together, in MB."""
+        return sum(process_memory(pid).pss for pid in self._process_tree())
 
-    def _tree(self) -> list[int]:
-        found, waiting = [], [self.process.pid]
-        while waiting:
-            pid = waiting.pop()
-            found.append(pid)
-            waiting += _children(pid)
-        return found
+    def _process_tree(self) -> list[int]:
+        pids, pending = [], [self.process.pid]
+        while pending:
+            pid = pending.pop()
+            pids.append(pid)
+            pending += _children(pid)
+        return pids
 
 
 def _children(pid: int) -> list[int]:
-    """Those of all its threads; none where it has ended."""
+    """Return the child processes of all threads; none if the process has ended."""
     texts = []
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -110,8 +118,8 @@ def _children(pid: int) -> list[int]:
     return [int(child) for text in texts for child in text.split()]
 
 
-def memory_of(pid: int) -> Memory:
-    """Memory of a process as the kernel accounts for it."""
+def process_memory(pid: int) -> Memory:
+    """Return the memory of a process from the kernel's accounting."""
     fields = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
         name, _, rest = line.partition(":")
@@ -120,22 +128,32 @@ def memory_of(pid: int) -> Memory:
 
 
 @contextmanager
-def running(
-    contestant: BenchmarkTarget, body: bytes, *, store: Path, graph: Path, cores: Cores
-) -> Iterator[Running]:
-    """Start a contestant on its core, wait for its first answer, and stop it afterwards.
+def run_target(
+    target: BenchmarkTarget, body: bytes, *, store: Path, graph: Path, cores: Cores
+) -> Iterator[RunningTarget]:
+    """Start a target on its core, wait for its first response, and stop it at the end.
+
+    Args:
+        target: the server to start.
+        body: body of the first request.
+        store: the store whose current version the service serves.
+        graph: the ONNX graph that the peers serve.
+        cores: the cores of the server and of the load generator.
 
     Raises:
-        DidNotStart: not installed, it ended, or no answer 200 came in time.
+        DidNotStart: its environment does not exist, it ended, or it did not respond with status 200
+            in time.
     """
-    if not contestant.is_installed:
-        raise DidNotStart(f"its environment {contestant.python.parent.parent} was not made")
+    if not target.is_installed:
+        raise DidNotStart(
+            f"the environment {target.python.parent.parent} does not exist; run make bench-peers"
+        )
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         log = stack.enter_context((Path(scratch) / "output.log").open("w+b"))
         ports = dict(zip(("port", "second_port", "third_port"), _free_ports(3), strict=True))
-        folder = contestant.python.parent.absolute()
-        values = {"python": contestant.python, "bin": folder, "scratch": scratch, **ports}
+        folder = target.python.parent.absolute()
+        placeholders = {"python": target.python, "bin": folder, "scratch": scratch, **ports}
         environment = {
             **os.environ,
             "PATH": f"{folder}:{os.environ['PATH']}",  # as in an activated environment
@@ -144,15 +162,17 @@ def running(
             "PYTHONPATH": str(Path.cwd()),
             "MODEL_STORE": str(store),
             "GRAPH": str(graph.absolute()),
-            **{name: text.format(**values) for name, text in contestant.settings.items()},
+            **{name: text.format(**placeholders) for name, text in target.settings.items()},
         }
-        if contestant.prepare:
-            command = shlex.split(contestant.prepare.format(**values))
-            done = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False)
-            if done.returncode:
-                raise DidNotStart(f"preparing it failed:\n{_end_of(log)}")
-        command = shlex.split(contestant.command.format(**values))
-        os.sched_setaffinity(0, {cores.server})  # what is started inherits it
+        if target.prepare:
+            command = shlex.split(target.prepare.format(**placeholders))
+            completed = subprocess.run(
+                command, env=environment, stdout=log, stderr=log, check=False
+            )
+            if completed.returncode:
+                raise DidNotStart(f"the command before the start failed:\n{_last_lines(log)}")
+        command = shlex.split(target.command.format(**placeholders))
+        os.sched_setaffinity(0, {cores.server})  # the process inherits the affinity
         try:
             start = time.perf_counter()
             process = subprocess.Popen(
@@ -161,21 +181,21 @@ def running(
         finally:
             os.sched_setaffinity(0, {cores.load})
         stack.callback(_stop, process)
-        server = Running(process, ports["port"])
+        server = RunningTarget(process, ports["port"])
         try:
-            server.answer = _first_answer(server, contestant.path, body, start)
+            server.response = _first_response(server, target.path, body, start)
         except DidNotStart as error:
-            raise DidNotStart(f"{error}\n{_end_of(log)}") from None
+            raise DidNotStart(f"{error}\n{_last_lines(log)}") from None
         server.first_answer_s = time.perf_counter() - start
         yield server
 
 
-def _first_answer(server: Running, path: str, body: bytes, start: float) -> Any:
-    """Ask every few milliseconds until the answer is 200."""
-    said = "it never listened"
+def _first_response(server: RunningTarget, path: str, body: bytes, start: float) -> Any:
+    """Send a request every 5 ms until the status is 200, and return the response's content."""
+    last_error = "it did not accept connections"
     while time.perf_counter() - start < START_SECONDS:
         if (code := server.process.poll()) is not None:
-            raise DidNotStart(f"it ended with {code}")
+            raise DidNotStart(f"the process ended with exit status {code}")
         connection = http.client.HTTPConnection(HOST, server.port, timeout=START_SECONDS)
         try:
             connection.request("POST", path, body, {"Content-Type": "application/json"})
@@ -183,19 +203,19 @@ def _first_answer(server: Running, path: str, body: bytes, start: float) -> Any:
             text = response.read()
             if response.status == 200:
                 return json.loads(text)
-            said = f"it answered {response.status}: {text[:300].decode(errors='replace')}"
+            last_error = f"status {response.status}: {text[:300].decode(errors='replace')}"
             if response.status in (400, 415, 422, 500):
-                raise DidNotStart(said)
+                raise DidNotStart(last_error)
         except (OSError, http.client.HTTPException):
             pass
         finally:
             connection.close()
         time.sleep(0.005)
-    raise DidNotStart(f"no answer 200 in {START_SECONDS:g} s; {said}")
+    raise DidNotStart(f"no response with status 200 in {START_SECONDS:g} s: {last_error}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """As a container engine does, and then whatever is left of its session."""
+    """Stop a process with SIGTERM, then kill what remains of its session after 30 s."""
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
@@ -215,7 +235,7 @@ def _free_ports(n: int) -> list[int]:
             probe.close()
 
 
-def _end_of(log: Any) -> str:
+def _last_lines(log: Any) -> str:
     log.seek(0)
     lines = log.read().decode(errors="replace").splitlines()
     return "\n".join(f"    {line}" for line in lines[-15:])

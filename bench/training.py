@@ -1,11 +1,10 @@
-"""``make bench-training``: many networks in one program beside as many calls of Keras's ``fit``.
+"""``make bench-training``: many networks in one program, compared with calls of Keras's ``fit``.
 
-Every Keras backend that is installed is measured in a process of its own. In each round the
-ensemble is trained whole, and a few networks are fitted one by one; what as many calls of ``fit`` as
-the ensemble has members would take is extrapolated from those few.
+Each installed Keras backend is measured in its own process. A round trains the whole ensemble and
+fits a few networks one by one. The time of one ``fit`` per member is extrapolated from these few.
 
-The bound is what the products of matrices alone would take, at the rate of one large product on
-the same cores.
+The bound is the time of the matrix products alone, at the rate of one large product on the same
+device.
 """
 
 from __future__ import annotations
@@ -33,20 +32,20 @@ from pipelines.devices import select_device
 BACKENDS = ("tensorflow", "jax", "torch")
 N_FEATURES = 29
 SIDE = 2_048
-"""Of the square matrices whose product tells what the cores can do."""
+"""Size of the square matrices whose product measures the rate of the device."""
 
 
 class Figures(msgspec.Struct):
-    """What one backend took, in seconds; lists have one entry a round.
+    """The times of one backend in seconds; lists have one entry per round.
 
     Attributes:
-        version: of the backend.
-        device: what it computed on.
-        first: the ensemble's first call, with compiling.
-        ensemble: the calls after it.
-        fit: one network built, compiled and fitted by Keras.
-        refit: one network fitted again that was built and compiled before, with other weights.
-        bound: the products of matrices alone.
+        version: name and version of the backend.
+        device: the device that it computed on.
+        first: first training of the ensemble, with compilation.
+        ensemble: later trainings of the ensemble.
+        fit: building, compiling and fitting one network with Keras.
+        refit: fitting one network that was already built and compiled, from its initial weights.
+        bound: the matrix products alone.
     """
 
     version: str
@@ -59,28 +58,36 @@ class Figures(msgspec.Struct):
 
 
 @click.command()
-@click.option("--networks", default=1_000, show_default=True)
-@click.option("--epochs", default=100, show_default=True)
-@click.option("--rounds", default=5, show_default=True)
-@click.option("--fits", default=2, show_default=True, help="Calls of fit a round.")
-@click.option("--backend", help="Measure this one, in this process, and print JSON.")
+@click.option("--networks", default=1_000, show_default=True, help="Members of the ensemble.")
+@click.option("--epochs", default=100, show_default=True, help="Epochs of each network.")
+@click.option("--rounds", default=5, show_default=True, help="Number of rounds.")
+@click.option("--fits", default=2, show_default=True, help="Calls of fit per round.")
+@click.option("--backend", help="Measure only this backend, in this process, and print JSON.")
 def main(networks: int, epochs: int, rounds: int, fits: int, backend: str | None) -> None:
-    """Measure every installed backend, and print a table."""
+    """Measure each installed backend and print a table."""
     if backend:
         figures = measure(networks, epochs, rounds, fits)
         click.echo(msgspec.json.encode(figures))
         return
     for line in describe_run("bench.training"):
         click.echo(f"    {line}")
+    config = TrainingConfig()
     click.echo(
-        f"\n{networks:,} networks of {n_parameters(TrainingConfig(), N_FEATURES)} parameters, {epochs} epochs, "
-        f"batches of {TrainingConfig().batch_size}; seconds, median and range of {rounds} rounds\n"
+        f"\n{networks:,} networks of {n_parameters(config, N_FEATURES)} parameters, "
+        f"{epochs} epochs, batches of {config.batch_size}. "
+        f"Seconds, median and range of {rounds} rounds.\n"
     )
-    click.echo(
-        "| backend | one program | its first call | fit, each | fit of a compiled network, each "
-        f"| {networks:,} calls of fit ÷ one program | the same, compiled once "
-        "| share of the bound |\n" + "| --- " * 8 + "|"
+    header = (
+        "backend",
+        "one program",
+        "first call with compilation",
+        "one fit",
+        "one fit of a compiled network",
+        f"{networks:,} fits ÷ one program",
+        f"{networks:,} fits, compiled once ÷ one program",
+        "bound ÷ one program",
     )
+    click.echo("| " + " | ".join(header) + " |\n" + "| --- " * len(header) + "|")
     for name in BACKENDS:
         if importlib.util.find_spec(name) is None:
             click.echo(f"| {name} | not installed |" + " |" * 6)
@@ -89,21 +96,21 @@ def main(networks: int, epochs: int, rounds: int, fits: int, backend: str | None
 
 
 def measure_in_subprocess(backend: str) -> Figures:
-    """Measure a backend where no other is loaded."""
-    done = subprocess.run(
+    """Measure a backend in a process that loads no other."""
+    completed = subprocess.run(
         [sys.executable, "-m", "bench.training", *sys.argv[1:], "--backend", backend],
         env={**os.environ, "KERAS_BACKEND": backend},
         stdout=subprocess.PIPE,
         check=True,
     )
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Figures)
+    return msgspec.json.decode(completed.stdout.splitlines()[-1], type=Figures)
 
 
 def row(figures: Figures, networks: int) -> str:
-    """A line of the table; ratios are taken round by round."""
-    ratios, compiled = (
-        [networks * one / whole for one, whole in zip(each, figures.ensemble, strict=True)]
-        for each in (figures.fit, figures.refit)
+    """Return a line of the table; ratios are computed round by round."""
+    fit_ratios, refit_ratios = (
+        [networks * fit / ensemble for fit, ensemble in zip(fits, figures.ensemble, strict=True)]
+        for fits in (figures.fit, figures.refit)
     )
     cells = (
         f"{figures.version}, {figures.device}",
@@ -111,15 +118,15 @@ def row(figures: Figures, networks: int) -> str:
         f"{figures.first:.2f}",
         median_and_range(figures.fit),
         median_and_range(figures.refit),
-        median_and_range(ratios, 0),
-        median_and_range(compiled, 0),
+        median_and_range(fit_ratios, 0),
+        median_and_range(refit_ratios, 0),
         f"{figures.bound / statistics.median(figures.ensemble):.0%}",
     )
     return "| " + " | ".join(cells) + " |"
 
 
 def measure(networks: int, epochs: int, rounds: int, fits: int) -> Figures:
-    """Ensemble and lone fits by turns, on the bundled table's features."""
+    """Measure the ensemble and single fits in alternation, on the bundled table's features."""
     device = select_device("auto")  # before Keras is imported
     import keras
 
@@ -137,46 +144,50 @@ def measure(networks: int, epochs: int, rounds: int, fits: int) -> Figures:
     def fit(network: keras.Model) -> None:
         network.fit(features, labels[:, None], batch_size=32, epochs=epochs, verbose=0)
 
-    def fresh() -> None:
+    def build_and_fit() -> None:
         for config in configs[:fits]:
             fit(build_network(config, features.shape[1]))
 
     compiled = build_network(configs[0], features.shape[1])
     weights = compiled.get_weights()
 
-    def again() -> None:
+    def refit() -> None:
         for _ in range(fits):
             compiled.set_weights(weights)
             fit(compiled)
 
-    def ensemble() -> None:
+    def train_ensemble() -> None:
         fit_ensemble(features, labels, members)
 
-    first = seconds(ensemble)
-    fit(compiled)
-    turns = [
-        (seconds(ensemble), seconds(fresh) / fits, seconds(again) / fits) for _ in range(rounds)
+    first = seconds(train_ensemble)
+    fit(compiled)  # the first call traces and compiles
+    times = [
+        (seconds(train_ensemble), seconds(build_and_fit) / fits, seconds(refit) / fits)
+        for _ in range(rounds)
     ]
     return Figures(
         version=f"{keras.config.backend()} {importlib.metadata.version(keras.config.backend())}",
         device=device,
         first=first,
-        ensemble=[whole for whole, _, _ in turns],
-        fit=[each for _, each, _ in turns],
-        refit=[each for _, _, each in turns],
+        ensemble=[ensemble for ensemble, _, _ in times],
+        fit=[single_fit for _, single_fit, _ in times],
+        refit=[single_refit for _, _, single_refit in times],
         bound=networks * epochs * len(labels) * flop(configs[0], features.shape[1]) / rate(),
     )
 
 
 def flop(config: TrainingConfig, n_features: int) -> int:
-    """Of the products of matrices for one record: forward, and back to every kernel and layer."""
+    """Return the FLOP of the matrix products for one record.
+
+    Forward pass, gradients of the kernels, and gradients of the hidden layers.
+    """
     widths = [n_features, *config.hidden, 1]
     products = [n * units for n, units in itertools.pairwise(widths)]
     return 2 * (2 * sum(products) + sum(products[1:]))
 
 
 def rate() -> float:
-    """FLOP a second of a large product of matrices in single precision, on the backend's device."""
+    """Return the FLOP per second of a large single-precision matrix product on the device."""
     import keras
 
     from model.training.ensemble import compile_function
@@ -192,7 +203,7 @@ def rate() -> float:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Return the duration of a call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start

@@ -1,7 +1,7 @@
-"""The service as tutorials build it: Flask, a frame a request, ``ColumnTransformer``, ``predict``.
+"""The service as tutorials build it: Flask, pandas, ``ColumnTransformer``, ``model.predict``.
 
-The network is that of the store's current version. An artifact holds no pickled preprocessing, so
-the one that a tutorial would unpickle is fitted here, on the table that trained the version.
+The network is that of the store's current version. A tutorial would unpickle the preprocessing. An
+artifact contains no pickle, so the preprocessing is fitted here on the training table.
 """
 
 from __future__ import annotations
@@ -26,6 +26,6 @@ app = Flask(__name__)
 
 @app.post("/predict")
 def predict() -> Response:
-    """The probability of one record, given in the coding of the training frame."""
+    """Return the probability of one record, encoded like the training frame."""
     features = preprocessing.transform(pd.DataFrame([request.get_json()]))
     return jsonify(probability=float(network.predict(features, verbose=0)[0, 0]))

@@ -1,9 +1,9 @@
-// Ask the service from JavaScript: Node 18 or later, and browsers, need nothing besides.
+// A client of the service in JavaScript, for Node 18 or later and browsers, without dependencies.
 //
 //     SERVICE=http://127.0.0.1:8080 API_KEY=… node examples/predict.mjs
 //
-// API_KEY is needed only where the service has keys. A browser can import Service from this file,
-// on a page that comes from the same address as the service; never put a key into a page.
+// API_KEY is only needed if the service has API keys. A page from the same origin as the service
+// can import Service from this file. Never put an API key into a page.
 
 const PATIENT = {
   age: 63,
@@ -21,8 +21,8 @@ const PATIENT = {
   thal: "fixed",
 };
 
-// The service has refused a request. `code` is the kind of problem, such as invalid_records
-// (docs/errors.md has them all); `problems` says what is wrong, by row and field.
+// An error response of the service. `code` is the error code, such as invalid_records
+// (docs/errors.md lists all codes); `problems` lists the problems of the records by row and field.
 export class ServiceError extends Error {
   constructor(content) {
     super(content.error);
@@ -37,18 +37,18 @@ export class Service {
     this.apiKey = apiKey;
   }
 
-  // One prediction a record, in the same order.
+  // Returns one prediction per record, in the same order.
   async predict(records) {
     return (await this.post("/predict", { instances: records })).predictions;
   }
 
-  // The same, each with an explanation.
+  // Returns one prediction per record, each with an explanation.
   async explain(records) {
     return (await this.post("/explain", { instances: records })).predictions;
   }
 
   async post(path, content) {
-    // Under this id the service's log says what happened to the request.
+    // The service logs the request under this id.
     const headers = {
       "Content-Type": "application/json",
       "X-Request-ID": `example-${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`,
@@ -61,31 +61,31 @@ export class Service {
       signal: AbortSignal.timeout(10_000),
     });
     if (!response.headers.get("Content-Type")?.includes("json")) {
-      throw new Error(`status ${response.status} from something in between`);
+      throw new Error(`status ${response.status} from a proxy, not from the service`);
     }
-    const answer = await response.json();
-    if (!response.ok) throw new ServiceError(answer);
-    return answer;
+    const result = await response.json();
+    if (!response.ok) throw new ServiceError(result);
+    return result;
   }
 }
 
 async function main() {
   const service = new Service(process.env.SERVICE ?? "http://127.0.0.1:8080", process.env.API_KEY);
 
-  const [one] = await service.predict([PATIENT]);
-  console.log(`one: ${one.probability.toFixed(4)} ${one.label}`);
+  const [prediction] = await service.predict([PATIENT]);
+  console.log(`one: ${prediction.probability.toFixed(4)} ${prediction.label}`);
 
-  const unknown = { ...PATIENT, ca: null, thal: null };
-  const many = await service.predict([PATIENT, unknown]);
-  for (const [row, answer] of many.entries()) {
-    const without = answer.missing.length ? ` without ${answer.missing.join(", ")}` : "";
-    console.log(`many: row ${row}: ${answer.probability.toFixed(4)} ${answer.label}${without}`);
+  const incomplete = { ...PATIENT, ca: null, thal: null };
+  const predictions = await service.predict([PATIENT, incomplete]);
+  for (const [row, { probability, label, missing }] of predictions.entries()) {
+    const suffix = missing.length ? `, missing ${missing.join(", ")}` : "";
+    console.log(`many: row ${row}: ${probability.toFixed(4)} ${label}${suffix}`);
   }
 
   try {
-    const [answer] = await service.explain([PATIENT]);
-    Object.entries(answer.explanation.contributions)
-      .sort(([, one], [, other]) => Math.abs(other) - Math.abs(one))
+    const [{ explanation }] = await service.explain([PATIENT]);
+    Object.entries(explanation.contributions)
+      .sort(([, a], [, b]) => Math.abs(b) - Math.abs(a))
       .slice(0, 3)
       .forEach(([name, logOdds]) => {
         console.log(`explained: ${name} ${logOdds < 0 ? "" : "+"}${logOdds.toFixed(2)}`);
@@ -99,16 +99,18 @@ async function main() {
     await service.predict([PATIENT, { ...PATIENT, age: 630, thal: "fixd" }]);
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
-    for (const { row, field, message, did_you_mean: meant } of error.problems) {
-      console.log(`mend: row ${row}, ${field}: ${message}${meant ? `; ${meant}?` : ""}`);
+    for (const { row, field, message, did_you_mean: suggestion } of error.problems) {
+      const hint = suggestion ? `; ${suggestion}?` : "";
+      console.log(`invalid: row ${row}, ${field}: ${message}${hint}`);
     }
   }
 }
 
-// True under Node where this file is what was started; a browser has no process.
+// True if Node runs this file as a script; a browser has no process.
 if (globalThis.process?.argv[1]?.endsWith("predict.mjs")) {
   main().catch((error) => {
-    console.error(error instanceof ServiceError ? `refused: ${error.message}` : `no answer: ${error}`);
+    const kind = error instanceof ServiceError ? "error" : "no response";
+    console.error(`${kind}: ${error.message}`);
     process.exitCode = 1;
   });
 }

@@ -1,8 +1,8 @@
-"""Ask the service from Python, with nothing but the standard library.
+"""A client of the service in Python that needs only the standard library.
 
     SERVICE=http://127.0.0.1:8080 API_KEY=… python examples/predict.py
 
-API_KEY is needed only where the service has keys.
+API_KEY is only needed if the service has API keys.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ PATIENT: Record = {
 
 
 class ServiceError(Exception):
-    """The service has refused a request.
+    """An error response of the service.
 
     Attributes:
-        code: the kind of problem, such as ``invalid_records``; docs/errors.md has them all.
-        problems: what is wrong, by row and field; empty where it is not about records.
+        code: error code, such as ``invalid_records``; docs/errors.md lists all codes.
+        problems: the problems of the records by row and field; empty for other errors.
     """
 
     def __init__(self, content: dict[str, Any]) -> None:
@@ -49,10 +49,11 @@ class ServiceError(Exception):
 
 
 class Service:
-    """A running service.
+    """A client of a running service.
 
     Args:
-        api_key: sent along where it is not empty.
+        address: base URL of the service.
+        api_key: API key; empty for none.
     """
 
     def __init__(self, address: str, api_key: str = "") -> None:
@@ -60,20 +61,20 @@ class Service:
         self._api_key = api_key
 
     def predict(self, records: list[Record]) -> list[dict[str, Any]]:
-        """One prediction a record, in the same order.
+        """Return one prediction per record, in the same order.
 
         Raises:
-            ServiceError: the service answered that something is wrong.
-            OSError: it did not answer.
+            ServiceError: the service returned an error response.
+            OSError: the service did not respond.
         """
         return self._post("/predict", {"instances": records})["predictions"]
 
     def explain(self, records: list[Record]) -> list[dict[str, Any]]:
-        """As :meth:`predict`, each with an ``explanation``."""
+        """Return one prediction per record, each with an ``explanation``."""
         return self._post("/explain", {"instances": records})["predictions"]
 
     def _post(self, path: str, content: Any) -> Any:
-        # Under this id the service's log says what happened to the request.
+        # The service logs the request under this id.
         headers = {
             "Content-Type": "application/json",
             "X-Request-ID": f"example-{uuid.uuid4()}",
@@ -87,26 +88,26 @@ class Service:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             if "json" not in error.headers.get("Content-Type", ""):
-                raise  # a proxy in between has answered, and not the service
+                raise  # the response is from a proxy, not from the service
             with error:
                 raise ServiceError(json.load(error)) from None
 
 
 def main() -> None:
-    """Predict one and many, explain, and handle an error."""
+    """Predict one record and several, explain one, and handle an error."""
     service = Service(os.environ.get("SERVICE", "http://127.0.0.1:8080"), os.getenv("API_KEY", ""))
 
-    (answer,) = service.predict([PATIENT])
-    print(f"one: {answer['probability']:.4f} {answer['label']}")
+    (prediction,) = service.predict([PATIENT])
+    print(f"one: {prediction['probability']:.4f} {prediction['label']}")
 
-    unknown = {**PATIENT, "ca": None, "thal": None}
-    for row, answer in enumerate(service.predict([PATIENT, unknown])):
-        without = f" without {', '.join(answer['missing'])}" if answer["missing"] else ""
-        print(f"many: row {row}: {answer['probability']:.4f} {answer['label']}{without}")
+    incomplete = {**PATIENT, "ca": None, "thal": None}
+    for row, prediction in enumerate(service.predict([PATIENT, incomplete])):
+        missing = f", missing {', '.join(prediction['missing'])}" if prediction["missing"] else ""
+        print(f"many: row {row}: {prediction['probability']:.4f} {prediction['label']}{missing}")
 
     try:
-        (answer,) = service.explain([PATIENT])
-        contributions = answer["explanation"]["contributions"].items()
+        (prediction,) = service.explain([PATIENT])
+        contributions = prediction["explanation"]["contributions"].items()
         for name, log_odds in sorted(contributions, key=lambda pair: -abs(pair[1]))[:3]:
             print(f"explained: {name} {log_odds:+.2f}")
     except ServiceError as error:
@@ -117,13 +118,13 @@ def main() -> None:
     except ServiceError as error:
         for problem in error.problems:
             hint = f"; {problem['did_you_mean']}?" if "did_you_mean" in problem else ""
-            print(f"mend: row {problem['row']}, {problem['field']}: {problem['message']}{hint}")
+            print(f"invalid: row {problem['row']}, {problem['field']}: {problem['message']}{hint}")
 
 
 if __name__ == "__main__":
     try:
         main()
     except ServiceError as error:
-        sys.exit(f"refused: {error}")
+        sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(f"no answer: {error}")
+        sys.exit(f"no response: {error}")

@@ -1,54 +1,75 @@
-"""What can go wrong, as a drawn tree of exceptions.
+"""Exceptions of the model package.
 
     ModelError
-    ├── InvalidSchema            the schema file contradicts itself
-    ├── InvalidConfig            a training setting is outside what is allowed
-    ├── UnreadableBody           bytes that are neither JSON nor CSV
-    ├── InvalidRecords           records that do not fit the schema, every problem of them
-    ├── InvalidTable             a file of records that cannot be used, every problem of it
-    ├── DeviceUnavailable        a GPU was asked for and none is visible
-    ├── ExportUnavailable        no installed Keras backend can make the graph
-    ├── ParityError              the graph and the Keras network disagree
-    ├── ExplanationUnavailable   a version without what explanations need
-    ├── ArtifactError            a version folder that must not be served
+    ├── InvalidSchema            the schema file is not valid
+    ├── InvalidConfig            a training setting is not allowed
+    ├── UnreadableBody           a request body is neither JSON nor CSV
+    ├── InvalidRecords           records do not match the schema; lists every problem
+    ├── InvalidTable             a table file cannot be used; lists every problem
+    ├── DeviceUnavailable        a GPU was requested and none is visible
+    ├── ExportUnavailable        no installed Keras backend can export the graph
+    ├── ParityError              the graph and the Keras network give different probabilities
+    ├── ExplanationUnavailable   the version has no data for explanations
+    ├── IntervalUnavailable      the version has no data for intervals
+    ├── ArtifactError            the version must not be served
     │   ├── ArtifactIncomplete   a file is missing
-    │   ├── ArtifactDamaged      a file's bytes are not the ones that were written
-    │   ├── ArtifactTooNew       written by a later release than this one
-    │   ├── SchemaMismatch       the schema is not the one that it was trained on
-    │   └── GoldenRowsDiffer     the graph does not give the answers it was saved with
-    └── StoreError               versions and the current one
-        ├── NoCurrentVersion     nothing has been trained or promoted yet
-        ├── DamagedPointer       the file that names the current version is no such file
-        ├── UnknownVersion       no such version in the store
+    │   ├── ArtifactDamaged      a file differs from the one that was written
+    │   ├── ArtifactTooNew       written in a format of a later release
+    │   ├── SchemaMismatch       the schema is not the one used in training
+    │   └── GoldenRowsDiffer     the graph does not reproduce its golden rows
+    └── StoreError               the store or its current version cannot be used
+        ├── NoCurrentVersion     no version has been trained or promoted yet
+        ├── DamagedPointer       the file that names the current version is damaged
+        ├── UnknownVersion       the store has no such version
         └── NothingToRollBack    the current version has no predecessor
 
-No message holds a value of a record: messages end up in logs. A cell of a table is named by its
-line and column, a field of a record by its row and name.
+No message contains a value of a record, because messages are logged. A message names a table cell
+by its line and column, and a field of a record by its row and name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final, Literal, get_args
 
 import msgspec
 
+ProblemCode = Literal[
+    "absent",
+    "duplicate_key",
+    "null_not_allowed",
+    "no_records",
+    "not_allowed",
+    "not_an_object",
+    "not_finite",
+    "not_records",
+    "out_of_range",
+    "too_many_records",
+    "unknown_column",
+    "unknown_key",
+    "wrong_length",
+    "wrong_type",
+]
+"""The kinds of problems; ``wrong_length`` only for bodies that contain columns or rows."""
+PROBLEM_CODES: Final[tuple[ProblemCode, ...]] = get_args(ProblemCode)
+
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that is wrong with one record, in words and in a form that a program can read.
+    """One problem of one record.
 
     Attributes:
-        row: the record's place in the request, from 0; None when the whole body is meant.
-        field: the column; None when the whole record is meant.
-        code: a stable word for the kind of problem, such as ``out_of_range``.
-        message: one sentence without the offending value.
+        row: the index of the record in the request, from 0; None for a problem of the whole body.
+        field: the name of the column; None for a problem of the whole record.
+        code: a stable identifier of the kind of problem, such as ``out_of_range``.
+        message: one sentence, without the invalid value.
         minimum, maximum: the hard range, for ``out_of_range``.
-        allowed: what may be given instead, for ``not_allowed``.
-        did_you_mean: the nearest name or spelling that exists.
+        allowed: the allowed values, for ``not_allowed`` and for a level of a wrong type.
+        did_you_mean: the most similar valid name or alias.
     """
 
     row: int | None = None
     field: str | None = None
-    code: str
+    code: ProblemCode
     message: str
     minimum: float | None = None
     maximum: float | None = None
@@ -57,19 +78,19 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ModelError(Exception):
-    """The root: everything that this package refuses to do, and why."""
+    """The base class of all exceptions of this package."""
 
 
 class InvalidSchema(ModelError):
-    """The schema file cannot be used; the message lists why."""
+    """A schema that is not valid; the message says why."""
 
 
 class InvalidConfig(ModelError):
-    """Training settings outside what is allowed; the message lists every one."""
+    """Training settings that are not allowed; the message lists all of them."""
 
 
 class UnreadableBody(ModelError):
-    """Bytes that are not JSON, or not CSV: nothing in them could be looked at.
+    """A request body that is not JSON or CSV, so that no record was checked.
 
     Attributes:
         code: ``empty_body``, ``not_utf8``, ``broken_json``, ``too_deep`` or ``broken_csv``.
@@ -81,16 +102,17 @@ class UnreadableBody(ModelError):
 
 
 class InvalidRecords(ModelError):
-    """Records that do not fit the schema.
+    """Records that do not match the schema.
 
     Attributes:
         problems: every problem of every record, in the order of the records.
-        n_problems: how many there are; more than ``len(problems)`` if not all are listed.
-        n_records: how many records were looked at.
-        n_invalid: how many of them have a problem.
-        path: where the records stand in the body: ``""``, ``"/instances"``, or None for one record.
-        locate: gives the place of a problem as the fragment of a URI, where a body is laid out in
-            another way than as a list of records; None where ``path`` says it all.
+        n_problems: the number of problems; more than ``len(problems)`` if not all are listed.
+        n_records: the number of records that were checked.
+        n_invalid: the number of records with a problem.
+        path: the location of the records in the body: ``""``, ``"/instances"``, or None for a
+            single record.
+        locate: returns the location of a problem as a URI fragment, for a body that is not a list
+            of records; None if ``path`` is enough.
     """
 
     def __init__(
@@ -109,77 +131,77 @@ class InvalidRecords(ModelError):
         self.path = path
         self.locate: Callable[[Problem], str] | None = None
         first = problems[0]
-        place = "" if first.row is None else f"row {first.row}: "
-        name = "" if first.field is None else f"{first.field} "
+        row = "" if first.row is None else f"row {first.row}: "
+        field = "" if first.field is None else f"{first.field} "
         more = f" (and {self.n_problems - 1} more)" if self.n_problems > 1 else ""
-        super().__init__(f"{place}{name}{first.message}{more}")
+        super().__init__(f"{row}{field}{first.message}{more}")
 
 
 class InvalidTable(ModelError):
-    """A file that cannot be used.
+    """A table file that cannot be used.
 
     Attributes:
-        problems: one sentence each, with line and column where there are any.
+        problems: one sentence each, with the line and the column if the problem has them.
     """
 
     def __init__(self, file: str, problems: Sequence[str]) -> None:
         self.problems = problems
-        head = f"{file}: {problems[0]}"
+        message = f"{file}: {problems[0]}"
         if len(problems) > 1:
-            head = "\n  ".join([f"{file}: {len(problems)} problems", *problems])
-        super().__init__(head)
+            message = "\n  ".join([f"{file}: {len(problems)} problems", *problems])
+        super().__init__(message)
 
 
 class DeviceUnavailable(ModelError):
-    """A GPU was asked for and none is visible to the Keras backend."""
+    """A GPU was requested and none is visible to the Keras backend."""
 
 
 class ExportUnavailable(ModelError):
-    """No Keras backend that is installed can export the graph."""
+    """No installed Keras backend can export the graph."""
 
 
 class ParityError(ModelError):
-    """The graph's probabilities are not those of the pipeline and the Keras network."""
+    """The graph and the pipeline with its Keras network give different probabilities."""
 
 
 class ExplanationUnavailable(ModelError):
-    """The version was trained before answers could be explained; it serves, but cannot explain."""
+    """The version has no data for explanations; it can still serve probabilities."""
 
 
 class IntervalUnavailable(ModelError):
-    """The version was trained without what intervals need; it serves, but cannot give any."""
+    """The version has no data for intervals; it can still serve probabilities."""
 
 
 class ArtifactError(ModelError):
-    """A version folder that must not be served; the message names the version and the reason."""
+    """A version that must not be served; the message names the version and the reason."""
 
 
 class ArtifactIncomplete(ArtifactError):
-    """A file that an artifact consists of is missing."""
+    """A required file of the artifact is missing."""
 
 
 class ArtifactDamaged(ArtifactError):
-    """A file's bytes are not the ones that were written."""
+    """A file of the artifact differs from the one that was written."""
 
 
 class ArtifactTooNew(ArtifactError):
-    """The artifact was written in a format that this release does not know."""
+    """The artifact was written in a format that this release does not support."""
 
 
 class SchemaMismatch(ArtifactError):
-    """The schema is not the one that the artifact was trained on."""
+    """The schema is not the one used to train the artifact."""
 
 
 class GoldenRowsDiffer(ArtifactError):
-    """The graph does not reproduce the probabilities that it was saved with."""
+    """The graph does not reproduce the probabilities of its golden rows."""
 
 
 class StoreError(ModelError):
-    """Something about the versions of an artifact."""
+    """The store or its current version cannot be used."""
 
 
 class NoCurrentVersion(StoreError):
-    """Nothing has been trained or promoted yet."""
+    """No version has been trained or promoted yet."""
 
 
 class DamagedPointer(StoreError):
@@ -187,7 +209,7 @@ class DamagedPointer(StoreError):
 
 
 class UnknownVersion(StoreError):
-    """There is no such version in the store."""
+    """The store has no such version."""
 
 
 class NothingToRollBack(StoreError):

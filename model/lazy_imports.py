@@ -10,12 +10,12 @@ from typing import Any
 def lazy_attributes(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
     """Return the ``__getattr__`` of a package whose names are imported on first use.
 
-    A package that holds something heavy (Keras, pandas, matplotlib) re-exports names without
-    importing all of it.
+    A package can then re-export names of modules that import Keras, pandas or matplotlib, and
+    importing the package stays fast.
 
     Args:
         package: the package's ``__name__``.
-        modules: by submodule, the names that the package re-exports.
+        modules: the names that the package re-exports, by submodule.
 
     >>> lazy_attributes("model.schema", {"table_schema": ["Level"]})("Level").__name__
     'Level'

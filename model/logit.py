@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 SMALLEST_PROBABILITY = 1e-7
-"""Distance from 0 and 1 that is kept before a logarithm is taken, as Keras does."""
+"""Probabilities are clipped to this distance from 0 and 1 before a logarithm, as in Keras."""
 
 
 def to_log_odds(probabilities: np.ndarray) -> np.ndarray:
-    """Log-odds of probabilities, which are kept as far from 0 and 1 as the log loss keeps them."""
+    """Return the log-odds of probabilities, clipped by :data:`SMALLEST_PROBABILITY`."""
     p = np.clip(
         np.asarray(probabilities, np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY
     )
@@ -17,5 +17,5 @@ def to_log_odds(probabilities: np.ndarray) -> np.ndarray:
 
 
 def to_probabilities(log_odds: np.ndarray) -> np.ndarray:
-    """The logistic function; by way of tanh, which has no argument that overflows."""
+    """Return the logistic function, computed with tanh, which never overflows."""
     return 0.5 * np.tanh(0.5 * log_odds) + 0.5

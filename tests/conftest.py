@@ -63,7 +63,13 @@ def table(schema: Schema) -> Table:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, schema: Schema) -> Store:
+def trained(trained_store: Store) -> Store:
+    """The store that tests serve from; tests/unit has one of its own that nobody trained."""
+    return trained_store
+
+
+@pytest.fixture(scope="session")
+def trained_store(tmp_path_factory: pytest.TempPathFactory, schema: Schema) -> Store:
     """A store with one version, trained by the default recipe on the bundled table."""
     device = select_device("cpu")
     from pipelines.training import RetrainRequest, retrain_model

@@ -2,8 +2,8 @@
 
 predict   /predict and /explain
 metadata  /healthz, /readyz, /model, /schema, /problems, /metrics
-openapi   their descriptions
-schemas   the JSON Schemas of their bodies
+openapi   their OpenAPI operations
+schemas   the JSON Schemas of their request and response bodies
 """
 
 from app.api.metadata import HIDDEN_FIELDS, register_metadata

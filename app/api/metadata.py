@@ -1,4 +1,4 @@
-"""What the service says about itself: its health, its model, its schema, its problems, its metrics."""
+"""The routes for health, the model, its schema, the problem types and the metrics."""
 
 from __future__ import annotations
 
@@ -20,49 +20,59 @@ from app.web import (
     ServiceResponse,
 )
 
-# The command line may hold paths of the machine that trained; checksums are of no use to a client.
+# The command line may contain paths of the training machine. Clients have no use for checksums.
 HIDDEN_FIELDS = ("command", "files", "checksum")
 _encode = msgspec.json.Encoder().encode
 
 
 def register_metadata(service: Service) -> None:
-    """Add the routes that describe."""
+    """Register the health, model, schema, problem and metrics routes.
+
+    The docstrings of the handlers are published in the OpenAPI document.
+    """
     models = service.models
 
     def healthz(request: ServiceRequest) -> ServiceResponse:
-        """Whether the process answers at all."""
+        """Report that the process is alive."""
         return ServiceResponse(_encode({"status": "alive"}))
 
     def readyz(request: ServiceRequest) -> ServiceResponse:
-        """Whether a verified model is loaded, and why what is wanted is not what serves, if so."""
+        """Report whether a verified model is loaded.
+
+        If the last reload failed, the previous version keeps serving and ``reload_failure`` gives
+        the reason.
+        """
         try:
             model = models.get()
         except NotReady as error:
             raise ApiError("not_ready", str(error), ready=False) from None
-        told: dict[str, Any] = {"ready": True, "version": model.version}
+        status: dict[str, Any] = {"ready": True, "version": model.version}
         if others := [v for v in models.snapshot.loaded if v != model.version]:
-            told["also_loaded"] = sorted(others)
+            status["also_loaded"] = sorted(others)
         if models.failure:
-            told["reload_failure"] = models.failure
-        return ServiceResponse(_encode(told))
+            status["reload_failure"] = models.failure
+        return ServiceResponse(_encode(status))
 
     def model(request: ServiceRequest) -> ServiceResponse:
-        """What serves: the manifest without paths, and what the outcome is and is not."""
+        """Return the manifest of the loaded version and the definition of its outcome.
+
+        The training command, the list of files and the checksum are omitted.
+        """
         return ServiceResponse(_encode(describe_model(request.bind_model(models.get()))))
 
     def schema(request: ServiceRequest) -> ServiceResponse:
-        """The JSON Schema of a record."""
-        described = record_json_schema(models.get().schema)
-        return ServiceResponse(_encode(described), media_type="application/schema+json")
+        """Return the JSON Schema of a record."""
+        record_schema = record_json_schema(models.get().schema)
+        return ServiceResponse(_encode(record_schema), media_type="application/schema+json")
 
     def problem(request: ServiceRequest, code: str) -> ServiceResponse:
-        """What a kind of problem means and what to do about it."""
+        """Return the meaning of a problem type and how to resolve it."""
         if code not in PROBLEM_TYPES:
-            raise ApiError("not_found", "there is no such kind of problem")
+            raise ApiError("not_found", "unknown problem type; GET /openapi.json lists them all")
         return ServiceResponse(_encode({"code": code, **PROBLEM_TYPES[code]._asdict()}))
 
     def metrics(request: ServiceRequest) -> ServiceResponse:
-        """What Prometheus reads, of all workers together."""
+        """Return the metrics of all workers in the Prometheus text format."""
         return ServiceResponse(service.metrics.text(), media_type=CONTENT_TYPE)
 
     service.add_route("GET", "/healthz", healthz, PUBLIC)
@@ -76,18 +86,18 @@ def register_metadata(service: Service) -> None:
 
 
 def describe_model(model: LoadedModel) -> dict[str, Any]:
-    """What ``/model`` says of a version."""
-    shown = msgspec.to_builtins(model.manifest)
+    """Return the body of ``/model``: the manifest, the outcome, the capabilities and the source."""
+    description = msgspec.to_builtins(model.manifest)
     for name in HIDDEN_FIELDS:
-        del shown[name]
+        del description[name]
     outcome = model.schema.outcome
-    shown["outcome"] = {
+    description["outcome"] = {
         "rule": outcome.rule,
         "positive": outcome.positive,
         "negative": outcome.negative,
         "meaning": outcome.meaning,
         "caution": outcome.caution,
     }
-    shown["capabilities"] = model.capabilities
-    shown["source"] = msgspec.to_builtins(model.schema.source)
-    return shown
+    description["capabilities"] = model.capabilities
+    description["source"] = msgspec.to_builtins(model.schema.source)
+    return description

@@ -1,4 +1,4 @@
-"""The descriptions of our own routes."""
+"""The OpenAPI operations of the service's own routes."""
 
 from __future__ import annotations
 
@@ -24,27 +24,30 @@ from app.web import CONTENT_TYPE, PROBLEM_TYPES
 
 
 def api_operations(documented: DocumentedModel) -> Mapping[str, Operation]:
-    """Predictions, and what the service says about itself."""
+    """Return the operations of the service's own routes, by method and path."""
     return {**_predictions(documented), **_metadata(documented), **_documentation()}
 
 
 def _predictions(documented: DocumentedModel) -> Mapping[str, Operation]:
     settings = documented.settings
-    one, coded, with_missing = documented.record, documented.coded, documented.with_missing
-    explained = documented.explain_response(one)
-    explaining = () if explained is None else (ref("InstancesToExplain"),)
-    intervals = documented.interval_response(one)
-    packed = f"The body may be packed with gzip or deflate; unpacked it may hold \
-{settings.max_body_bytes} bytes. Words of levels are taken in any case."
+    record, coded, with_missing = documented.record, documented.coded, documented.with_missing
+    explanations = documented.explain_response(record)
+    explain_instances = () if explanations is None else (ref("InstancesToExplain"),)
+    intervals = documented.interval_response(record)
+    note = (
+        "The body may be compressed with gzip or deflate. "
+        f"The limit is {settings.max_body_bytes} bytes after decompression. "
+        "The names of levels are not case-sensitive."
+    )
     responses = {
         200: response(
             "The probabilities, in the order of the records.",
             ref("PredictResponse")
-            if explained is None
+            if explanations is None
             else {"anyOf": [ref("ExplainResponse"), ref("PredictResponse")]},
-            one_record=documented.predict_response(one),
-            something_is_missing=documented.predict_response(with_missing),
-            several_records=documented.predict_response(one, coded),
+            one_record=documented.predict_response(record),
+            missing_values=documented.predict_response(with_missing),
+            several_records=documented.predict_response(record, coded),
             **({} if intervals is None else {"with_intervals": intervals}),
         )
     }
@@ -54,18 +57,18 @@ def _predictions(documented: DocumentedModel) -> Mapping[str, Operation]:
                 ref("Record"),
                 _list_of_records(settings.max_records),
                 ref("Instances"),
-                *explaining,
+                *explain_instances,
             ]
         },
-        one_record=one,
-        a_record_in_codes=coded,
-        something_is_missing=with_missing,
-        a_list_of_records=[one, coded],
-        records_under_a_name={"instances": [one]},
-        **({} if explained is None else {"with_explanations": _with_option(one, "explain")}),
-        **({} if intervals is None else {"with_intervals": _with_option(one, "interval")}),
+        one_record=record,
+        one_record_with_level_codes=coded,
+        missing_values=with_missing,
+        list_of_records=[record, coded],
+        object_with_instances={"instances": [record]},
+        **({} if explanations is None else {"with_explanations": _with_option(record, "explain")}),
+        **({} if intervals is None else {"with_intervals": _with_option(record, "interval")}),
     )
-    asked = media(
+    explain_body = media(
         {
             "anyOf": [
                 ref("Record"),
@@ -73,40 +76,38 @@ def _predictions(documented: DocumentedModel) -> Mapping[str, Operation]:
                 ref("InstancesToExplain"),
             ]
         },
-        one_record=one,
-        a_list_of_records=[one, coded],
+        one_record=record,
+        list_of_records=[record, coded],
     )
-    told = response("The probabilities and their explanations.", ref("ExplainResponse"))
-    if explained is not None:
-        told["content"][JSON] = media(ref("ExplainResponse"), one_record=explained)
+    explain_response = response("The probabilities and their explanations.", ref("ExplainResponse"))
+    if explanations is not None:
+        explain_response["content"][JSON] = media(ref("ExplainResponse"), one_record=explanations)
     error_codes = (*RECORD_ERRORS, *MODEL_ERRORS, "not_explainable", "no_interval")
     predict = Operation(
         tag="Predictions",
         responses=responses,
         body={JSON: body},
         error_codes=error_codes,
-        note=packed,
+        note=note,
     )
-    of_host = (
-        {}
-        if not settings.predict_route
-        else {f"POST {settings.predict_route}": _for_platform(predict)}
+    platform_route = (
+        {f"POST {settings.predict_route}": _for_platform(predict)} if settings.predict_route else {}
     )
     return {
         "POST /predict": predict,
-        **of_host,
+        **platform_route,
         "POST /explain": Operation(
             tag="Predictions",
-            responses={} if explained is None else {200: told},
-            body={JSON: asked},
+            responses={} if explanations is None else {200: explain_response},
+            body={JSON: explain_body},
             error_codes=error_codes,
-            note=packed,
+            note=note,
         ),
     }
 
 
 def _for_platform(predict: Operation) -> Operation:
-    """Vertex AI's clients send ``parameters`` beside the instances, in which nothing counts."""
+    """Return the operation of the platform's path, whose body may also have ``parameters``."""
     body = predict.body[JSON]
     schema = {"anyOf": [*body["schema"]["anyOf"], ref("PlatformInstances")]}
     return msgspec.structs.replace(predict, body={JSON: {**body, "schema": schema}})
@@ -130,15 +131,16 @@ def _metadata(documented: DocumentedModel) -> Mapping[str, Operation]:
             "also_loaded": {"type": "array", "items": {"type": "string"}},
             "reload_failure": {
                 "type": "string",
-                "description": "Why what is wanted is not what serves.",
+                "description": "Why the last reload failed.",
             },
         },
     }
-    a_schema = {"type": "object", "required": ["$schema", "type", "properties", "required"]}
+    json_schema = {"type": "object", "required": ["$schema", "type", "properties", "required"]}
     code = next(iter(PROBLEM_TYPES))
     return {
         "GET /healthz": Operation(
-            tag="Health", responses={200: constant_response("It answers.", status="alive")}
+            tag="Health",
+            responses={200: constant_response("The process is alive.", status="alive")},
         ),
         "GET /readyz": Operation(
             tag="Health",
@@ -155,7 +157,9 @@ def _metadata(documented: DocumentedModel) -> Mapping[str, Operation]:
             tag="The model",
             responses={
                 200: response(
-                    "What serves.", ref("Manifest"), this_model=describe_model(documented.model)
+                    "The manifest of the loaded version.",
+                    ref("Manifest"),
+                    loaded_version=describe_model(documented.model),
                 )
             },
             error_codes=MODEL_ERRORS,
@@ -164,10 +168,10 @@ def _metadata(documented: DocumentedModel) -> Mapping[str, Operation]:
             tag="The model",
             responses={
                 200: response(
-                    "JSON Schema (2020-12) of a record.",
-                    a_schema,
+                    "The JSON Schema (draft 2020-12) of a record.",
+                    json_schema,
                     "application/schema+json",
-                    this_schema=record_json_schema(documented.schema),
+                    loaded_version=record_json_schema(documented.schema),
                 )
             },
             error_codes=MODEL_ERRORS,
@@ -176,9 +180,9 @@ def _metadata(documented: DocumentedModel) -> Mapping[str, Operation]:
             tag="Problems",
             responses={
                 200: response(
-                    "What the kind means.",
+                    "The problem type.",
                     ref("ProblemType"),
-                    an_example={"code": code, **PROBLEM_TYPES[code]._asdict()},
+                    problem_type={"code": code, **PROBLEM_TYPES[code]._asdict()},
                 )
             },
             error_codes=("not_found",),
@@ -187,7 +191,7 @@ def _metadata(documented: DocumentedModel) -> Mapping[str, Operation]:
             tag="Health",
             responses={
                 200: response(
-                    "The text format of Prometheus.",
+                    "The metrics in the Prometheus text format.",
                     {"type": "string"},
                     CONTENT_TYPE.partition(";")[0],
                 )
@@ -204,28 +208,31 @@ def _documentation() -> Mapping[str, Operation]:
     }
     text: Json = {"type": "string"}
     to_docs = {
-        "description": "To the documentation, for whoever prefers HTML to JSON.",
+        "description": "A redirect to the documentation, for clients that prefer HTML to JSON.",
         "headers": {"Location": {"required": True, "schema": {"const": "/docs"}}},
     }
     return {
         "GET /": Operation(
             tag="Documentation",
-            responses={200: constant_response("It answers.", status="alive"), 302: to_docs},
+            responses={
+                200: constant_response("The process is alive.", status="alive"),
+                302: to_docs,
+            },
         ),
         "GET /openapi.json": Operation(
             tag="Documentation",
-            responses={200: response("This description.", document)},
+            responses={200: response("The OpenAPI document.", document)},
             error_codes=MODEL_ERRORS,
         ),
         "GET /docs": Operation(
             tag="Documentation",
-            responses={200: response("A page.", text, "text/html")},
+            responses={200: response("The documentation page.", text, "text/html")},
             error_codes=MODEL_ERRORS,
         ),
         "GET /docs/page.css": Operation(
-            tag="Documentation", responses={200: response("A style sheet.", text, "text/css")}
+            tag="Documentation", responses={200: response("The style sheet.", text, "text/css")}
         ),
         "GET /docs/try.js": Operation(
-            tag="Documentation", responses={200: response("A script.", text, "text/javascript")}
+            tag="Documentation", responses={200: response("The script.", text, "text/javascript")}
         ),
     }

@@ -1,4 +1,4 @@
-"""Predicting, with intervals and explanations where they are asked for, in the service's own words."""
+"""The routes ``/predict`` and ``/explain``: probabilities, intervals and explanations."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from model.records import Batch
 
 
 def register_predict(service: Service) -> None:
-    """Add ``/predict`` and ``/explain``."""
+    """Register ``/predict``, ``/explain`` and the prediction path of a cloud platform.
+
+    The docstrings of the handlers are published in the OpenAPI document.
+    """
     settings = service.settings
 
     def predict(request: ServiceRequest, ignored_key: str | None = None) -> ServiceResponse:
-        """Probabilities for one record, a list of records, or ``{"instances": [records]}``.
+        """Return probabilities for one record, a list of records, or ``{"instances": [records]}``.
 
-        Beside the instances ``"interval": true`` asks for an interval around each probability, and
-        ``"explain": true`` for an explanation, which not every version can give.
+        With ``instances``, ``"interval": true`` adds an interval to each probability and
+        ``"explain": true`` adds an explanation. Not every version supports them.
         """
         model, batch = read(request, ignored_key)
         if batch.explain:
@@ -27,14 +30,15 @@ def register_predict(service: Service) -> None:
         return respond_with_details(model, batch, explain=batch.explain)
 
     def predict_for_platform(request: ServiceRequest) -> ServiceResponse:
-        """As ``/predict``, with ``parameters`` beside ``instances``, as Vertex AI's clients send.
+        """Return probabilities as ``/predict`` does, for clients of Vertex AI.
 
-        The model takes none, so that nothing in them counts.
+        Such clients may send ``parameters`` next to ``instances``. The model has no parameters, so
+        their content is ignored.
         """
         return predict(request, ignored_key="parameters")
 
     def explain(request: ServiceRequest) -> ServiceResponse:
-        """Probabilities, and what each column contributed to each."""
+        """Return probabilities and the contribution of each column to each probability."""
         return respond_with_details(*read(request), explain=True)
 
     def read(request: ServiceRequest, ignored_key: str | None = None) -> tuple[LoadedModel, Batch]:
@@ -62,23 +66,28 @@ def register_predict(service: Service) -> None:
 
 
 def require_json(request: ServiceRequest) -> None:
-    """Refuse a body that is not declared as JSON.
+    """Require that the body is declared as JSON.
 
     Raises:
-        ApiError: it is not.
+        ApiError: the media type is not ``application/json``.
     """
     if request.media_type != "application/json":
         raise ApiError("unsupported_media_type", "send Content-Type: application/json")
 
 
 def check_explanation_limit(n_records: int, limit: int, path: str | None) -> None:
-    """Refuse more records than are explained in one request.
+    """Check the number of records of a request for explanations.
+
+    Args:
+        n_records: the number of records in the request.
+        limit: the setting ``max_explained``.
+        path: JSON pointer to the records in the body, for the error.
 
     Raises:
-        InvalidRecords: there are more.
+        InvalidRecords: there are more records than the limit.
     """
     if n_records > limit:
-        message = f"must hold at most {limit} records where explanations are asked for"
+        message = f"must hold at most {limit} records when explanations are requested"
         raise InvalidRecords(
             [Problem(code="too_many_records", message=message)], n_records=0, path=path
         )

@@ -1,4 +1,4 @@
-"""JSON Schemas of the bodies of our own API."""
+"""JSON Schemas of the request and response bodies of the service's own API."""
 
 from __future__ import annotations
 
@@ -21,35 +21,39 @@ from model.schema import Source
 
 
 def api_schemas(documented: DocumentedModel) -> Json:
-    """The schemas of our own bodies, and what others share with them."""
+    """Return the schemas of the bodies, by name; the protocols refer to some of them."""
     schema, settings = documented.schema, documented.settings
     record = {k: v for k, v in record_json_schema(schema).items() if k != "$schema"}
-    found = derive_schemas(Problem, Prediction, Interval, Manifest, Source)
+    schemas = derive_schemas(Problem, Prediction, Interval, Manifest, Source)
     names = list(schema.column_names)
     outcome = schema.outcome
 
-    prediction = found["Prediction"]["properties"]
+    prediction = schemas["Prediction"]["properties"]
     prediction["probability"] |= {"minimum": 0, "maximum": 1}
     prediction["label"] |= {"enum": [outcome.negative, outcome.positive]}
     prediction["threshold"] |= {"const": documented.model.manifest.threshold}
     prediction["missing"]["items"] = {"enum": names}
-    found["InputWarning"]["properties"]["field"] |= {"enum": names}
+    schemas["InputWarning"]["properties"]["field"] |= {"enum": names}
     if documented.model.capabilities["interval"]:
         prediction["interval"] = ref("Interval")
-    interval = found["Interval"]["properties"]
+    interval = schemas["Interval"]["properties"]
     for name in ("low", "high", "level"):
         interval[name] |= {"minimum": 0, "maximum": 1}
-    found["Interval"]["required"] = list(interval)
+    schemas["Interval"]["required"] = list(interval)
 
-    found["RecordProblem"] = found.pop("Problem")
-    found["RecordProblem"]["properties"]["pointer"] = {
+    problem = schemas.pop("Problem")
+    # No enumeration: a later release may add codes, and clients must accept unknown ones.
+    code = problem["properties"]["code"]
+    code["examples"] = code.pop("enum")
+    code["type"] = "string"
+    problem["properties"]["pointer"] = {
         "type": "string",
-        "description": "JSON pointer (RFC 6901) to its place in the body.",
+        "description": "JSON pointer (RFC 6901) to the location of the problem in the body.",
         "pattern": "^#",
     }
-    found["RecordProblem"]["required"].append("pointer")
+    problem["required"].append("pointer")
 
-    manifest = found.pop("Manifest")
+    manifest = schemas.pop("Manifest")
     for name in HIDDEN_FIELDS:
         del manifest["properties"][name]
     manifest["required"] = [n for n in manifest["required"] if n not in HIDDEN_FIELDS]
@@ -59,11 +63,12 @@ def api_schemas(documented: DocumentedModel) -> Json:
         "capabilities": _CAPABILITIES,
         "source": ref("Source"),
     }
-    del found["FileRecord"]
+    del schemas["FileRecord"]
 
     instances = _instances(documented, settings.max_records, {"const": False})
-    return found | {
+    return schemas | {
         "Record": record,
+        "RecordProblem": problem,
         "Instances": instances,
         "InstancesToExplain": _instances(documented, settings.max_explained, {}),
         "PlatformInstances": with_optional(instances, parameters={}),
@@ -83,7 +88,7 @@ def api_schemas(documented: DocumentedModel) -> Json:
         ),
         "Explanation": _explanation(names),
         "Manifest": manifest,
-        "Problem": _PROBLEM,
+        "Problem": _PROBLEM_DETAILS,
         "NotReady": {
             "allOf": [ref("Problem")],
             "type": "object",
@@ -91,7 +96,9 @@ def api_schemas(documented: DocumentedModel) -> Json:
             "properties": {"ready": {"const": False}},
         },
         "ProblemType": _problem_type(),
-        "Error": object_(error={"type": "string", "description": "One sentence: what is wrong."}),
+        "Error": object_(
+            error={"type": "string", "description": "What is wrong, in one sentence."}
+        ),
     }
 
 
@@ -116,10 +123,10 @@ def _prediction_response(documented: DocumentedModel, prediction: Json) -> Json:
         "required": ["model", "version", "predictions"],
         "properties": {
             "model": {"type": "string", "const": documented.model.name},
-            "version": {"type": "string", "description": "The version that answered."},
+            "version": {"type": "string", "description": "The version that made the predictions."},
             "predictions": {
                 "type": "array",
-                "description": "Answer i belongs to record i.",
+                "description": "Prediction i belongs to record i.",
                 "minItems": 1,
                 "items": prediction,
             },
@@ -135,15 +142,18 @@ def _explanation(names: list[str]) -> Json:
     }
     return {
         "type": "object",
-        "description": "Shapley values in log-odds: the base and the contributions sum to the "
-        "log-odds of the answer. They describe the model, not causes.",
+        "description": "Shapley values in log-odds. The base plus the contributions equals the "
+        "log-odds of the prediction. They describe the model and not causes.",
         "required": ["base", "log_odds", "contributions"],
         "properties": {
-            "base": {"type": "number", "description": "Mean log-odds over a background sample."},
-            "log_odds": {"type": "number", "description": "Of this answer."},
+            "base": {
+                "type": "number",
+                "description": "The mean log-odds over a background sample.",
+            },
+            "log_odds": {"type": "number", "description": "The log-odds of this prediction."},
             "contributions": by_column,
             "standard_errors": by_column
-            | {"description": "Where contributions are estimates; absent where they are exact."},
+            | {"description": "Present if the contributions are estimates; absent if exact."},
         },
     }
 
@@ -151,20 +161,20 @@ def _explanation(names: list[str]) -> Json:
 def _problem_type() -> Json:
     return {
         "type": "object",
-        "description": "A kind of problem, and what to do about it.",
+        "description": "A problem type and how to resolve it.",
         "required": ["code", *ProblemType._fields],
         "properties": {
             "code": {"enum": list(PROBLEM_TYPES)},
             "status": {"type": "integer"},
             "title": {"type": "string"},
-            "what_to_do": {"type": "string"},
+            "resolution": {"type": "string"},
         },
     }
 
 
 _OUTCOME = {
     "type": "object",
-    "description": "What the probability is of, and what it is not.",
+    "description": "The event that the probability refers to, and the limits of its meaning.",
     "required": ["rule", "positive", "negative", "meaning", "caution"],
     "additionalProperties": {"type": "string"},
 }
@@ -172,29 +182,28 @@ _OUTCOME = {
 
 _CAPABILITIES = {
     "type": "object",
-    "description": "By what may be asked for beside instances, whether this version can give it.",
+    "description": "Whether this version supports each option of a request.",
     "required": list(OPTIONS),
     "properties": {name: {"type": "boolean"} for name in OPTIONS},
 }
 
 
-_PROBLEM = {
+_PROBLEM_DETAILS = {
     "type": "object",
-    "description": "Problem details (RFC 9457), with one sentence under error for clients that "
-    "read nothing else.",
+    "description": "Problem details (RFC 9457), plus a one-sentence summary in error.",
     "required": ["error", "type", "title", "status", "detail", "instance"],
     "properties": {
-        "error": {"type": "string", "description": "One sentence: what is wrong."},
+        "error": {"type": "string", "description": "What is wrong, in one sentence."},
         "type": {
             "enum": [f"/problems/{code}" for code in PROBLEM_TYPES],
-            "description": "The kind; GET it to read what to do.",
+            "description": "The problem type; GET this path to read how to resolve it.",
         },
         "title": {"type": "string"},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string"},
         "instance": {
             "type": "string",
-            "description": "Names this request, as the log does.",
+            "description": "The path /requests/ID with the request ID, which the log contains too.",
             "pattern": f"^/requests/{SAFE_ID.pattern}$",
         },
         "errors": {

@@ -1,9 +1,9 @@
 """The loaded versions of the model.
 
-loaded_model     one verified version
-registry         the versions that serve, reloaded when the store changes
+loaded_model     one verified version: validation, scoring, explanations, intervals
+registry         the serving versions, reloaded when the store changes
 load_overrides   versions loaded and unloaded over HTTP
-response_writer  the JSON of a prediction
+response_writer  the JSON of predictions
 """
 
 from app.models.load_overrides import LoadOverrides

@@ -1,7 +1,7 @@
-"""What was asked for over HTTP since the service started: versions to load and to unload.
+"""Versions to load and to unload, as requested over HTTP since the service started.
 
-The workers share it through a file, because whichever of them was asked, all must follow. It ends
-with the service: what should outlive it belongs into the settings.
+The workers share the requests through a file, because every worker must follow them. Not
+persistent: use the settings for anything that must survive a restart.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _FILE_NAME = "load_overrides.json"
 
 
 class OverrideState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was asked for.
+    """The requested versions.
 
     Attributes:
-        loaded: versions to serve beside the current one.
-        unloaded: versions not to serve, though the settings name them.
-        unload_all: whether nothing is to be served at all.
+        loaded: versions to serve in addition to the current one.
+        unloaded: versions of the settings not to serve.
+        unload_all: whether to serve no version at all.
     """
 
     loaded: tuple[str, ...] = ()
@@ -33,10 +33,10 @@ class OverrideState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LoadOverrides:
-    """The wishes of all workers.
+    """The load and unload requests of all workers.
 
     Args:
-        folder: that the workers share; None keeps them in this process alone.
+        folder: the folder that the workers share; None keeps the requests in this process.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -44,7 +44,7 @@ class LoadOverrides:
         self._local = OverrideState()
 
     def read(self) -> OverrideState:
-        """The wishes as they are now."""
+        """Return the current state."""
         if self._folder is None:
             return self._local
         try:
@@ -53,26 +53,18 @@ class LoadOverrides:
             return OverrideState()
 
     def load(self, version: str) -> None:
-        """Ask for a version; with "", for everything that was unloaded as a whole."""
-        with self._locked() as now:
-            self._write(_updated(now, version, unload_all=False, also_loaded=version))
+        """Request a version; "" ends an unload of all versions."""
+        with self._locked() as state:
+            self._write(_updated(state, version, unload_all=False, loaded=True))
 
     def unload(self, version: str) -> None:
-        """Ask for a version not to be served; with "", for nothing to be served."""
-        with self._locked() as now:
-            self._write(
-                _updated(
-                    now, version, unload_all=now.unload_all or not version, also_unloaded=version
-                )
-            )
-
-    def forget(self, version: str) -> None:
-        """Take back whatever was asked about a version."""
-        with self._locked() as now:
-            self._write(_updated(now, version, unload_all=now.unload_all))
+        """Request that a version is not served; "" unloads all versions."""
+        with self._locked() as state:
+            unload_all = state.unload_all or not version
+            self._write(_updated(state, version, unload_all=unload_all, loaded=False))
 
     def clear(self) -> None:
-        """Forget everything; a server does so when it starts, in a folder that it was given."""
+        """Remove all requests; a server does so when it starts."""
         if self._folder is not None:
             (self._folder / _FILE_NAME).unlink(missing_ok=True)
         self._local = OverrideState()
@@ -93,18 +85,12 @@ class LoadOverrides:
 
 
 def _updated(
-    now: OverrideState,
-    version: str,
-    *,
-    unload_all: bool,
-    also_loaded: str = "",
-    also_unloaded: str = "",
+    state: OverrideState, version: str, *, unload_all: bool, loaded: bool
 ) -> OverrideState:
-    """The wishes without what they say of a version, and with what is said of it now."""
-    loaded = [v for v in now.loaded if v != version]
-    unloaded = [v for v in now.unloaded if v != version]
+    """Return the state with a version moved to the loaded or the unloaded ones; "" moves none."""
+    added = (version,) if version else ()
     return OverrideState(
-        tuple([*loaded, also_loaded] if also_loaded else loaded),
-        tuple([*unloaded, also_unloaded] if also_unloaded else unloaded),
+        tuple(v for v in state.loaded if v != version) + (added if loaded else ()),
+        tuple(v for v in state.unloaded if v != version) + (() if loaded else added),
         unload_all,
     )

@@ -1,4 +1,4 @@
-"""One version, opened and verified: the one path from records to answers, whatever the protocol."""
+"""A loaded version: validation, scoring, explanations and intervals for every protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from app.models.response_writer import PredictionWriter
-from app.settings import Settings
 from app.web import ApiError, Metrics, NotReady
 from model.artifacts import MANIFEST_FILE, Store
 from model.errors import InvalidRecords, ModelError, UnknownVersion
@@ -21,19 +20,26 @@ Fingerprint = tuple[int, int]
 
 
 class LoadedModel:
-    """A version that can answer: its artifact is verified and reproduces its golden rows.
+    """A loaded model version: its artifact is verified and reproduces its golden rows.
 
-    Every protocol reads records and scores them here, so that all give the same probabilities and
-    the metrics see every record once.
+    Every protocol validates and scores records here, so that all protocols return the same
+    probabilities and the metrics count every record once.
+
+    Args:
+        store: the store of the version.
+        version: the number of the version.
+        metrics: the metrics that count its records.
+        max_records: the maximum number of records in a request.
 
     Attributes:
-        problem_counter: a context that counts the problems of records, also those that a protocol finds.
+        problem_counter: a context manager that counts the problems of an ``InvalidRecords``; for
+            protocols that validate parts of a body themselves.
 
     Raises:
-        ModelError: it cannot answer; the message says why.
+        ModelError: the version cannot be loaded; the message gives the reason.
     """
 
-    def __init__(self, store: Store, version: str, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, store: Store, version: str, metrics: Metrics, *, max_records: int) -> None:
         artifact = store.read(version)
         self.manifest = artifact.manifest
         self.schema = artifact.schema
@@ -43,107 +49,126 @@ class LoadedModel:
         self.writer = PredictionWriter(self.scorer)
         self._explainer = Explainer(artifact, self.scorer.missing_value_scorer)
         self._estimator = IntervalEstimator(artifact, self.scorer.missing_value_scorer)
-        self._reader = RecordValidator(artifact.schema, max_records=settings.max_records)
+        self._validator = RecordValidator(artifact.schema, max_records=max_records)
         self._metrics = metrics
         self.problem_counter = _ProblemCounter(metrics, artifact.schema.column_names)
 
     @property
     def created(self) -> float:
-        """When it was trained, in seconds since 1970."""
+        """The training time, in seconds since 1970."""
         return datetime.datetime.fromisoformat(self.manifest.created).timestamp()
 
     @property
     def max_records(self) -> int:
-        """The most records in one request."""
-        return self._reader.max_records
+        """The maximum number of records in a request."""
+        return self._validator.max_records
 
     @property
     def capabilities(self) -> dict[str, bool]:
-        """By option of a request, whether this version can do what it asks for."""
+        """Whether the version supports each option of a request, by name."""
         return {"explain": self._explainer.available, "interval": self._estimator.available}
 
     def validate_json(self, body: bytes, *, ignored_key: str | None = None) -> Batch:
-        """Validate the records of a JSON body of our own kind.
+        """Validate the JSON body of a request to ``/predict`` or ``/explain``.
+
+        Args:
+            body: the JSON text.
+            ignored_key: a key that may accompany ``instances``; its value is ignored.
 
         Raises:
-            UnreadableBody, InvalidRecords: as :meth:`model.records.validator.validator.RecordValidator.validate_json`.
+            UnreadableBody, InvalidRecords: see
+                :meth:`model.records.validator.RecordValidator.validate_json`.
         """
         with self.problem_counter:
-            return self._reader.validate_json(body, ignored_key=ignored_key)
+            return self._validator.validate_json(body, ignored_key=ignored_key)
 
     def validate_records(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
-        """Validate records that a protocol has taken out of its body.
+        """Validate records that a protocol has decoded.
 
         Args:
             records: n mappings from column name to value; a missing value is None.
-            path: where they stood in the body, a JSON pointer, for the errors.
+            path: JSON pointer to the records in the body, for the errors.
 
         Returns:
             float32 (n, n_columns), missing as NaN.
 
         Raises:
-            InvalidRecords: every problem of every record; also none, or more than are allowed.
+            InvalidRecords: every problem of every record; also for no records or too many.
         """
         with self.problem_counter:
-            return self._reader.validate_records(records, path)
+            return self._validator.validate_records(records, path)
 
     def validate_columns(
         self, columns: Mapping[str, ColumnValues], path: str | None = ""
     ) -> np.ndarray:
-        """Validate records that a protocol has taken out of its body as columns.
+        """Validate records that a protocol has decoded as columns.
 
         Args:
-            columns: by name, as :meth:`model.records.validator.validator.RecordValidator.validate_columns` takes them.
-            path: where they stood in the body, for the errors.
+            columns: values by column name, see
+                :meth:`model.records.validator.RecordValidator.validate_columns`.
+            path: JSON pointer to the columns in the body, for the errors.
 
         Returns:
             float32 (n, n_columns), missing as NaN.
 
         Raises:
-            InvalidRecords: as :meth:`validate_records`; also where columns are absent or unknown.
+            InvalidRecords: as :meth:`validate_records`; also for absent or unknown columns.
         """
         with self.problem_counter:
-            return self._reader.validate_columns(columns, path)
+            return self._validator.validate_columns(columns, path)
 
     def score(self, values: np.ndarray) -> Scores:
-        """Score validated values, float32 (n, n_columns), and count them as answered.
+        """Score validated values and count them in the metrics.
 
-        Row i of the answer is row i. Whatever can still fail comes before :meth:`count` instead.
+        A caller that can still fail after scoring uses :attr:`scorer` and then :meth:`count`.
+
+        Args:
+            values: float32 (n, n_columns).
+
+        Returns:
+            the scores; row i belongs to row i of the values.
         """
         scores = self.scorer.score(values)
         self.count(values, scores)
         return scores
 
     def count(self, values: np.ndarray, scores: Scores) -> None:
-        """Count values as answered with what :attr:`scorer` gives for them."""
+        """Count validated values, float32 (n, n_columns), and their scores in the metrics."""
         missing = count_missing(self.schema.column_names, values) if scores.notes else {}
         self._metrics.observe_predictions(self.version, scores.probabilities, missing)
 
     def explain(self, values: np.ndarray) -> list[Explanation]:
-        """What each column contributed to each answer, for validated values.
+        """Return the contribution of each column to each probability.
+
+        Args:
+            values: validated values, float32 (n, n_columns).
 
         Raises:
-            ExplanationUnavailable: the version was trained before explanations.
+            ExplanationUnavailable: the version has no explanation data.
         """
         return self._explainer.explain(values)
 
     def intervals(self, values: np.ndarray, scores: Scores) -> list[Interval]:
-        """The interval of each answer, for validated values and their scores.
+        """Return the interval of each probability.
+
+        Args:
+            values: validated values, float32 (n, n_columns).
+            scores: their scores.
 
         Raises:
-            IntervalUnavailable: the version holds nothing to give intervals with.
+            IntervalUnavailable: the version has no interval data.
         """
         return self._estimator.intervals(values, scores.probabilities)
 
 
 def count_missing(names: Sequence[str], values: np.ndarray) -> dict[str, int]:
-    """How often each column of (n, n_columns) values is missing, of those that are."""
+    """Return the number of missing values of (n, n_columns) values by column, without zeros."""
     counts = np.count_nonzero(np.isnan(values), axis=0).tolist()
     return {name: n for name, n in zip(names, counts, strict=True) if n}
 
 
 class _ProblemCounter:
-    """Counts the problems of records that are refused within its block."""
+    """A context manager that counts the problems of an ``InvalidRecords`` raised in its block."""
 
     def __init__(self, metrics: Metrics, columns: Iterable[str]) -> None:
         self._metrics = metrics
@@ -158,14 +183,15 @@ class _ProblemCounter:
 
 
 @contextmanager
-def translate_loading_errors(what: str) -> Iterator[None]:
-    """Turn whatever keeps a version from being loaded into a reason for people.
+def translate_loading_errors(subject: str) -> Iterator[None]:
+    """Translate loading errors into NotReady with a readable reason.
 
     Args:
-        what: cannot be read or loaded.
+        subject: the thing that is loaded, for the message; such as "version 3".
 
     Raises:
-        NotReady: with the reason; its cause is the exception where nobody expects such a one.
+        NotReady: the block raised another error than UnknownVersion, NotReady or ApiError. The
+            cause of the exception is set if the error is unexpected.
     """
     try:
         yield
@@ -174,16 +200,16 @@ def translate_loading_errors(what: str) -> Iterator[None]:
     except ModelError as error:
         raise NotReady(str(error)) from None
     except OSError:
-        raise NotReady(f"{what} cannot be read or written") from None
+        raise NotReady(f"{subject} cannot be read or written") from None
     except Exception as error:
-        raise NotReady(f"{what} cannot be loaded ({type(error).__name__})") from error
+        raise NotReady(f"{subject} cannot be loaded ({type(error).__name__})") from error
 
 
 def version_fingerprint(store: Store, version: str) -> Fingerprint:
-    """What changes when a version is written anew.
+    """Return a value that changes when a version is rewritten: mtime and inode of its manifest.
 
     Raises:
-        UnknownVersion, OSError: it is not there.
+        UnknownVersion, OSError: the version does not exist or cannot be read.
     """
     status = (store.path(version) / MANIFEST_FILE).stat()
     return (status.st_mtime_ns, status.st_ino)

@@ -1,4 +1,4 @@
-"""The versions that serve: opened after the fork, replaced when another one becomes current."""
+"""The serving versions: loaded after the fork, replaced when another becomes current."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from model.errors import ModelError, UnknownVersion
 logger = logging.getLogger(__name__)
 
 CURRENT_KEY = "current"
-"""Under which the failure stands where it is not known which version is the current one."""
+"""The key of a failure if the current version is not known."""
 
 
 @dataclass(frozen=True)
 class RegistrySnapshot:
-    """What serves at one moment; replaced as a whole, so that no request sees half a change.
+    """The serving versions at one moment, replaced as a whole so that every request is consistent.
 
     Attributes:
-        loaded: by version.
-        current: the version that answers where none is named; None where nothing serves.
-        failures: by version, why what is in the store is not what serves.
+        loaded: the loaded models, by version.
+        current: the version for requests that name none; None if no version is serving.
+        failures: the reason of each failed load, by version.
     """
 
     loaded: Mapping[str, LoadedModel] = field(default_factory=dict)
@@ -41,10 +41,14 @@ class RegistrySnapshot:
 
 
 class ModelRegistry:
-    """Holds the store's current version and whichever others are wanted, and follows the store.
+    """The store's current version and the other requested versions, updated with the store.
 
-    A request takes its model once and keeps it, so no answer mixes two versions. A version that
-    cannot be loaded leaves the one before serving.
+    A request gets its model once, so no response mixes two versions. If a version cannot be loaded,
+    the previous one keeps serving.
+
+    Args:
+        settings: the store, the versions and their labels.
+        metrics: the metrics that count reloads and records.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -58,39 +62,44 @@ class ModelRegistry:
         self._started = False
 
     def get(self, version: str = "", label: str = "") -> LoadedModel:
-        """The model that answers now: the current one, or one that is named.
+        """Return the current model, or the one with a version or a label.
+
+        Args:
+            version: a version; "" for the current one.
+            label: a label of the settings or ``current``; takes precedence over the version.
 
         Raises:
-            NotReady: nothing is loaded.
-            UnknownVersion: another version is named than is loaded, or a label that is not known.
+            NotReady: no model is loaded.
+            UnknownVersion: the version is not loaded, or the label does not exist.
         """
         snapshot = self.snapshot
         if label and label != "current":
             if label not in self._settings.version_labels:
-                raise UnknownVersion(f"there is no label {label[:64]}")
+                labels = ", ".join(["current", *self._settings.version_labels])
+                raise UnknownVersion(f"unknown version label; the labels are: {labels}")
             version = self._settings.version_labels[label]
         version = version or snapshot.current or ""
         if version in snapshot.loaded:
             return snapshot.loaded[version]
         if snapshot.current is None:
-            raise NotReady("; ".join(snapshot.failures.values()) or "nothing is loaded")
+            raise NotReady("; ".join(snapshot.failures.values()) or "no model is loaded")
         loaded = ", ".join(sorted(snapshot.loaded, key=_version_number))
-        raise UnknownVersion(f"this version is not loaded; loaded are: {loaded}")
+        raise UnknownVersion(f"this version is not loaded; the loaded versions are: {loaded}")
 
     @property
     def snapshot(self) -> RegistrySnapshot:
-        """What serves now; the first look starts the models."""
+        """The serving versions; the first access loads them."""
         if not self._started:
             self.start()
         return self._snapshot
 
     @property
     def failure(self) -> str | None:
-        """Why what serves is not what is wanted; None where it is."""
+        """The reasons why requested versions are not serving; None if all are."""
         return "; ".join(self._snapshot.failures.values()) or None
 
     def start(self) -> None:
-        """Load what is wanted and follow the store from now on; in a server, after the fork."""
+        """Load the versions and start polling the store; a server calls this after the fork."""
         with self._start_lock:
             if self._started:
                 return
@@ -99,43 +108,40 @@ class ModelRegistry:
             self._started = True
 
     def load(self, version: str = "") -> None:
-        """Serve a version beside the current one, or everything again after an unload.
+        """Serve a version in addition to the current one; "" only ends an unload of all versions.
 
-        Either ends an unload of everything. The other workers follow within ``RELOAD_SECONDS``;
-        they are not asked for a version that this one cannot open.
+        A load of any version ends an unload of all versions. The other workers follow within
+        ``RELOAD_SECONDS``. A version that this worker cannot load is not requested from them.
 
         Raises:
-            UnknownVersion: it is not in the store.
-            NotReady: it cannot be loaded; the message says why.
+            UnknownVersion: the version is not in the store.
+            NotReady: the version cannot be loaded; the message gives the reason.
         """
         with translate_loading_errors("the store or the workers' folder"):
             if version:
                 self._require_stored(version)
                 if version not in self.snapshot.loaded:
-                    LoadedModel(
-                        Store(self._settings.model_store), version, self._settings, self._metrics
-                    )
+                    self._load_model(Store(self._settings.model_store), version)
             self._overrides.load(version)
         self.refresh()
         snapshot = self._snapshot
-        wanted = version or snapshot.current
-        if wanted is None or wanted not in snapshot.loaded or wanted in snapshot.failures:
-            raise NotReady(self.failure or "nothing is loaded")
+        requested = version or snapshot.current
+        if requested not in snapshot.loaded or requested in snapshot.failures:
+            raise NotReady(self.failure or "no model is loaded")
 
     def unload(self, version: str = "") -> None:
-        """Stop serving a version, or all of them; the other workers follow.
+        """Stop serving a version, or with "" all of them; the other workers follow.
 
         Raises:
-            UnknownVersion: it is not in the store.
-            ApiError: it is the current one, without which no request without a version could be
-                answered.
-            NotReady: the other workers cannot be told.
+            UnknownVersion: the version is not in the store.
+            ApiError: it is the current version, which requests without a version need.
+            NotReady: the request cannot be shared with the other workers.
         """
         with translate_loading_errors("the store or the workers' folder"):
             if version:
                 self._require_stored(version)
                 if version == self.snapshot.current:
-                    raise ApiError("version_in_use", f"version {version} is the current one")
+                    raise ApiError("version_in_use", f"version {version} is the current version")
             self._overrides.unload(version)
         self.refresh()
 
@@ -143,19 +149,19 @@ class ModelRegistry:
         stored = Store(self._settings.model_store).versions()
         if version not in stored:
             known = ", ".join(stored) or "none"
-            raise UnknownVersion(f"there is no such version; there are: {known}")
+            raise UnknownVersion(f"this version does not exist; the versions are: {known}")
 
     def refresh(self) -> None:
-        """Bring what serves in line with what is wanted. Never raises."""
+        """Load and unload versions to match the store, settings and requests. Never raises."""
         with self._refresh_lock:
             before = self._snapshot
             try:
                 self._snapshot = self._build_snapshot(before)
             except Exception as error:
-                # Whatever it was, what served goes on serving, and the next look may succeed.
-                reason = f"the store cannot be followed ({type(error).__name__})"
+                # Keep serving the previous versions; the next refresh may succeed.
+                reason = f"the store cannot be read ({type(error).__name__})"
                 if before.failures.get(CURRENT_KEY) != reason:
-                    logger.exception("not loaded: %s", reason)
+                    logger.exception("Model not loaded: %s", reason)
                 self._snapshot = RegistrySnapshot(
                     before.loaded, before.current, {CURRENT_KEY: reason}
                 )
@@ -166,74 +172,80 @@ class ModelRegistry:
         overrides = self._overrides.read()
         failures: dict[str, str] = {}
         try:
-            pointed = store.current().version
+            stored_current = store.current().version
         except ModelError as error:
-            pointed, failures[CURRENT_KEY] = None, str(error)
+            stored_current, failures[CURRENT_KEY] = None, str(error)
         if overrides.unload_all:
             self._fingerprints.clear()
             return RegistrySnapshot(failures={CURRENT_KEY: "the model was unloaded"})
-        wanted = [
-            *([pointed] if pointed else []),
+        requested = [
+            *([stored_current] if stored_current else []),
             *self._additional_versions(store),
             *overrides.loaded,
         ]
         loaded: dict[str, LoadedModel] = {}
-        for version in dict.fromkeys(wanted):
-            if version != pointed and version in overrides.unloaded:
+        for version in dict.fromkeys(requested):
+            if version != stored_current and version in overrides.unloaded:
                 continue
             model = self._open_version(store, version, before.loaded.get(version), failures)
             if model is not None:
                 loaded[version] = model
-        current = pointed if pointed in loaded and pointed not in failures else before.current
+        is_serving = stored_current in loaded and stored_current not in failures
+        current = stored_current if is_serving else before.current
         if current is not None and current not in loaded:
             loaded[current] = before.loaded[current]
         self._fingerprints = {v: s for v, s in self._fingerprints.items() if v in loaded}
         return RegistrySnapshot(loaded, current, failures)
 
     def _additional_versions(self, store: Store) -> list[str]:
-        """The versions that the settings want served beside the current one."""
-        versions = self._settings.versions
-        named = store.versions() if versions == ("all",) else [v for v in versions if v.isdigit()]
-        return [*named, *self._settings.version_labels.values()]
+        """Return the versions of the settings to serve in addition to the current one."""
+        setting = self._settings.versions
+        versions = store.versions() if setting == ("all",) else [v for v in setting if v.isdigit()]
+        return [*versions, *self._settings.version_labels.values()]
 
     def _open_version(
         self, store: Store, version: str, before: LoadedModel | None, failures: dict[str, str]
     ) -> LoadedModel | None:
-        """A version, opened and verified; the one that serves already where nothing has changed.
+        """Return a version, loaded and verified; the previous object if its files are unchanged.
 
-        What cannot be loaded is noted among the failures, and what served before is kept.
+        If the version cannot be loaded, add the reason to the failures and return the previous
+        object.
         """
         try:
             with translate_loading_errors(f"version {version}"):
                 fingerprint = version_fingerprint(store, version)
                 if before is not None and self._fingerprints.get(version) == fingerprint:
                     return before
-                model = LoadedModel(store, version, self._settings, self._metrics)
+                model = self._load_model(store, version)
         except (NotReady, UnknownVersion) as error:
             failures[version] = str(error)
             if error.__cause__ and self._snapshot.failures.get(version) != failures[version]:
-                logger.error("not loaded: %s", failures[version], exc_info=error.__cause__)
+                logger.error("Model not loaded: %s", failures[version], exc_info=error.__cause__)
             return before
         self._fingerprints[version] = fingerprint
         self._metrics.count_reload("loaded")
-        logger.info("loaded version %s", version)
+        logger.info("Loaded version %s.", version)
         return model
 
+    def _load_model(self, store: Store, version: str) -> LoadedModel:
+        max_records = self._settings.max_records
+        return LoadedModel(store, version, self._metrics, max_records=max_records)
+
     def _log_changes(self, before: RegistrySnapshot, after: RegistrySnapshot) -> None:
-        """Log and count what has changed."""
+        """Log and count the changes between two snapshots."""
         for version, reason in after.failures.items():
             if before.failures.get(version) != reason:
-                logger.error("not loaded: %s", reason)
+                logger.error("Model not loaded: %s", reason)
                 self._metrics.count_reload("failed")
         self._metrics.failing.set(bool(after.failures))
         if after.current is not None and after.current != before.current:
             model = after.loaded[after.current]
             others = [before.current] if before.current else []
             self._metrics.set_serving_version(after.current, model.created, others)
-            logger.info("serving version %s", after.current)
+            logger.info("Serving version %s.", after.current)
         elif after.current is None and before.current is not None:
             self._metrics.workers.labels(before.current).set(0)
-            logger.warning("serving nothing: %s", self.failure)
+            logger.warning("No version is serving: %s", self.failure)
 
     def _poll_store(self) -> None:
         pause = threading.Event()

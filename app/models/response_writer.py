@@ -1,7 +1,7 @@
-"""The JSON of an answer, written from ready-made parts.
+"""The JSON of a prediction response, written from precomputed parts.
 
-Nearly every record has nothing missing and nothing odd, so that its part of the answer is one of
-two texts around a number. Building those from objects took longer than scoring them.
+Most records have no missing values and no warnings, so the text after the probability is one of two
+constants. Encoding it from objects took longer than scoring.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NO_NOTES = InputNotes()
 
 
 class PredictionWriter:
-    """Writes the answers of one version; answer i belongs to record i.
+    """A writer of the prediction responses of one version; prediction i belongs to record i.
 
     >>> values = np.array([[12, 2]], np.float32)  # a dose of 12 mg at stage 2
     >>> PredictionWriter(scorer).write(scorer.score(values))  # doctest: +ELLIPSIS
@@ -31,8 +31,8 @@ class PredictionWriter:
 
     def __init__(self, scorer: Scorer) -> None:
         manifest = scorer.manifest
-        told = _encode({"model": manifest.name, "version": manifest.version, "predictions": []})
-        self._head = told.removesuffix(b"]}")
+        empty = _encode({"model": manifest.name, "version": manifest.version, "predictions": []})
+        self._head = empty.removesuffix(b"]}")
         self._threshold = manifest.threshold
         self._labels = (scorer.schema.outcome.negative, scorer.schema.outcome.positive)
         self._tails = tuple(self._tail(positive, _NO_NOTES) for positive in (False, True))
@@ -44,52 +44,54 @@ class PredictionWriter:
         explanations: Sequence[Explanation] | None = None,
         intervals: Sequence[Interval] | None = None,
     ) -> bytes:
-        """The whole answer.
+        """Return the body of a response.
 
         Args:
-            explanations, intervals: one a record, where they were asked for.
+            scores: the scores of n records.
+            explanations: n explanations; None if not requested.
+            intervals: n intervals; None if not requested.
         """
         plain = explanations is None and intervals is None
         if len(scores.probabilities) == 1 and not scores.notes and plain:
             (probability,) = scores.probabilities.tolist()
             tail = self._tails[probability >= self._threshold]
             return b"".join((self._head, _FIRST, _encode(probability), tail, b"]}"))
-        numbers = scores.probabilities.astype(np.float64)
-        positive = (numbers >= self._threshold).tolist()
+        probabilities = scores.probabilities.astype(np.float64)
+        positive = (probabilities >= self._threshold).tolist()
         tails = list(map(self._tails_and_next.__getitem__, positive))
-        told: dict[tuple[int, bool], bytes] = {}
-        for row, remarks in scores.notes.items():
-            kind = (id(remarks), positive[row])  # many rows have the same, and it is one object
-            if kind not in told:
-                told[kind] = self._tail(positive[row], remarks) + _NEXT
-            tails[row] = told[kind]
+        encoded: dict[tuple[int, bool], bytes] = {}
+        for row, notes in scores.notes.items():
+            key = (id(notes), positive[row])  # rows with the same notes share one object
+            if key not in encoded:
+                encoded[key] = self._tail(positive[row], notes) + _NEXT
+            tails[row] = encoded[key]
         if intervals is not None:
             tails = _append_member(tails, b'"interval":', intervals)
         if explanations is not None:
             tails = _append_member(tails, b'"explanation":', explanations)
         parts = [b""] * (2 * len(tails))
-        parts[::2] = _encode(numbers.tolist())[1:-1].split(b",")
+        parts[::2] = _encode(probabilities.tolist())[1:-1].split(b",")
         parts[1::2] = tails
         parts[0] = self._head + _FIRST + parts[0]
         parts[-1] = parts[-1].removesuffix(_NEXT) + b"]}"
         return b"".join(parts)
 
-    def _tail(self, positive: bool, remarks: InputNotes) -> bytes:
-        """What follows the probability in one record's part."""
-        told: dict[str, Any] = {
+    def _tail(self, positive: bool, notes: InputNotes) -> bytes:
+        """Return the text of a prediction after its probability."""
+        members: dict[str, Any] = {
             "label": self._labels[positive],
             "threshold": self._threshold,
-            "missing": remarks.missing,
-            "warnings": remarks.warnings,
+            "missing": notes.missing,
+            "warnings": notes.warnings,
         }
-        return _encode(told).replace(b"{", b",", 1)
+        return _encode(members).replace(b"{", b",", 1)
 
 
 def _append_member(
-    tails: Sequence[bytes], key: bytes, told: Sequence[msgspec.Struct]
+    tails: Sequence[bytes], key: bytes, values: Sequence[msgspec.Struct]
 ) -> list[bytes]:
-    """The tails, each with one member more at its end."""
+    """Return the tails, each with a further member at its end."""
     return [
-        b"".join((tail.removesuffix(_END), b",", key, _encode(one), _END))
-        for tail, one in zip(tails, told, strict=True)
+        b"".join((tail.removesuffix(_END), b",", key, _encode(value), _END))
+        for tail, value in zip(tails, values, strict=True)
     ]

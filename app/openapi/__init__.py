@@ -1,12 +1,12 @@
-"""The OpenAPI 3.1 document of the service, made from the loaded model.
+"""The OpenAPI 3.1 document of the service, built from the loaded model.
 
-document        the document, from the routes of the service
-operations      descriptions of routes
-components      shared components
+document        the whole document, from the routes of the service
+operations      operations, and helpers that build parts of them
+components      shared headers, parameters and security schemes
 struct_schemas  JSON Schemas of msgspec types
 record_schema   the JSON Schema of a record
-error_examples  an example of every problem type
-description     the document of the loaded model, and its route
+error_examples  examples of every problem type
+description     the cached document of the loaded model, and its route
 """
 
 from app.openapi.description import Description, register_openapi

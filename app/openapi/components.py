@@ -1,4 +1,4 @@
-"""What descriptions refer to; most schemas derive from the types that answers are made of."""
+"""The headers, parameters and security schemes that the operations refer to."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from app.web import SAFE_ID
 
 
 def components() -> Json:
-    """The Components Object without schemas."""
+    """Return the Components Object without its schemas."""
     return {
         "headers": {
             "RequestId": {
-                "description": "The request's own X-Request-ID where it is 1 to 64 safe "
-                "characters, otherwise a new one; the log names the request by it.",
+                "description": "The X-Request-ID of the request if it is valid, otherwise a new "
+                "ID. The log lines of the request contain it.",
                 "required": True,
                 "schema": {"type": "string", "pattern": f"^{SAFE_ID.pattern}$"},
             },
             "Challenge": {
-                "description": "How to send a key.",
+                "description": "The authentication scheme to use.",
                 "required": True,
                 "schema": {"const": "Bearer"},
             },
@@ -26,8 +26,8 @@ def components() -> Json:
             "RequestId": {
                 "name": "X-Request-ID",
                 "in": "header",
-                "description": "A name for the request. It is taken over where it is 1 to 64 of "
-                "the characters A-Z a-z 0-9 . _ : / + = @ -, and replaced otherwise.",
+                "description": "An ID for the request, of 1 to 64 characters from A-Z a-z 0-9 . _ "
+                ": / + = @ -. An invalid ID is replaced with a new one.",
                 "schema": {"type": "string"},
                 "example": "ward-7:2026-11-20:0042",
             },
@@ -36,13 +36,13 @@ def components() -> Json:
             "bearer": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "An API key, as Authorization: Bearer KEY.",
+                "description": "An API key, sent as Authorization: Bearer KEY.",
             },
             "apiKey": {
                 "type": "apiKey",
                 "in": "header",
                 "name": "X-API-Key",
-                "description": "An API key, as X-API-Key: KEY.",
+                "description": "An API key, sent as X-API-Key: KEY.",
             },
         },
     }

@@ -15,26 +15,29 @@ from app.web import PUBLIC, ServiceRequest, ServiceResponse
 
 
 def register_openapi(service: Service, groups: Sequence[RouteGroup]) -> Description:
-    """Add ``/openapi.json``.
+    """Register ``/openapi.json``.
 
     Args:
-        groups: the descriptions of the routes, by API.
+        groups: the operations and schemas of each API.
+
+    Returns:
+        the cached document, for the documentation page.
     """
     description = Description(service, groups)
 
     def openapi(request: ServiceRequest) -> ServiceResponse:
-        """This description, by OpenAPI 3.1."""
+        """Return this document, which follows OpenAPI 3.1."""
         return ServiceResponse(
             msgspec.json.encode(description.for_model(request.bind_model(service.models.get())))
         )
 
-    # Open, as its page is: a browser sends no key, and it holds nothing of a patient.
+    # Public, like its page: a browser sends no key, and the document contains no patient data.
     service.add_route("GET", "/openapi.json", openapi, PUBLIC)
     return description
 
 
 class Description:
-    """The description of the model that serves, made once a version."""
+    """The OpenAPI document of the serving model, built once per loaded version."""
 
     def __init__(self, service: Service, groups: Sequence[RouteGroup]) -> None:
         self._service = service
@@ -43,7 +46,7 @@ class Description:
         self._cached: tuple[LoadedModel, Json] | None = None
 
     def for_model(self, model: LoadedModel) -> Json:
-        """The OpenAPI document of the service with this model."""
+        """Return the OpenAPI document of the service with this model."""
         with self._lock:
             if self._cached is None or self._cached[0] is not model:
                 documented = DocumentedModel(model, self._service.settings)

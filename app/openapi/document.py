@@ -1,4 +1,4 @@
-"""The OpenAPI document: the routes that the service has, in the order of their registration."""
+"""The OpenAPI document: the routes of the service, in the order of their registration."""
 
 from __future__ import annotations
 
@@ -19,37 +19,40 @@ _PLACEHOLDER = re.compile(r"<(?:[^<>]*:)?(\w+)>")
 def describe_routes(
     service: Service, documented: DocumentedModel, groups: Iterable[RouteGroup]
 ) -> dict[Route, Operation]:
-    """The routes with their descriptions; one that has none of its own gets its handler's.
+    """Return the operation of every route.
 
-    A path that a host chooses is answered by a handler that has another path as well.
+    A route without an operation of its own gets the one of its handler: a path that a platform
+    chooses has a handler that also answers another path.
     """
-    known: dict[str, Operation] = {}
+    operations: dict[str, Operation] = {}
     for group in groups:
-        known |= group.routes(documented)
+        operations |= group.routes(documented)
     by_handler = {
-        r.handler: known[_route_key(r)] for r in service.routes() if _route_key(r) in known
+        route.handler: operations[_route_key(route)]
+        for route in service.routes()
+        if _route_key(route) in operations
     }
     return {
-        route: known.get(_route_key(route)) or by_handler.get(route.handler) or UNDESCRIBED
+        route: operations.get(_route_key(route)) or by_handler.get(route.handler) or UNDESCRIBED
         for route in service.routes()
     }
 
 
-UNDESCRIBED = Operation(tag="Others", responses={200: {"description": "The answer."}})
-"""Of a route of which nothing is known but its docstring. A test wants there to be none."""
+UNDESCRIBED = Operation(tag="Others", responses={200: {"description": "The response."}})
+"""The operation of a route with nothing but a docstring. A test requires that there is none."""
 
 
 def build_document(
     service: Service, documented: DocumentedModel, groups: Sequence[RouteGroup]
 ) -> Json:
-    """The whole document, true of the model that is loaded and the settings of the service."""
+    """Return the document for a loaded model and the settings of the service."""
     model, outcome = documented.model, documented.schema.outcome
-    known = error_examples(documented)
+    examples = error_examples(documented)
     operations = describe_routes(service, documented, groups)
     paths: Json = {}
     for route, operation in operations.items():
         item = paths.setdefault(openapi_path(route), {})
-        item[route.method.lower()] = _operation(service, documented, route, operation, known)
+        item[route.method.lower()] = _operation(service, documented, route, operation, examples)
     schemas: Json = {}
     for group in groups:
         schemas |= group.schemas(documented)
@@ -59,7 +62,7 @@ def build_document(
         "info": {
             "title": f"Predictions: {documented.schema.title}",
             "version": model.version,
-            "summary": f"Probabilities of {outcome.positive}, by version {model.version} of "
+            "summary": f"Probabilities of {outcome.positive}, from version {model.version} of "
             f"{model.name}.",
             "description": f"{outcome.meaning}\n\n{outcome.caution}",
         },
@@ -70,12 +73,12 @@ def build_document(
 
 
 def openapi_path(route: Route) -> str:
-    """The path of a route as OpenAPI writes it, such as ``/problems/{code}``."""
+    """Return the path of a route in OpenAPI notation, such as ``/problems/{code}``."""
     return _PLACEHOLDER.sub(r"{\1}", route.rule)
 
 
 def _route_key(route: Route) -> str:
-    """Under which the description of a route is found."""
+    """Return the key of a route's operation in its group, such as ``GET /problems/{}``."""
     return f"{route.method} {_PLACEHOLDER.sub('{}', route.rule)}"
 
 
@@ -84,14 +87,14 @@ def _operation(
     documented: DocumentedModel,
     route: Route,
     operation: Operation,
-    known: dict[str, list[ErrorExample]],
+    examples: dict[str, list[ErrorExample]],
 ) -> Json:
-    summary, _, more = (route.handler.__doc__ or "").strip().partition("\n\n")
-    refused = error_responses(operation, route, _error_codes(service, route, operation), known)
-    answered = {str(status): response for status, response in operation.responses.items()}
+    summary, _, details = (route.handler.__doc__ or "").strip().partition("\n\n")
+    errors = error_responses(operation, route, _error_codes(service, route, operation), examples)
+    responses = {str(status): response for status, response in operation.responses.items()}
     if route.scope == "manage" and not service.keys.can_manage:
-        answered = {}  # whatever is sent, managing is off
-    found: Json = {
+        responses = {}  # every request fails while management is disabled
+    description: Json = {
         "tags": [operation.tag],
         "operationId": _operation_id(route),
         "summary": _one_line(summary),
@@ -100,61 +103,65 @@ def _operation(
             *operation.parameters,
             ref("RequestId", "parameters"),
         ],
-        "responses": _with_request_id(answered | refused),
+        "responses": _with_request_id(responses | errors),
     }
-    if description := "\n\n".join(filter(None, (_one_line(more), operation.note))):
-        found["description"] = description
+    if text := "\n\n".join(filter(None, (_one_line(details), operation.note))):
+        description["description"] = text
     if operation.body:
-        found["requestBody"] = {"required": operation.body_required, "content": operation.body}
+        description["requestBody"] = {
+            "required": operation.body_required,
+            "content": operation.body,
+        }
     if service.keys.configured:
         scope = route.scope
-        needed = [] if scope == AUTHENTICATED else [scope]
-        found["security"] = [] if scope == PUBLIC else [{"bearer": needed}, {"apiKey": needed}]
-    return found
+        scopes = [] if scope == AUTHENTICATED else [scope]
+        security = [] if scope == PUBLIC else [{"bearer": scopes}, {"apiKey": scopes}]
+        description["security"] = security
+    return description
 
 
 def _error_codes(service: Service, route: Route, operation: Operation) -> list[str]:
-    """The kinds of problems that a route can come with."""
+    """Return the codes of the errors that a route can respond with."""
     scope, keys = route.scope, service.keys
     if scope == "manage" and not keys.can_manage:
         return ["management_off"]
-    found = [*operation.error_codes, "internal_error"]
+    codes = [*operation.error_codes, "internal_error"]
     if keys.configured and scope != PUBLIC:
-        found += ["unauthenticated", *([] if scope == AUTHENTICATED else ["forbidden"])]
-    return sorted(found, key=list(PROBLEM_TYPES).index)
+        codes += ["unauthenticated", *([] if scope == AUTHENTICATED else ["forbidden"])]
+    return sorted(codes, key=list(PROBLEM_TYPES).index)
 
 
 def _path_parameters(documented: DocumentedModel, route: Route) -> Iterator[Json]:
-    """The parameters in a path; what one may be is told by the word before it."""
+    """Yield the path parameters; the path segment before one determines its schema."""
     settings, model = documented.settings, documented.model
-    known: Mapping[str, Json] = {
+    schemas: Mapping[str, Json] = {
         "models": {"enum": [model.name]},
         "versions": {"type": "string", "pattern": "^[0-9]{1,18}$", "examples": [model.version]},
         "labels": {"enum": ["current", *settings.version_labels]},
         "problems": {"enum": list(PROBLEM_TYPES)},
     }
     for match in _PLACEHOLDER.finditer(route.rule):
-        before = route.rule[: match.start()].strip("/").rpartition("/")[2]
-        schema = known.get(before, {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"})
+        segment = route.rule[: match.start()].strip("/").rpartition("/")[2]
+        schema = schemas.get(segment, {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"})
         yield {"name": match[1], "in": "path", "required": True, "schema": schema}
 
 
 def _referenced(paths: Json, schemas: Json) -> Json:
-    """The schemas that the paths refer to, directly or by way of others."""
-    found: set[str] = set()
-    unread = [json.dumps(paths)]
-    while unread:
-        names = set(_REFERENCE.findall(unread.pop())) - found
-        unread += [json.dumps(schemas[name]) for name in names]
-        found |= names
-    return {name: schema for name, schema in schemas.items() if name in found}
+    """Return the schemas that the paths refer to, directly or through other schemas."""
+    referenced: set[str] = set()
+    texts = [json.dumps(paths)]
+    while texts:
+        names = set(_REFERENCE.findall(texts.pop())) - referenced
+        texts += [json.dumps(schemas[name]) for name in names]
+        referenced |= names
+    return {name: schema for name, schema in schemas.items() if name in referenced}
 
 
-def _with_request_id(found: dict[str, Json]) -> dict[str, Json]:
+def _with_request_id(responses: dict[str, Json]) -> dict[str, Json]:
     request_id = {"X-Request-ID": ref("RequestId", "headers")}
     return {
-        status: {**found[status], "headers": {**found[status].get("headers", {}), **request_id}}
-        for status in sorted(found)
+        status: {**response, "headers": {**response.get("headers", {}), **request_id}}
+        for status, response in sorted(responses.items())
     }
 
 

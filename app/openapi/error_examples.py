@@ -1,7 +1,7 @@
-"""One example or more of every kind of refusal, made by the code that refuses.
+"""Examples of the error responses of every problem type, made by the code that rejects requests.
 
-An example of our own routes also holds, under ``x-request``, what it is the answer to: headers,
-and the body as ``text`` or, where it is no text, as ``base64``. A test sends them all.
+An example of the service's own routes also has the request that causes it, under ``x-request``:
+headers, and the body as ``text`` or, if it is not UTF-8, as ``base64``. A test sends them all.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
@@ -31,10 +32,12 @@ EXAMPLE_REQUEST_ID = "an-example"
 
 
 class ErrorExample(msgspec.Struct, frozen=True):
-    """A refusal, and the request that it answers where that can be told.
+    """An error response, and the request that causes it if the request alone does.
 
     Attributes:
-        body: that our own prediction routes refuse so; None where it is not the body.
+        body: a body that the service's own prediction routes reject; None if the cause of the
+            error is not the body.
+        headers: the headers of the request.
     """
 
     name: str
@@ -44,155 +47,151 @@ class ErrorExample(msgspec.Struct, frozen=True):
 
     @property
     def request(self) -> Json:
-        """As ``x-request`` tells it; empty where it cannot be told."""
-        told: Json = {"headers": self.headers} if self.headers else {}
+        """The value of ``x-request``; empty if the request is not the cause of the error."""
+        request: Json = {"headers": self.headers} if self.headers else {}
         if self.body is not None:
             try:
-                told["text"] = self.body.decode()
+                request["text"] = self.body.decode()
             except UnicodeDecodeError:
-                told["base64"] = base64.b64encode(self.body).decode()
-        return told
+                request["base64"] = base64.b64encode(self.body).decode()
+        return request
 
 
 def error_examples(documented: DocumentedModel) -> dict[str, list[ErrorExample]]:
-    """Examples by the kind of problem; every kind has one."""
-    found: dict[str, list[ErrorExample]] = {code: [] for code in PROBLEM_TYPES}
+    """Return examples by problem type, at least one of each."""
+    examples: dict[str, list[ErrorExample]] = {code: [] for code in PROBLEM_TYPES}
     for example in (*_body_errors(documented), *_other_errors(documented)):
-        found[example.error_response.code].append(example)
-    for code, kind in PROBLEM_TYPES.items():
-        if not found[code]:
-            found[code] = [ErrorExample(code, to_error_response(ApiError(code, kind.resolution)))]
-    return found
+        examples[example.error_response.code].append(example)
+    for code, problem_type in PROBLEM_TYPES.items():
+        if not examples[code]:
+            error = ApiError(code, problem_type.resolution)
+            examples[code] = [_example(documented, code, error)]
+    return examples
+
+
+def _example(
+    documented: DocumentedModel,
+    name: str,
+    error: Exception,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> ErrorExample:
+    response = to_error_response(error, max_body_bytes=documented.settings.max_body_bytes)
+    return ErrorExample(name, response, body, headers or {})
 
 
 def _body_errors(documented: DocumentedModel) -> Iterator[ErrorExample]:
-    """What the reader of records refuses, read by it."""
+    """Yield the errors of bodies that the validator of records rejects."""
     record = documented.record
     bodies = {
-        "the_body_is_empty": b"",
-        "the_body_is_not_UTF-8": b'{"name": "\xff\xfe"}',
-        "the_body_is_not_JSON": b'{"instances": [',
-        "the_body_is_nested_too_deeply": b"[" * (MAX_NESTING + 1) + b"]" * (MAX_NESTING + 1),
-        "there_is_no_record": b"[]",
-        "a_record_is_no_object": b"[3]",
-        "no_records_at_all": b'{"instances": "none"}',
+        "empty_body": b"",
+        "body_is_not_UTF-8": b'{"name": "\xff\xfe"}',
+        "body_is_not_JSON": b'{"instances": [',
+        "body_is_nested_too_deeply": b"[" * (MAX_NESTING + 1) + b"]" * (MAX_NESTING + 1),
+        "empty_list": b"[]",
+        "record_is_not_an_object": b"[3]",
+        "instances_is_not_a_list": b'{"instances": "none"}',
     }
-    changed: dict[str, Json] = {"a_column_is_unknown": {**record, "no_such_column": 1}}
-    changed["a_column_is_absent"] = dict(list(record.items())[:-1])
+    invalid: dict[str, Json] = {"unknown_column": {**record, "no_such_column": 1}}
+    invalid["absent_column"] = dict(list(record.items())[:-1])
     for column in documented.schema.columns:
         name = column.name
         if column.kind == "number":
-            assert column.maximum is not None  # the schema saw to it
-            changed["a_number_is_out_of_range"] = {**record, name: column.maximum + 1}
-            changed["a_number_is_given_as_text"] = {**record, name: "1"}
+            assert column.maximum is not None  # the schema guarantees it
+            invalid["number_out_of_range"] = {**record, name: column.maximum + 1}
+            invalid["number_as_a_string"] = {**record, name: "1"}
         else:
-            word = str(record[name])
-            changed["a_level_is_not_allowed"] = {**record, name: f"{word}-x"}
+            invalid["unknown_level"] = {**record, name: f"{record[name]}-x"}
         if column.required:
-            changed["a_value_must_be_known"] = {**record, name: None}
-    bodies |= {name: json.dumps(body).encode() for name, body in changed.items()}
+            invalid["required_column_is_null"] = {**record, name: None}
+    bodies |= {name: json.dumps(value).encode() for name, value in invalid.items()}
     for name, body in bodies.items():
         try:
-            documented.reader.validate_json(body)
+            documented.validator.validate_json(body)
         except ModelError as error:
-            yield ErrorExample(name, to_error_response(error), body, {"Content-Type": JSON})
+            yield _example(documented, name, error, body, {"Content-Type": JSON})
 
 
 def _other_errors(documented: DocumentedModel) -> Iterator[ErrorExample]:
-    limit = documented.settings.max_body_bytes
-    good = json.dumps(documented.record).encode()
-    yield ErrorExample(
-        "it_is_not_packed_as_it_says",
-        to_error_response(BadRequest()),
-        good,
-        {"Content-Type": JSON, "Content-Encoding": "gzip"},
-    )
-    yield ErrorExample(
-        "it_declares_more_than_the_limit",
-        to_error_response(RequestEntityTooLarge(), max_body_bytes=limit),
-        good,
-        {"Content-Type": JSON, "Content-Length": str(limit + 1)},
-    )
+    """Yield the errors of headers, of keys, of versions and of the service."""
+    example = partial(_example, documented)
+    too_long = str(documented.settings.max_body_bytes + 1)
+    body = json.dumps(documented.record).encode()
     wrong_type = ApiError("unsupported_media_type", "send Content-Type: application/json")
-    yield ErrorExample(
-        "it_is_not_declared_as_JSON",
-        to_error_response(wrong_type),
-        good,
-        {"Content-Type": "text/csv"},
-    )
-    yield ErrorExample(
-        "it_is_packed_in_another_way",
-        to_error_response(UnsupportedMediaType()),
-        good,
-        {"Content-Type": JSON, "Content-Encoding": "br"},
-    )
+    for name, error, headers in (
+        ("invalid_compressed_data", BadRequest(), {"Content-Encoding": "gzip"}),
+        ("Content-Length_over_the_limit", RequestEntityTooLarge(), {"Content-Length": too_long}),
+        ("body_is_not_declared_as_JSON", wrong_type, {"Content-Type": "text/csv"}),
+        ("unsupported_Content-Encoding", UnsupportedMediaType(), {"Content-Encoding": "br"}),
+    ):
+        yield example(name, error, body, {"Content-Type": JSON, **headers})
     challenge = (("WWW-Authenticate", "Bearer"),)
     for name, detail in (
-        ("no_key_was_sent", "send an API key"),
-        ("the_key_is_not_known", "this API key is not known"),
+        ("no_API_key", "send an API key"),
+        ("unknown_API_key", "this API key is not known"),
     ):
-        yield ErrorExample(
-            name, to_error_response(ApiError("unauthenticated", detail, headers=challenge))
-        )
-    yield ErrorExample(
-        "no_model_is_loaded", to_error_response(NotReady("version 4: model.onnx is missing"))
-    )
-    yield ErrorExample("a_bug", to_error_response(RuntimeError()))
-    old = ExplanationUnavailable("this version holds nothing to explain its answers with")
-    yield ErrorExample("the_version_is_old", to_error_response(old))
-    without = IntervalUnavailable("this version holds nothing to give intervals with")
-    yield ErrorExample("the_version_has_no_intervals", to_error_response(without))
+        yield example(name, ApiError("unauthenticated", detail, headers=challenge))
+    yield example("no_loaded_model", NotReady("version 4: model.onnx is missing"))
+    yield example("unexpected_error", RuntimeError())
+    advice = "run make retrain to train a version that has it"
+    no_explanations = ExplanationUnavailable(f"version 1 has no explanation data: {advice}")
+    yield example("version_without_explanation_data", no_explanations)
+    no_intervals = IntervalUnavailable(f"version 1 has no interval data: {advice}")
+    yield example("version_without_interval_data", no_intervals)
 
 
 def error_responses(
-    operation: Operation, route: Route, codes: list[str], known: dict[str, list[ErrorExample]]
+    operation: Operation, route: Route, codes: list[str], examples: dict[str, list[ErrorExample]]
 ) -> dict[str, Json]:
-    """The Response Objects of the refusals of a route by status, in its protocol's words.
+    """Return the Response Objects of a route's errors by status, in the format of its protocol.
 
-    What is written in the place of a placeholder may make another path of it; that is refused in
-    our own words, because no protocol has it.
+    A path with placeholders can also match no route, depending on the text in them. Such a request
+    belongs to no protocol, so its errors are problem details.
     """
-    found: dict[str, Json] = {}
+    responses: dict[str, Json] = {}
     token = request_var.set(ServiceRequest({"HTTP_X_REQUEST_ID": EXAMPLE_REQUEST_ID}, 0))
     try:
-        _add_responses(found, operation, route.render_error, codes, known)
+        _add_responses(responses, operation, route.render_error, codes, examples)
         if "<" in route.rule and operation.error_schema != "Problem":
-            ours = msgspec.structs.replace(operation, error_schema="Problem")
             _add_responses(
-                found, ours, ErrorResponse.to_response, ["not_found", "method_not_allowed"], known
+                responses,
+                msgspec.structs.replace(operation, error_schema="Problem"),
+                ErrorResponse.to_response,
+                ["not_found", "method_not_allowed"],
+                examples,
             )
     finally:
         request_var.reset(token)
-    return found
+    return responses
 
 
 def _add_responses(
-    found: dict[str, Json],
+    responses: dict[str, Json],
     operation: Operation,
     render_error: ErrorRenderer,
     codes: list[str],
-    known: dict[str, list[ErrorExample]],
+    examples: dict[str, list[ErrorExample]],
 ) -> None:
     for code in codes:
-        for example in known[code]:
-            given = render_error(example.error_response)
-            status = str(given.status)
-            response = found.setdefault(status, {"description": "", "content": {}})
+        for example in examples[code]:
+            rendered = render_error(example.error_response)
+            status = str(rendered.status)
+            response = responses.setdefault(status, {"description": "", "content": {}})
             title = f"{PROBLEM_TYPES[code].title}."
             if title not in response["description"]:
                 response["description"] = f"{response['description']} {title}".strip()
             if status == "401":
                 response["headers"] = {"WWW-Authenticate": ref("Challenge", "headers")}
-            media_type = given.media_type.partition(";")[0]
+            media_type = rendered.media_type.partition(";")[0]
             is_json = media_type.endswith("json")
-            schema = operation.error_schemas.get(given.status, ref(operation.error_schema))
+            schema = operation.error_schemas.get(rendered.status, ref(operation.error_schema))
             content = response["content"].setdefault(
                 media_type, {"schema": schema if is_json else {"type": "string"}, "examples": {}}
             )
-            shown: Json = {
+            example_object: Json = {
                 "summary": example.name.replace("_", " "),
-                "value": msgspec.json.decode(given.body) if is_json else given.body.decode(),
+                "value": msgspec.json.decode(rendered.body) if is_json else rendered.body.decode(),
             }
             if example.request and operation.error_schema == "Problem":
-                shown["x-request"] = example.request
-            content["examples"][example.name] = shown
+                example_object["x-request"] = example.request
+            content["examples"][example.name] = example_object

@@ -1,7 +1,7 @@
-"""What is said of a route beyond what its code says by itself.
+"""Operations: the parts of a route's OpenAPI description that its code does not determine.
 
-Operations stand under their method and path, with ``{}`` for every placeholder, such as
-``GET /problems/{}``. Only those are listed whose route the service has.
+The keys of operations are their method and path, with ``{}`` for every placeholder, such as
+``GET /problems/{}``. The document contains only the operations whose route the service has.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ RECORD_ERRORS = (*BODY_ERRORS, "invalid_records")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One method of one path.
+    """An operation: one method of one path.
 
-    What it is for comes from the docstring of its handler, what it takes of keys from its scope,
-    and the form of its refusals from the way in which its protocol refuses.
+    Its summary comes from the docstring of the handler, its security requirement from the scope of
+    the route, and its error responses from the error renderer of the protocol.
 
     Attributes:
-        tag: the group that it is shown in.
-        responses: Response Objects of OpenAPI by status, where nothing is refused.
-        body: Media Type Objects by media type; empty where no body is read.
-        body_required: whether an empty body is refused.
-        error_codes: keys of :data:`app.web.problem_types.PROBLEM_TYPES` that it can come with, besides those that
-            every route can.
-        error_schema: of its JSON refusals, where they are no problem details.
-        error_schemas: schemas of refusals by status that differ from those of the others.
-        note: what there is to say beyond the docstring.
-        parameters: beside the placeholders of the path and ``X-Request-ID``.
+        tag: the group of the operation on the documentation page.
+        responses: Response Objects of the successful responses, by status.
+        body: Media Type Objects by media type; empty if the route reads no body.
+        body_required: whether an empty body is an error.
+        error_codes: keys of :data:`app.web.problem_types.PROBLEM_TYPES` that the route can respond
+            with, in addition to those of every route.
+        error_schema: the schema of JSON error responses.
+        error_schemas: schemas of error responses with another schema, by status.
+        note: text that follows the docstring.
+        parameters: Parameter Objects, without the path parameters and ``X-Request-ID``.
     """
 
     tag: str
@@ -60,14 +60,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DocumentedModel:
-    """What there is to describe: a model that is loaded, and the settings it is served with.
+    """A loaded model and the settings it is served with, as the source of the examples.
 
-    Its examples are real: the answers are what the model gives.
+    The responses in the examples are predictions of the model.
 
     Attributes:
-        record: one to try the service with, words where there are any.
-        coded: the same in codes.
-        with_missing: the same with everything missing that may be.
+        record: an example record, with level names where the schema has them.
+        coded: the same record with level codes.
+        with_missing: the same record with null for every column that may be missing.
+        validator: the validator of records, with the limits of the settings.
     """
 
     def __init__(self, model: LoadedModel, settings: Settings) -> None:
@@ -83,20 +84,21 @@ class DocumentedModel:
             column.name: self.record[column.name] if column.required else None
             for column in model.schema.columns
         }
-        self.reader = RecordValidator(model.schema, max_records=settings.max_records)
+        self.validator = RecordValidator(model.schema, max_records=settings.max_records)
 
     def predict_response(self, *records: Json) -> Json:
-        """What ``/predict`` answers to records."""
-        scores = self.model.scorer.score(self.reader.values(records))
+        """Return the response of ``/predict`` to records."""
+        scores = self.model.scorer.score(self.validator.values(records))
         return msgspec.json.decode(self.model.writer.write(scores))
 
     def probabilities(self, *records: Json) -> list[float]:
-        """Of records, as every protocol gives them."""
-        return [answer["probability"] for answer in self.predict_response(*records)["predictions"]]
+        """Return the probabilities of records."""
+        predictions = self.predict_response(*records)["predictions"]
+        return [prediction["probability"] for prediction in predictions]
 
     def explain_response(self, *records: Json) -> Json | None:
-        """What ``/explain`` answers to records; None where the version cannot explain."""
-        values: np.ndarray = self.reader.values(records)
+        """Return the response of ``/explain``; None if the version has no explanation data."""
+        values: np.ndarray = self.validator.values(records)
         try:
             explanations = self.model.explain(values)
         except ExplanationUnavailable:
@@ -105,8 +107,8 @@ class DocumentedModel:
         return msgspec.json.decode(self.model.writer.write(scores, explanations))
 
     def interval_response(self, *records: Json) -> Json | None:
-        """What ``/predict`` answers with intervals; None where the version cannot give any."""
-        values: np.ndarray = self.reader.values(records)
+        """Return a response with intervals; None if the version has no interval data."""
+        values: np.ndarray = self.validator.values(records)
         scores = self.model.scorer.score(values)
         try:
             intervals = self.model.intervals(values, scores)
@@ -116,11 +118,11 @@ class DocumentedModel:
 
 
 class RouteGroup(NamedTuple):
-    """The descriptions of a group of routes.
+    """The operations of one API and the schemas that they refer to.
 
     Attributes:
-        routes: operations by method and path.
-        schemas: that they refer to, by name.
+        routes: returns the operations, by method and path.
+        schemas: returns the schemas, by name.
     """
 
     routes: Callable[[DocumentedModel], Mapping[str, Operation]]
@@ -128,42 +130,42 @@ class RouteGroup(NamedTuple):
 
 
 def ref(name: str, kind: str = "schemas") -> Json:
-    """A reference to a component."""
+    """Return a Reference Object to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def media(schema: Json, **examples: Any) -> Json:
-    """A Media Type Object; an example is named by its summary with underscores."""
-    described: Json = {"schema": schema}
+    """Return a Media Type Object; an example's name, without underscores, is its summary."""
+    media_type: Json = {"schema": schema}
     if examples:
-        described["examples"] = {
+        media_type["examples"] = {
             name: {"summary": name.replace("_", " "), "value": value}
             for name, value in examples.items()
         }
-    return described
+    return media_type
 
 
 def response(description: str, schema: Json, media_type: str = JSON, /, **examples: Any) -> Json:
-    """A Response Object with a body of one kind."""
+    """Return a Response Object with a body of one media type."""
     return {"description": description, "content": {media_type: media(schema, **examples)}}
 
 
 def object_(**properties: Json) -> Json:
-    """The schema of an object that has all of these properties."""
+    """Return the schema of an object that requires all of these properties."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def with_optional(schema: Json, **properties: Json) -> Json:
-    """The schema of an object that may have these properties as well."""
+    """Return the schema of an object with these optional properties added."""
     return {**schema, "properties": {**schema["properties"], **properties}}
 
 
 def array(items: Json) -> Json:
-    """The schema of an array."""
+    """Return the schema of an array."""
     return {"type": "array", "items": items}
 
 
 def constant_response(description: str, **values: Any) -> Json:
-    """A Response Object whose JSON body is always the same."""
+    """Return a Response Object whose JSON body is always the same."""
     schema = object_(**{name: {"const": value} for name, value in values.items()})
-    return response(description, schema, as_it_is=values)
+    return response(description, schema, response=values)

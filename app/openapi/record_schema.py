@@ -1,4 +1,4 @@
-"""The JSON Schema of a record, derived from the table's schema."""
+"""The JSON Schema of a record, derived from the schema of the table."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def record_json_schema(schema: Schema) -> dict[str, Any]:
-    """JSON Schema (2020-12) of one record.
+    """Return the JSON Schema (draft 2020-12) of one record.
 
-    What it allows, ``/predict`` accepts. The service is a little more generous: it takes words in
-    any case.
+    ``/predict`` accepts every record that the schema allows. The service also ignores the case of
+    level names, which the schema does not express.
     """
     return {
         "$schema": DIALECT,
@@ -28,21 +28,21 @@ def record_json_schema(schema: Schema) -> dict[str, Any]:
 
 
 def example_record(schema: Schema) -> dict[str, float | str]:
-    """A record to try the service with: words where the schema has them."""
+    """Return an example record, with level names instead of codes where the schema has names."""
     return {column.name: _example(column) for column in schema.columns}
 
 
 def _column_schema(column: Column) -> dict[str, Any]:
-    described: dict[str, Any] = {"title": column.title, "description": column.help}
+    column_schema: dict[str, Any] = {"title": column.title, "description": column.help}
     if column.kind == "number":
-        described["type"] = "number" if column.required else ["number", "null"]
-        described |= {"minimum": column.minimum, "maximum": column.maximum}
+        column_schema["type"] = "number" if column.required else ["number", "null"]
+        column_schema |= {"minimum": column.minimum, "maximum": column.maximum}
         if column.unit:
-            described["x-unit"] = column.unit
+            column_schema["x-unit"] = column.unit
     else:
-        described["enum"] = [*column.allowed, *([] if column.required else [None])]
-        described["x-levels"] = {str(level.code): level.label for level in column.levels}
-    return described | {"examples": [_example(column)]}
+        column_schema["enum"] = [*column.allowed, *([] if column.required else [None])]
+        column_schema["x-levels"] = {str(level.code): level.label for level in column.levels}
+    return column_schema | {"examples": [_example(column)]}
 
 
 def _example(column: Column) -> float | str:

@@ -1,4 +1,4 @@
-"""JSON Schemas of types, with what the types' docstrings say."""
+"""JSON Schemas of msgspec types, with descriptions from their docstrings."""
 
 from __future__ import annotations
 
@@ -12,38 +12,43 @@ from app.openapi.operations import Json
 
 
 def derive_schemas(*types: Any) -> Json:
-    """JSON Schemas of types, with what their docstrings say of each attribute."""
-    _, found = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    """Return JSON Schemas by type name, of the types and of the structs that they contain.
+
+    The first paragraph of a docstring becomes the description of the schema, and each entry under
+    ``Attributes:`` the description of a property.
+    """
+    _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     by_name = {t.__name__: t for t in _all_structs(types)}
-    for name, schema in found.items():
+    for name, schema in schemas.items():
         text, attributes = parse_docstring(inspect.getdoc(by_name[name]) or "")
         schema["description"] = text
         for attribute, meaning in attributes.items():
             if attribute in schema["properties"]:
                 schema["properties"][attribute]["description"] = meaning
-        for described in schema["properties"].values():
-            if "default" in described and not described["default"]:
-                del described["default"]  # what is empty is left out, or empty
-    return found
+        for property_ in schema["properties"].values():
+            if "default" in property_ and not property_["default"]:
+                del property_["default"]  # an empty value may also be absent from the body
+    return schemas
 
 
 def _all_structs(types: Any) -> list[Any]:
-    """The types, and the structs that stand in their modules."""
+    """Return the types, and the classes of the modules that define them."""
     modules = [inspect.getmodule(t) for t in types]
     return [*types, *(t for m in modules for t in vars(m).values() if inspect.isclass(t))]
 
 
 def parse_docstring(text: str) -> tuple[str, dict[str, str]]:
-    """What a docstring says first, and what it says of each attribute.
+    """Return the first paragraph of a docstring, and the description of each attribute.
 
-    >>> parse_docstring("A row.\\n\\nAttributes:\\n    low, high: the\\n        range.\\n    n: count.")
+    >>> text = "A row.\\n\\nAttributes:\\n    low, high: the\\n        range.\\n    n: count."
+    >>> parse_docstring(text)
     ('A row.', {'low': 'the range.', 'high': 'the range.', 'n': 'count.'})
     """
     first, _, rest = text.partition("Attributes:")
-    told = first.strip().split("\n\n")[0]
-    found = re.findall(r"^    (\w[\w, ]*): (.*(?:\n {8}.*)*)", rest, re.M)
-    return " ".join(told.split()), {
+    summary = first.strip().split("\n\n")[0]
+    entries = re.findall(r"^    (\w[\w, ]*): (.*(?:\n {8}.*)*)", rest, re.M)
+    return " ".join(summary.split()), {
         name.strip(): " ".join(meaning.replace("``", "").split())
-        for names, meaning in found
+        for names, meaning in entries
         for name in names.split(",")
     }

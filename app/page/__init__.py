@@ -1,7 +1,7 @@
-"""The pages for a browser: the documentation at /docs.
+"""The documentation page at ``/docs``.
 
-routes      the routes of the pages
-view_model  what the templates show
+routes      the routes of the page and its static files
+view_model  the values for the templates
 """
 
 from app.page.routes import register_page

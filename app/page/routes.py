@@ -1,6 +1,6 @@
-"""The documentation page at ``/docs``, rendered here without external assets.
+"""The documentation page at ``/docs``, rendered on the server without external assets.
 
-It works without JavaScript; with it, a record can be sent from the page.
+The page works without JavaScript. With JavaScript, it can send a record to the service.
 """
 
 from __future__ import annotations
@@ -18,51 +18,50 @@ from app.service import Service
 from app.web import PUBLIC, ErrorResponse, ServiceRequest, ServiceResponse
 
 HTML = "text/html; charset=utf-8"
-
-
 POLICY = (
     "Content-Security-Policy",
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 )
-
-
 _FILES = {"page.css": "text/css; charset=utf-8", "try.js": "text/javascript; charset=utf-8"}
 
 
 def register_page(service: Service, description: Description) -> None:
-    """Add ``/``, ``/docs`` and its files: open, because a browser sends no key by itself."""
+    """Register ``/``, ``/docs`` and its static files.
+
+    These routes are public, because a browser sends no API key by itself.
+    """
 
     def root(request: ServiceRequest) -> ServiceResponse:
-        """Whether the process answers at all; whoever prefers HTML is sent to the documentation."""
+        """Report that the process is alive, or redirect a browser to the documentation."""
         vary = (("Vary", "Accept"),)
         if request.accepted.best_match(["application/json", "text/html"]) == "text/html":
             return ServiceResponse(b"", 302, HTML, (("Location", "/docs"), *vary))
         return ServiceResponse(b'{"status":"alive"}', headers=vary)
 
     def docs(request: ServiceRequest) -> ServiceResponse:
-        """The documentation as a page."""
+        """Return the documentation page."""
         model = request.bind_model(service.models.get())
-        address = f"{request.environ['wsgi.url_scheme']}://{get_host(request.environ)}"
+        base_url = f"{request.environ['wsgi.url_scheme']}://{get_host(request.environ)}"
         return _page(
             "docs.html",
             keys=service.keys.configured,
-            address=address,
+            base_url=base_url,
             **build_view(description.for_model(model), model.schema),
         )
 
     def css(request: ServiceRequest) -> ServiceResponse:
-        """How the documentation looks."""
+        """Return the style sheet of the documentation page."""
         return files["page.css"]
 
     def script(request: ServiceRequest) -> ServiceResponse:
-        """Sends the record that is written on the page."""
+        """Return the script of the documentation page."""
         return files["try.js"]
 
     folder = Path(__file__).parent / "static"
     files = {
-        name: ServiceResponse((folder / name).read_bytes(), media_type=kind)
-        for name, kind in _FILES.items()
+        name: ServiceResponse((folder / name).read_bytes(), media_type=media_type)
+        for name, media_type in _FILES.items()
     }
     service.jinja_env.filters["pretty"] = _pretty
     service.add_route("GET", "/", root, PUBLIC)

@@ -1,4 +1,4 @@
-"""What the page shows, out of the OpenAPI document: references resolved, long schemas left out."""
+"""The values for the documentation template, extracted from the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ Json = dict[str, Any]
 
 
 class ColumnView(msgspec.Struct, frozen=True):
-    """A column of a record, in words."""
+    """A column of a record.
+
+    Attributes:
+        allowed: the allowed values as text: a range, or one text per level.
+    """
 
     name: str
     title: str
@@ -30,10 +34,12 @@ class OperationView(msgspec.Struct, frozen=True):
     """An operation.
 
     Attributes:
-        id: of its place on the page.
-        parameters: with their schemas as text, but for the header that every operation takes.
-        bodies: what may be sent, by media type.
-        responses: what comes back.
+        id: the anchor on the page.
+        keys: the required API key as text; "" if no keys are configured.
+        parameters: the parameters, without the header that every operation has, and with the
+            allowed values as text.
+        bodies: the request bodies, by media type.
+        responses: the responses, by status.
     """
 
     id: str
@@ -48,12 +54,12 @@ class OperationView(msgspec.Struct, frozen=True):
 
 
 def build_view(document: Json, schema: Schema) -> Json:
-    """What the template is filled with."""
+    """Return the values for the template of the page."""
     groups: dict[str, list[OperationView]] = {tag["name"]: [] for tag in document["tags"]}
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            shown = _operation_view(document, method.upper(), path, operation)
-            groups[operation["tags"][0]].append(shown)
+            view = _operation_view(method.upper(), path, operation)
+            groups[operation["tags"][0]].append(view)
     record = document["components"]["schemas"]["Record"]
     example = record["examples"][0]
     return {
@@ -90,7 +96,7 @@ def _column_view(column: Column, example: Any) -> ColumnView:
     )
 
 
-def _operation_view(document: Json, method: str, path: str, operation: Json) -> OperationView:
+def _operation_view(method: str, path: str, operation: Json) -> OperationView:
     body = operation.get("requestBody", {})
     parameters = [p for p in operation["parameters"] if "$ref" not in p]
     responses = [
@@ -116,13 +122,13 @@ def _operation_view(document: Json, method: str, path: str, operation: Json) -> 
 
 
 def _key_requirement(operation: Json) -> str:
-    """Which key it takes, where keys are configured."""
+    """Return the required key as text; "" if no keys are configured."""
     if "security" not in operation:
         return ""
     if not operation["security"]:
-        return "needs no key"
+        return "requires no API key"
     (scopes,) = operation["security"][0].values()
-    return f"needs a key with the scope {scopes[0]}" if scopes else "needs a key"
+    return f"requires an API key with the scope {scopes[0]}" if scopes else "requires an API key"
 
 
 def _media(content: Json) -> Iterator[Json]:
@@ -135,7 +141,7 @@ def _media(content: Json) -> Iterator[Json]:
 
 
 def _referenced_schemas(schema: Any) -> set[str]:
-    """The names of the schemas that one refers to directly."""
+    """Return the names of the schemas that a schema refers to directly."""
     if isinstance(schema, list):
         return set().union(*map(_referenced_schemas, schema))
     if not isinstance(schema, dict):

@@ -3,10 +3,10 @@
 request         the request and the response
 errors          errors as problem details (RFC 9457)
 problem_types   the registry of problem types
-authentication  the guard of the routes: API keys and scopes
-compression     gzip and deflate responses
+authentication  authorization of requests by API key and scope
+compression     responses compressed with gzip or deflate
 metrics         Prometheus metrics of all workers
-build_logging_config  log lines without values of records
+logging_config  log lines without values of records
 """
 
 from app.web.authentication import AUTHENTICATED, PUBLIC, require

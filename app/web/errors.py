@@ -1,4 +1,4 @@
-"""Every refusal, in the form of RFC 9457 problem details with one ``error`` string on top.
+"""Error responses as RFC 9457 problem details, plus one ``error`` string.
 
     {"error": "row 0: age must be between 1 and 120 years (and 1 more)",
      "type": "/problems/invalid_records", "title": "Some records are not valid", "status": 422,
@@ -7,8 +7,8 @@
                  "code": "out_of_range", "message": "must be between 1 and 120 years",
                  "minimum": 1, "maximum": 120}, …]}
 
-Neither an answer nor a log ever holds a value of a record; a log does not hold the names that a
-client made up either.
+Responses and logs never contain a value of a record. Logs also omit the unknown names that a client
+sent.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class NotReady(Exception):
 
 
 class ApiError(Exception):
-    """A request that is refused for a reason of its own.
+    """An error of a given problem type.
 
     Args:
         code: a key of :data:`app.web.problem_types.PROBLEM_TYPES`.
-        detail: what is wrong this time.
-        headers: of the answer.
-        extensions: further members of the problem details.
+        detail: the explanation of this occurrence.
+        headers: additional headers of the response.
+        extensions: additional members of the problem details.
     """
 
     def __init__(
@@ -63,13 +63,15 @@ class ApiError(Exception):
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):
-    """What is wrong with a request, before it has the form of one protocol or another.
+    """An error response, independent of the protocol that renders it.
 
     Attributes:
         code: a key of :data:`app.web.problem_types.PROBLEM_TYPES`.
-        detail: what is wrong this time.
-        error: one sentence for clients that read nothing else.
-        extensions: further members of the problem details.
+        status: the HTTP status.
+        detail: the explanation of this occurrence.
+        error: a one-sentence summary, for clients that read nothing else.
+        headers: additional headers of the response.
+        extensions: additional members of the problem details.
     """
 
     code: str
@@ -80,7 +82,7 @@ class ErrorResponse(msgspec.Struct, frozen=True):
     extensions: dict[str, Any] = {}
 
     def details(self) -> dict[str, Any]:
-        """The problem details of RFC 9457, with one ``error`` string on top."""
+        """Return the members of the problem details (RFC 9457) and the ``error`` string."""
         request = request_var.get()
         return {
             "error": self.error,
@@ -93,25 +95,30 @@ class ErrorResponse(msgspec.Struct, frozen=True):
         }
 
     def to_response(self) -> ServiceResponse:
-        """As our own routes give it."""
+        """Return the response of the service's own routes: ``application/problem+json``."""
         body = msgspec.json.encode(self.details())
         return ServiceResponse(body, self.status, "application/problem+json", self.headers)
 
 
-def log_error(error: Exception, *, max_body_bytes: int = 0) -> ErrorResponse:
-    """What an exception means to a client; logged, and an unexpected one with where it happened."""
-    error_response = to_error_response(error, max_body_bytes=max_body_bytes)
-    if error_response.status == 500:
-        # A bug. The message may hold values and is left out.
-        where = "".join(traceback.format_tb(error.__traceback__))
-        instance = error_response.details()["instance"]
-        logger.error("%s under %s\n%s", type(error).__name__, instance, where)
-    logger.info("refused: %s, status %d", error_response.code, error_response.status)
-    return error_response
+def log_error(error: Exception, response: ErrorResponse) -> None:
+    """Log the code and status of an error response, and the traceback of an unexpected exception.
+
+    The exception's message may contain a value of a record, so it is not logged.
+    """
+    if response.status == 500:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        instance = response.details()["instance"]
+        logger.error("%s in %s\n%s", type(error).__name__, instance, frames)
+    logger.info("Request rejected: %s, status %d.", response.code, response.status)
 
 
-def to_error_response(error: Exception, *, max_body_bytes: int = 0) -> ErrorResponse:
-    """What an exception means to a client; nothing is logged."""
+def to_error_response(error: Exception, *, max_body_bytes: int) -> ErrorResponse:
+    """Return the error response for an exception.
+
+    Args:
+        error: any exception; one that is not known here becomes ``internal_error``.
+        max_body_bytes: the limit that the response to a too long body names.
+    """
     if isinstance(error, InvalidRecords):
         return _invalid_records(error)
     if isinstance(error, ApiError):
@@ -130,7 +137,9 @@ def to_error_response(error: Exception, *, max_body_bytes: int = 0) -> ErrorResp
         return _error_response("not_found", str(error))
     if isinstance(error, HTTPException):
         return _http_error(error, max_body_bytes)
-    return _error_response("internal_error", "an unexpected error; the log holds it")
+    return _error_response(
+        "internal_error", "unexpected error; the service's log has the traceback"
+    )
 
 
 def _error_response(
@@ -142,8 +151,8 @@ def _error_response(
     headers: tuple[tuple[str, str], ...] = (),
     extensions: dict[str, Any] | None = None,
 ) -> ErrorResponse:
-    usual = PROBLEM_TYPES[code].status
-    return ErrorResponse(code, status or usual, detail, error or detail, headers, extensions or {})
+    status = status or PROBLEM_TYPES[code].status
+    return ErrorResponse(code, status, detail, error or detail, headers, extensions or {})
 
 
 def _invalid_records(error: InvalidRecords) -> ErrorResponse:
@@ -152,20 +161,25 @@ def _invalid_records(error: InvalidRecords) -> ErrorResponse:
         detail += f" in {error.n_invalid} of {error.n_records} records"
     if error.n_problems > len(error.problems):
         detail += f"; the first {len(error.problems)} are listed"
-    locate = error.locate or (lambda found: json_pointer(found, error.path))
-    listed = [{**msgspec.to_builtins(p), "pointer": locate(p)} for p in error.problems]
+    locate = error.locate or (lambda problem: json_pointer(problem, error.path))
+    problems = [{**msgspec.to_builtins(p), "pointer": locate(p)} for p in error.problems]
     return _error_response(
-        "invalid_records", detail, error=str(error), extensions={"errors": listed}
+        "invalid_records", detail, error=str(error), extensions={"errors": problems}
     )
 
 
-def json_pointer(found: Problem, path: str | None) -> str:
-    """A JSON pointer (RFC 6901) to the place of a problem in the body."""
+def json_pointer(problem: Problem, path: str | None) -> str:
+    """Return a JSON pointer (RFC 6901) to the location of a problem in the body.
+
+    Args:
+        problem: a problem of a record.
+        path: pointer to the list of records; None if the body is a single record.
+    """
     pointer = f"#{path or ''}"
-    if path is not None and found.row is not None:
-        pointer += f"/{found.row}"
-    if found.field is not None:
-        pointer += "/" + found.field.replace("~", "~0").replace("/", "~1")
+    if path is not None and problem.row is not None:
+        pointer += f"/{problem.row}"
+    if problem.field is not None:
+        pointer += "/" + problem.field.replace("~", "~0").replace("/", "~1")
     return pointer
 
 
@@ -173,11 +187,11 @@ def _http_error(error: HTTPException, max_body_bytes: int) -> ErrorResponse:
     status = error.code or 500
     code = BY_STATUS.get(status, "bad_request" if status < 500 else "internal_error")
     detail = PROBLEM_TYPES[code].title.lower()
-    if status == 413 and max_body_bytes:
+    if status == 413:
         detail += f": at most {max_body_bytes} bytes"
-    kept = tuple(
+    headers = tuple(
         (name, value)
         for name, value in error.get_headers()
         if name.lower() not in ("content-type", "content-length")
     )
-    return _error_response(code, detail, status=status, headers=kept)
+    return _error_response(code, detail, status=status, headers=headers)

@@ -1,7 +1,7 @@
-"""The service's log: one line an event on stderr, and no value of a record in any of them.
+"""The configuration of the log: one line per event on stderr, without values of records.
 
-gunicorn quotes what it cannot parse. Where a client gets the length of a body wrong, that is the
-rest of a record; so what gunicorn says is cut down to what happened.
+gunicorn quotes requests that it cannot parse. If a client declares a wrong body length, that is the
+rest of a record, so gunicorn's messages are reduced to the kind of event.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ ExceptionInfo = (
 
 
 class RedactingFilter(logging.Filter):
-    """Takes what a client sent out of gunicorn's messages."""
+    """A filter that removes the client's data from gunicorn's messages."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is logged at all, after it was cut down."""
+        """Redact the message; return whether to log it."""
         if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
-            return False  # a client that stopped sending; see gunicorn.conf.py
+            return False  # the client stopped sending; see gunicorn.conf.py
         for start in ("Invalid request from", "Error handling request"):
             if str(record.msg).startswith(start):
-                record.msg, record.args = f"{start} a client", ()
+                record.msg, record.args = f"{start} a client.", ()
         return True
 
 
 class RateLimitFilter(logging.Filter):
-    """Lets a hundred lines a second of each logger through, and says how many it left out.
+    """A filter that passes 100 lines per second and logger, and counts the suppressed ones.
 
-    A client that sends nothing but nonsense is refused thousands of times a second. A line for each
-    fills a disk by a gigabyte in half an hour, and where whoever reads the log falls behind, the
-    workers wait for it. Errors are ours and always pass.
+    A client can send thousands of invalid requests per second. Logging each writes a gigabyte in
+    half an hour, and the workers block if the reader of the log falls behind. Errors of the service
+    always pass.
     """
 
     def __init__(self, per_second: int = 100) -> None:
@@ -49,43 +49,44 @@ class RateLimitFilter(logging.Filter):
         self._lines: dict[str, tuple[int, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is logged; the first of a second tells what was left out before."""
+        """Return whether to log the record; add the number of suppressed lines to the next one."""
         if record.levelno >= logging.ERROR:
             return True
         now = int(time.monotonic())
         second, n = self._lines.get(record.name, (now, 0))
         if second != now:
             if n > self._per_second:
-                left_out = n - self._per_second
-                record.msg, record.args = f"{record.getMessage()}; {left_out} lines left out", ()
+                n_suppressed = n - self._per_second
+                message = f"{record.getMessage()} ({n_suppressed} lines suppressed)"
+                record.msg, record.args = message, ()
             n = 0
         self._lines[record.name] = (now, n + 1)
         return n < self._per_second
 
 
 class NoMessageFormatter(logging.Formatter):
-    """Shows an exception's class and where it happened; its message may quote a value."""
+    """A formatter that omits the messages of exceptions, which may contain a value."""
 
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802
-        """The frames and the class, without the message."""
-        kind, _, where = ei
-        name = kind.__name__ if kind else "no exception"
-        return "".join(traceback.format_tb(where)) + name
+        """Return the traceback and the class of an exception, without its message."""
+        exception_type, _, frames = ei
+        name = exception_type.__name__ if exception_type else "no exception"
+        return "".join(traceback.format_tb(frames)) + name
 
 
 class JsonFormatter(NoMessageFormatter):
-    """One JSON object an event, with the request's id where there is a request.
+    """A formatter of one JSON object per event, with the ID of the current request.
 
     {"time": "2026-11-20T10:15:02.123+00:00", "level": "info", "logger": "app.web.errors",
-     "message": "refused: broken_json, status 400", "process": 17,
+     "message": "Request rejected: broken_json, status 400.", "process": 17,
      "request_id": "…", "trace_id": "…", "route": "/predict"}
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The event as a line of JSON."""
-        moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        """Return the event as a line of JSON."""
+        timestamp = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         line: dict[str, Any] = {
-            "time": moment.isoformat(timespec="milliseconds"),
+            "time": timestamp.isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -103,11 +104,12 @@ class JsonFormatter(NoMessageFormatter):
         return msgspec.json.encode(line).decode()
 
 
-def build_logging_config(level: str, form: str) -> dict[str, Any]:
-    """For :func:`logging.config.dictConfig`; gunicorn takes it as ``logconfig_dict``.
+def build_logging_config(level: str, log_format: str) -> dict[str, Any]:
+    """Return a dictionary for :func:`logging.config.dictConfig` and gunicorn's ``logconfig_dict``.
 
     Args:
-        form: ``json`` or ``text``.
+        level: the lowest level to log, such as ``info``.
+        log_format: ``json`` or ``text``.
     """
     return {
         "version": 1,
@@ -123,13 +125,13 @@ def build_logging_config(level: str, form: str) -> dict[str, Any]:
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
-                "formatter": form,
+                "formatter": log_format,
                 "filters": ["redact", "rate_limit"],
             }
         },
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
-            # gunicorn's own start and stop messages are of no use to whoever started it.
+            # gunicorn's start and stop messages are of no use to an operator.
             "gunicorn.error": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
             "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": False},
         },

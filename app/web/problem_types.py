@@ -1,4 +1,4 @@
-"""The kinds of problems that an answer can name, and what to do about each."""
+"""The problem types of error responses, and how to resolve each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import NamedTuple
 
 
 class ProblemType(NamedTuple):
-    """A kind of problem: its usual HTTP status, a title, and what to do about it."""
+    """A problem type (RFC 9457).
+
+    Attributes:
+        status: the usual HTTP status; a protocol may use another.
+        title: a short summary.
+        resolution: what the client or the operator can do.
+    """
 
     status: int
     title: str
@@ -18,69 +24,73 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "empty_body": ProblemType(400, "The body is empty", "Send a record as a JSON object."),
     "not_utf8": ProblemType(400, "The body is not UTF-8", "Encode the body as UTF-8."),
     "broken_json": ProblemType(
-        400, "The body is not JSON", "Mend the JSON at the line and column named."
+        400, "The body is not JSON", "Correct the JSON at the line and column in the error."
     ),
     "broken_csv": ProblemType(
-        400, "The body is not CSV", "Quote cells as RFC 4180 says; the line is named."
+        400, "The body is not CSV", "Quote cells according to RFC 4180; the error gives the line."
     ),
     "too_deep": ProblemType(400, "The body is nested too deeply", "Send flat records."),
-    "bad_request": ProblemType(400, "The request cannot be understood", "Mend the request."),
+    "bad_request": ProblemType(
+        400,
+        "The request is malformed",
+        "Check Content-Length, Transfer-Encoding and Content-Encoding.",
+    ),
     "invalid_tensor": ProblemType(
         400,
-        "The tensors are not what they say, or not what the model takes",
-        "GET /v2/models/NAME lists inputs and outputs; docs/protocols/open-inference.md the forms.",
+        "The tensors are not valid",
+        "GET /v2/models/NAME lists the inputs; docs/protocols/open-inference.md gives examples.",
     ),
     "unauthenticated": ProblemType(
         401,
-        "An API key is needed",
-        "Send a key as Authorization: Bearer KEY, or as X-API-Key.",
+        "An API key is required",
+        "Send a key as Authorization: Bearer KEY or as X-API-Key: KEY.",
     ),
     "forbidden": ProblemType(
         403,
-        "The API key does not allow this",
-        "Ask whoever runs the service for a key with the scope that is named.",
+        "The API key lacks the required scope",
+        "Ask the operator of the service for a key with the scope in the error.",
     ),
     "management_off": ProblemType(
         403,
-        "Managing over HTTP is switched off",
+        "Management over HTTP is disabled",
         "Configure an API key with the scope manage, or use the command line.",
     ),
     "not_found": ProblemType(
         404, "There is nothing at this path", "GET /openapi.json lists every path."
     ),
     "method_not_allowed": ProblemType(
-        405, "This path does not take this method", "See the header Allow."
+        405, "This path does not allow this method", "Use a method of the header Allow."
     ),
     "version_in_use": ProblemType(
         409,
         "The version is the current one",
-        "Promote another version first, or unload without naming a version.",
+        "Promote another version first, or unload the whole model.",
     ),
-    "body_too_large": ProblemType(413, "The body is too large", "Send fewer records at once."),
+    "body_too_large": ProblemType(413, "The body is too large", "Send fewer records per request."),
     "unsupported_media_type": ProblemType(
         415,
-        "The body is not of a kind that this path takes",
-        "Declare it, such as Content-Type: application/json; compress it with gzip or not at all.",
+        "This path does not accept this media type or encoding",
+        "Send Content-Type: application/json; compress with gzip or deflate, or not at all.",
     ),
     "invalid_records": ProblemType(
         422,
         "Some records are not valid",
-        "Mend what the list of errors names; GET /schema says what is allowed.",
+        "Correct every entry of errors; GET /schema returns the allowed values.",
     ),
     "internal_error": ProblemType(
         500,
-        "The service failed",
-        "Report the instance; the log holds what happened under it.",
+        "Internal error",
+        "Report the value of instance; the service's log has the traceback for it.",
     ),
     "not_explainable": ProblemType(
         501,
-        "This version cannot explain its answers",
-        "Retrain: versions trained since then hold what an explanation needs.",
+        "This version cannot explain its predictions",
+        "Ask without explanations, or retrain; GET /model lists capabilities.",
     ),
     "no_interval": ProblemType(
         501,
         "This version cannot give intervals",
-        "Ask without, or retrain; GET /model says under capabilities what a version can give.",
+        "Ask without intervals, or retrain; GET /model lists capabilities.",
     ),
     "not_ready": ProblemType(
         503,

@@ -1,4 +1,4 @@
-"""One request, as the guards and the fast road see it: WSGI's environ, read once and lazily."""
+"""The request and the response of the service, independent of the web framework."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from werkzeug.wsgi import get_input_stream
 ENVIRON_KEY = "service.request"
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,64}")
-# W3C Trace Context, version 00 and whatever later versions append to it.
+# W3C Trace Context: version 00, and later versions, which may append fields.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 _GZIP_MAGIC = b"\x1f\x8b"
-_PIECE_BYTES = 4096
+_CHUNK_BYTES = 4096
 _NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
 
 
 class HasVersion(Protocol):
-    """Something with a version: the loaded model, seen from here."""
+    """An object with a version, such as a loaded model."""
 
     version: str
 
@@ -40,10 +40,13 @@ _Versioned = TypeVar("_Versioned", bound=HasVersion)
 
 
 class ServiceResponse(msgspec.Struct, frozen=True):
-    """What goes back, before it belongs to any web framework.
+    """A response.
 
     Attributes:
-        headers: besides ``Content-Type`` and ``Content-Length``.
+        body: the body.
+        status: the HTTP status.
+        media_type: the value of ``Content-Type``.
+        headers: headers other than ``Content-Type`` and ``Content-Length``.
     """
 
     body: bytes
@@ -53,13 +56,16 @@ class ServiceResponse(msgspec.Struct, frozen=True):
 
 
 class ServiceRequest:
-    """A request under way.
+    """A request, read lazily from the WSGI environ.
 
     Attributes:
-        request_id: taken over from ``X-Request-ID`` where that is at most 64 safe characters.
-        trace_id: of the W3C ``traceparent``, or "".
-        route: the rule that matched, such as ``/problems/<code>``; "" where none did.
-        version: of the model that answered; "" where none did.
+        environ: the WSGI environ.
+        max_body_bytes: the maximum size of the body, also after decompression.
+        started: the time of construction, of ``time.perf_counter``, in seconds.
+        request_id: the ``X-Request-ID`` of the client if it is 1 to 64 safe characters, otherwise
+            a new ID.
+        route: the matched rule, such as ``/problems/<code>``; "" if none matched.
+        version: the version of the model that responds; "" if none does.
     """
 
     __slots__ = ("environ", "max_body_bytes", "request_id", "route", "started", "version")
@@ -68,22 +74,22 @@ class ServiceRequest:
         self.started = time.perf_counter()
         self.environ = environ
         self.max_body_bytes = max_body_bytes
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        self.request_id = given if SAFE_ID.fullmatch(given) else _new_request_id()
+        client_id = environ.get("HTTP_X_REQUEST_ID", "")
+        self.request_id = client_id if SAFE_ID.fullmatch(client_id) else _new_request_id()
         self.route = self.version = ""
 
     @property
     def trace_id(self) -> str:
-        """Of the W3C ``traceparent`` that came with the request; "" where there is none."""
-        found = _TRACEPARENT.fullmatch(self.header("traceparent").strip())
-        if found is None or found[1] == _NO_TRACE or found[2] == _NO_PARENT:
+        """The trace ID of the W3C header ``traceparent``; "" if absent or not valid."""
+        match = _TRACEPARENT.fullmatch(self.header("traceparent").strip())
+        if match is None or match[1] == _NO_TRACE or match[2] == _NO_PARENT:
             return ""
-        if self.header("traceparent").startswith("00") and found[3]:
+        if self.header("traceparent").startswith("00") and match[3]:
             return ""
-        return found[1]
+        return match[1]
 
     def header(self, name: str) -> str:
-        """A header of the request; "" where it is absent."""
+        """Return the value of a header; "" if it is absent."""
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = "HTTP_" + key
@@ -91,12 +97,12 @@ class ServiceRequest:
 
     @property
     def media_type(self) -> str:
-        """The declared type of the body, in lower case and without parameters."""
+        """The declared media type of the body, in lower case and without parameters."""
         return self.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
 
     @property
     def accepted(self) -> MIMEAccept:
-        """The media types of the header ``Accept``, the preferred one first.
+        """The media types of the header ``Accept``, in order of preference.
 
         Werkzeug's pattern for a media type takes quadratic time for a run of spaces, so each run
         becomes a single space first.
@@ -104,14 +110,14 @@ class ServiceRequest:
         return parse_accept_header(" ".join(self.header("accept").split()), MIMEAccept)
 
     def body(self) -> bytes:
-        """The whole body, unpacked where it came compressed.
+        """Read and return the body, decompressed.
 
         Raises:
-            RequestEntityTooLarge: it is longer than the limit, also where it declares no length
-                or grows past it when it is unpacked.
-            BadRequest: it ended before it should have, its chunks make no sense, it is not
-                compressed as it says, or something stands behind what is compressed.
-            UnsupportedMediaType: it is compressed in another way than gzip or deflate.
+            RequestEntityTooLarge: the body exceeds ``max_body_bytes``, declared or not, before or
+                after decompression.
+            BadRequest: the body is shorter than declared, its chunks are malformed, the compressed
+                data are not valid, or other data follow them.
+            UnsupportedMediaType: the coding is not gzip or deflate.
         """
         coding = self.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
         if coding in ("", "identity"):
@@ -134,40 +140,41 @@ class ServiceRequest:
             stream = get_input_stream(self.environ, max_content_length=self.max_body_bytes)
             body = stream.read()
             if len(body) == self.max_body_bytes:
-                stream.read(1)  # Werkzeug stops at the limit, and says so only past it
+                stream.read(1)  # Werkzeug raises only when reading past the limit
         except HTTPException:
             raise
-        except Exception as error:  # the server's, and each server has its own
+        except Exception as error:  # each WSGI server raises exceptions of its own
             raise BadRequest from error
         return body
 
     def bind_model(self, model: _Versioned) -> _Versioned:
-        """Note the version that answers, for the metrics."""
+        """Record the version of the model that responds, for the metrics; return the model."""
         self.version = model.version
         return model
 
 
 def _decompress(data: bytes, limit: int) -> bytes:
-    """Return a body without its compression: all members of a gzip file, or one zlib stream.
+    """Decompress all members of a gzip file, or one zlib stream.
 
-    RFC 1952, section 2.2: the members of a gzip file follow one another, and nothing else does.
-    zlib copies what follows a member, so it is given little at a time; otherwise a body of empty
-    members would take quadratic time.
+    A gzip file is a sequence of members and nothing else (RFC 1952, section 2.2). zlib copies the
+    data that follow a member, so it gets 4 KiB at a time; otherwise a body of many empty members
+    would take quadratic time.
 
     Args:
-        limit: the most bytes that may come out, of all members together.
+        data: the compressed body.
+        limit: the maximum number of decompressed bytes, of all members together.
 
     Raises:
-        RequestEntityTooLarge: more would come out.
-        BadRequest: it is in neither format, ends too early, or goes on behind its end.
+        RequestEntityTooLarge: the decompressed body exceeds the limit.
+        BadRequest: the data are in neither format, end early, or continue after the end.
     """
     is_gzip = data.startswith(_GZIP_MAGIC)
     wbits = zlib.MAX_WBITS | 16 if is_gzip else zlib.MAX_WBITS
     decompressor = zlib.decompressobj(wbits)
     parts: list[bytes] = []
     remaining = limit + 1
-    for start in range(0, len(data), _PIECE_BYTES):
-        rest = data[start : start + _PIECE_BYTES]
+    for start in range(0, len(data), _CHUNK_BYTES):
+        rest = data[start : start + _CHUNK_BYTES]
         while rest:
             if decompressor.eof:
                 if not is_gzip:
@@ -189,10 +196,10 @@ def _decompress(data: bytes, limit: int) -> bytes:
 
 
 def _new_request_id() -> str:
-    """128 random bits in hexadecimal.
+    """Return 128 random bits in hexadecimal.
 
-    Not from the system's source of randomness, which costs as much as scoring a record: an id must
-    differ from others and need not be hard to guess. Python seeds it anew in a forked process.
+    An ID must be unique and need not be unpredictable, so it does not come from the operating
+    system, where it would take as long as scoring a record. Python reseeds ``random`` after a fork.
     """
     return f"{random.getrandbits(128):032x}"
 

@@ -1,1 +1,1 @@
-"""Other serving systems with the same graph, each run in an environment of its own."""
+"""Other serving systems for the same graph, each in its own environment."""

@@ -1,8 +1,8 @@
-"""What every peer's server needs of the model: the columns' order, the codes, the graph.
+"""Columns, codes, ranges and the ONNX graph, for the servers of all peers.
 
-Imports what its framework's users would have at hand, ONNX Runtime and NumPy, and nothing of this
-project: a peer's environment holds no more than that peer. ``GRAPH`` names the artifact's
-``model.onnx``.
+Imports only NumPy and ONNX Runtime, as a user of the framework would, and nothing of this project:
+a peer's environment contains only the peer. The environment variable ``GRAPH`` is the path of the
+artifact's ``model.onnx``.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _BOUNDS = [
 ]
 
 
-def coded(record: Mapping[str, Any]) -> list[float]:
-    """A record's 13 values in the columns' order; what is missing as NaN.
+def encode_record(record: Mapping[str, Any]) -> list[float]:
+    """Return a record's 13 values in column order, missing as NaN.
 
     Raises:
-        KeyError: a column is absent, or holds a word that it does not know.
+        KeyError: a column is absent, or its level is unknown.
     """
     values = []
     for name in COLUMNS:
@@ -59,10 +59,10 @@ def coded(record: Mapping[str, Any]) -> list[float]:
 
 
 def check_ranges(row: Sequence[float]) -> None:
-    """For the frameworks that check no ranges themselves.
+    """Validate the ranges, for frameworks that do not.
 
     Raises:
-        ValueError: a value is outside its range; a missing one, NaN, is not.
+        ValueError: a value is outside its range. NaN, which means missing, is valid.
     """
     for name, value, (low, high) in zip(COLUMNS, row, _BOUNDS, strict=True):
         if value < low or value > high:
@@ -70,7 +70,7 @@ def check_ranges(row: Sequence[float]) -> None:
 
 
 def open_graph(path: Path | None = None) -> Callable[[Sequence[Sequence[float]]], list[float]]:
-    """A function from rows of 13 values to their probabilities, on one thread."""
+    """Return a function from rows of 13 values to probabilities that runs on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(

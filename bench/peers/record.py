@@ -1,4 +1,4 @@
-"""A record as pydantic checks it, for the frameworks that leave checking to pydantic."""
+"""The record as a pydantic model, for the frameworks that validate with pydantic."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
-    """The 13 columns with their ranges and words; ``None`` where a value is not known."""
+    """A record: 13 columns with their ranges and levels; ``None`` for a missing value."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,7 +27,7 @@ class Record(BaseModel):
     thal: Literal["normal", "fixed", "reversible"] | None
 
 
-class Answer(BaseModel):
+class Prediction(BaseModel):
     """The probability of the outcome."""
 
     probability: float

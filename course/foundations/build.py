@@ -1,4 +1,4 @@
-"""Runs every subject and writes the page."""
+"""Construction of the page from all lessons."""
 
 from __future__ import annotations
 
@@ -50,14 +50,18 @@ LESSONS: Sequence[Callable[[LessonData], Lesson]] = (
     metrics.error_rate,
     metrics.class_weight,
 )
-"""In the order of the page."""
+"""The lessons in the order of the page."""
 
 
 def build_page(table: Table) -> str:
-    """The whole page as HTML, from runs that are made now; about a minute on two cores."""
+    """Run every lesson and return the page as HTML, after about a minute on two cores.
+
+    Args:
+        table: the bundled table, whose columns the lessons name.
+    """
     data = LessonData(table)
     with double_precision():
-        found = [
+        lessons = [
             run(data)
             for run in tqdm(LESSONS, "foundations", unit="lesson", file=sys.stderr, disable=None)
         ]
@@ -65,6 +69,6 @@ def build_page(table: Table) -> str:
         "foundations.html",
         folder=TEMPLATES,
         title="The foundations, shown with our own parts",
-        lessons=found,
+        lessons=lessons,
         table=table,
     )

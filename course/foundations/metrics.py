@@ -1,4 +1,4 @@
-"""How good the answers are: error rate, accuracy, and what a missed patient costs."""
+"""Lessons on metrics: error rate and accuracy, and the cost of a missed patient."""
 
 from __future__ import annotations
 
@@ -15,71 +15,85 @@ EPOCHS = (10, 30, 100, 200, 400)
 
 
 class EpochMetrics(NamedTuple):
-    """Figures of held-out folds, by number of epochs: (len(EPOCHS),) each."""
+    """Metrics of out-of-fold predictions for each number of epochs, (len(EPOCHS),) each."""
 
     accuracy: np.ndarray
     log_loss: np.ndarray
 
 
 def accuracy_and_error_rate(
-    labels: np.ndarray, said: np.ndarray, at: float = 0.5
+    labels: np.ndarray, probabilities: np.ndarray, threshold: float = 0.5
 ) -> tuple[float, float]:
-    """Shares of patients on the right and on the wrong side of a threshold."""
-    wrong = (said >= at) != (labels == 1)
+    """Return accuracy and error rate at a threshold.
+
+    Args:
+        labels: (n,) of 0 and 1.
+        probabilities: (n,).
+        threshold: a probability at or above it counts as positive.
+    """
+    wrong = (probabilities >= threshold) != (labels == 1)
     return float(np.mean(~wrong)), float(np.mean(wrong))
 
 
 def evaluate_epochs(data: LessonData) -> EpochMetrics:
-    """The textbook network after ever more epochs, out of fold."""
+    """Evaluate the textbook network out of fold for increasing numbers of epochs."""
     configs = [replace(RECIPES["textbook"], epochs=epochs) for epochs in EPOCHS]
-    said = np.clip(data.out_of_fold(configs), 1e-7, 1 - 1e-7)
-    losses = -np.where(data.labels == 1, np.log(said), np.log1p(-said)).mean(axis=1)
-    return EpochMetrics(
-        np.array([accuracy_and_error_rate(data.labels, one)[0] for one in said]), losses
-    )
+    probabilities = np.clip(data.out_of_fold(configs), 1e-7, 1 - 1e-7)
+    likelihoods = np.where(data.labels == 1, np.log(probabilities), np.log1p(-probabilities))
+    losses = -likelihoods.mean(axis=1)
+    accuracies = [accuracy_and_error_rate(data.labels, row)[0] for row in probabilities]
+    return EpochMetrics(np.array(accuracies), losses)
 
 
 def error_rate(data: LessonData) -> Lesson:
-    """Error rate against accuracy, and what both leave out."""
-    said = data.out_of_fold([RECIPES["default"]])[0]
-    right, wrong = accuracy_and_error_rate(data.labels, said)
-    base = max(data.labels.mean(), 1 - data.labels.mean())
-    lengths = evaluate_epochs(data)
+    """Return the lesson on error rate and accuracy, and on what both ignore."""
+    probabilities = data.out_of_fold([RECIPES["default"]])[0]
+    accuracy, error = accuracy_and_error_rate(data.labels, probabilities)
+    majority_share = max(data.labels.mean(), 1 - data.labels.mean())
+    by_epochs = evaluate_epochs(data)
     n = len(data.labels)
-    moved = round(float(lengths.accuracy[1] - lengths.accuracy[-1]) * n)
+    n_changed = round(float(by_epochs.accuracy[1] - by_epochs.accuracy[-1]) * n)
     return Lesson(
         "error-rate",
         "Error rate against accuracy",
-        _draw_error_rate(data.labels, said, lengths),
+        _draw_error_rate(data.labels, probabilities, by_epochs),
         (
-            f"They are two names for one count: of {n} patients in held-out folds {round(right * n)} "
-            f"are on the right side of 0.5, an accuracy of {100 * right:.1f} %, and "
-            f"{round(wrong * n)} on the wrong one, an error rate of {100 * wrong:.1f} %; calling "
-            f"everybody healthy is right for {100 * base:.1f} %.",
+            f"They are two names for one count: of {n} patients in held-out folds "
+            f"{round(accuracy * n)} are on the right side of 0.5, an accuracy of "
+            f"{100 * accuracy:.1f} %, and {round(error * n)} on the wrong one, an error rate of "
+            f"{100 * error:.1f} %; calling everybody healthy is right for "
+            f"{100 * majority_share:.1f} %.",
             f"Neither asks how sure an answer was: from {EPOCHS[1]} to {EPOCHS[-1]} epochs the "
-            f"textbook network's accuracy goes from {100 * lengths.accuracy[1]:.1f} to "
-            f"{100 * lengths.accuracy[-1]:.1f} %, which is {abs(moved)} patients, while its log "
-            f"loss goes from {lengths.log_loss[1]:.3f} to {lengths.log_loss[-1]:.3f}, where "
-            f"{np.log(2):.3f} is that of saying one half to everybody.",
+            f"textbook network's accuracy goes from {100 * by_epochs.accuracy[1]:.1f} to "
+            f"{100 * by_epochs.accuracy[-1]:.1f} %, which is {abs(n_changed)} patients, while its "
+            f"log loss goes from {by_epochs.log_loss[1]:.3f} to {by_epochs.log_loss[-1]:.3f}, "
+            f"where {np.log(2):.3f} is that of saying one half to everybody.",
         ),
     )
 
 
 @plot_style()
-def _draw_error_rate(labels: np.ndarray, said: np.ndarray, lengths: EpochMetrics) -> str:
+def _draw_error_rate(labels: np.ndarray, probabilities: np.ndarray, by_epochs: EpochMetrics) -> str:
     figure, (left, right) = panels(2)
     thresholds = np.linspace(0, 1, 101)
-    both = np.array([accuracy_and_error_rate(labels, said, at) for at in thresholds]) * 100
-    left.plot(thresholds, both[:, 0], label="accuracy")
-    left.plot(thresholds, both[:, 1], label="error rate")
-    left.axhline(100 * (1 - labels.mean()), color=COLOURS[5], linestyle=":", linewidth=1.2,
-                 label="everybody called healthy")  # fmt: skip
+    rates = 100 * np.array(
+        [accuracy_and_error_rate(labels, probabilities, threshold) for threshold in thresholds]
+    )
+    left.plot(thresholds, rates[:, 0], label="accuracy")
+    left.plot(thresholds, rates[:, 1], label="error rate")
+    left.axhline(
+        100 * (1 - labels.mean()),
+        color=COLOURS[5],
+        linestyle=":",
+        linewidth=1.2,
+        label="everybody called healthy",
+    )
     left.set_ylim(0, 145)
     left.set_yticks(range(0, 101, 20))
     left.legend(loc="upper right")
     label(left, "threshold (probability)", "patients (%)", "Default recipe, held-out folds")
-    right.plot(EPOCHS, lengths.accuracy, marker="o", label="accuracy (share)")
-    right.plot(EPOCHS, lengths.log_loss, marker="s", label="log loss (nats)")
+    right.plot(EPOCHS, by_epochs.accuracy, marker="o", label="accuracy (share)")
+    right.plot(EPOCHS, by_epochs.log_loss, marker="s", label="log loss (nats)")
     right.set_xscale("log")
     right.set_xticks(EPOCHS, [str(n) for n in EPOCHS])
     right.minorticks_off()
@@ -87,21 +101,23 @@ def _draw_error_rate(labels: np.ndarray, said: np.ndarray, lengths: EpochMetrics
     right.legend(loc="lower left")
     label(right, "epochs (count)", "share of patients, or nats", "Textbook network, held-out folds")
     return as_svg(
-        figure, "Left: accuracy and error rate by threshold add up to 100 %. Right: with more "
+        figure,
+        "Left: accuracy and error rate by threshold add up to 100 %. Right: with more "
         "epochs the accuracy hardly moves and the log loss rises.",
-    )  # fmt: skip
+    )
 
 
 COSTS = (1, 2, 5, 10)
 
 
 class CostComparison(NamedTuple):
-    """Held-out folds by cost of a missed patient: (len(COSTS),) each.
+    """Out-of-fold results for each cost of a missed patient, (len(COSTS),) each.
 
     Attributes:
-        missed, false_alarms: of networks trained with the cost, at 0.5.
-        moved_missed, moved_alarms: of the network trained without, at 1 / (1 + cost).
-        means: mean answer of the networks trained with the cost.
+        missed, false_alarms: counts for the networks trained with the cost, at threshold 0.5.
+        moved_missed, moved_alarms: counts for the network trained without it, at the threshold
+            1 / (1 + cost).
+        means: mean predictions of the networks trained with the cost.
     """
 
     missed: np.ndarray
@@ -112,35 +128,55 @@ class CostComparison(NamedTuple):
 
 
 def compare_costs(data: LessonData) -> CostComparison:
-    """Missed patients and false alarms, for costs in the loss and for a moved threshold."""
-    said = data.out_of_fold(
-        [replace(RECIPES["default"], positive_class_weight=float(c)) for c in COSTS]
+    """Count missed patients and false alarms, with the cost in the loss and in the threshold."""
+    predictions = data.out_of_fold(
+        [replace(RECIPES["default"], positive_class_weight=float(cost)) for cost in COSTS]
     )
-    ill = data.labels == 1
-    trained = np.array([[(ill & (s < 0.5)).sum(), (~ill & (s >= 0.5)).sum()] for s in said])
-    at = [1 / (1 + cost) for cost in COSTS]
-    moved = np.array([[(ill & (said[0] < t)).sum(), (~ill & (said[0] >= t)).sum()] for t in at])
-    return CostComparison(trained[:, 0], trained[:, 1], moved[:, 0], moved[:, 1], said.mean(axis=1))
+    positive = data.labels == 1
+    trained_counts = np.array(
+        [
+            [(positive & (probabilities < 0.5)).sum(), (~positive & (probabilities >= 0.5)).sum()]
+            for probabilities in predictions
+        ]
+    )
+    thresholds = [1 / (1 + cost) for cost in COSTS]
+    moved_counts = np.array(
+        [
+            [
+                (positive & (predictions[0] < threshold)).sum(),
+                (~positive & (predictions[0] >= threshold)).sum(),
+            ]
+            for threshold in thresholds
+        ]
+    )
+    return CostComparison(
+        trained_counts[:, 0],
+        trained_counts[:, 1],
+        moved_counts[:, 0],
+        moved_counts[:, 1],
+        predictions.mean(axis=1),
+    )
 
 
 def class_weight(data: LessonData) -> Lesson:
-    """A missed patient made to cost more."""
-    found = compare_costs(data)
-    last, share = COSTS[-1], data.labels.mean()
+    """Return the lesson on the cost of a missed patient."""
+    comparison = compare_costs(data)
+    cost, share = COSTS[-1], data.labels.mean()
     n_ill, n_healthy = int(data.labels.sum()), int((data.labels == 0).sum())
     return Lesson(
         "missed",
         "A missed patient made to cost more",
-        _draw_missed(found, share),
+        _draw_missed(comparison, share),
         (
-            f"With ill patients counting {last} times in the loss, {found.missed[-1]} of {n_ill} are "
-            f"missed in held-out folds in place of {found.missed[0]}, and {found.false_alarms[-1]} of "
-            f"{n_healthy} healthy ones alarmed in place of {found.false_alarms[0]}: fewer misses are "
-            f"bought with false alarms.",
-            f"The plain network with its threshold at 1/(1 + {last}) = {1 / (1 + last):.3f} misses "
-            f"{found.moved_missed[-1]} and alarms {found.moved_alarms[-1]}, much the same trade, and "
-            f"keeps its probabilities: the mean of its answers is {found.means[0]:.3f}, where "
-            f"{share:.3f} are ill, while the network trained with the cost says {found.means[-1]:.3f}.",
+            f"With ill patients counting {cost} times in the loss, {comparison.missed[-1]} of "
+            f"{n_ill} are missed in held-out folds in place of {comparison.missed[0]}, and "
+            f"{comparison.false_alarms[-1]} of {n_healthy} healthy ones alarmed in place of "
+            f"{comparison.false_alarms[0]}: fewer misses are bought with false alarms.",
+            f"The plain network with its threshold at 1/(1 + {cost}) = {1 / (1 + cost):.3f} misses "
+            f"{comparison.moved_missed[-1]} and alarms {comparison.moved_alarms[-1]}, much the "
+            "same trade, and keeps its probabilities: the mean of its answers is "
+            f"{comparison.means[0]:.3f}, where {share:.3f} are ill, while the network trained with "
+            f"the cost says {comparison.means[-1]:.3f}.",
         ),
         "What a network trained with a cost gives is a score and no longer a probability; it "
         "has to be recalibrated before it may be called one.",
@@ -148,24 +184,34 @@ def class_weight(data: LessonData) -> Lesson:
 
 
 @plot_style()
-def _draw_missed(found: CostComparison, share: float) -> str:
+def _draw_missed(comparison: CostComparison, share: float) -> str:
     figure, (left, right) = panels(2, width_ratios=(1.5, 1))
-    left.plot(found.false_alarms, found.missed, marker="o", label="cost in the loss, threshold ½")
-    left.plot(found.moved_alarms, found.moved_missed, marker="s",
-              label="plain loss, threshold 1/(1 + cost)")  # fmt: skip
-    for cost, alarms, misses in zip(COSTS, found.false_alarms, found.missed, strict=True):
+    left.plot(
+        comparison.false_alarms,
+        comparison.missed,
+        marker="o",
+        label="cost in the loss, threshold ½",
+    )
+    left.plot(
+        comparison.moved_alarms,
+        comparison.moved_missed,
+        marker="s",
+        label="plain loss, threshold 1/(1 + cost)",
+    )
+    for cost, alarms, misses in zip(COSTS, comparison.false_alarms, comparison.missed, strict=True):
         left.annotate(f"{cost}", (alarms, misses), (6, 4), textcoords="offset points")
     left.set_xlim(left=0)
-    left.set_ylim(0, float(found.missed.max()) * 1.45)
+    left.set_ylim(0, float(comparison.missed.max()) * 1.45)
     left.legend(loc="upper right")
     label(left, "false alarms (patients)", "missed (patients)", "The trade; numbers: the cost")
-    right.bar(range(len(COSTS)), found.means, 0.62, color=FILLS[1], edgecolor=COLOURS[0])
+    right.bar(range(len(COSTS)), comparison.means, 0.62, color=FILLS[1], edgecolor=COLOURS[0])
     right.axhline(share, color=COLOURS[1], label="share of the ill")
     right.set_xticks(range(len(COSTS)), [str(c) for c in COSTS])
     right.set_ylim(0, 1)
     right.legend()
     label(right, "cost of a missed patient (ratio)", "mean answer (no unit)", "What comes out")
     return as_svg(
-        figure, "Left: missed patients against false alarms for costs of 1, 2, 5 and 10, trained "
+        figure,
+        "Left: missed patients against false alarms for costs of 1, 2, 5 and 10, trained "
         "with the cost and with a moved threshold. Right: the mean answer rises with the cost.",
-    )  # fmt: skip
+    )

@@ -1,4 +1,4 @@
-"""Several classes in place of one outcome."""
+"""The lesson on several classes: softmax."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ CLASSES = ("none", "num 1", "num 2 to 4")
 
 
 def three_classes(data: LessonData) -> tuple[np.ndarray, np.ndarray]:
-    """int (n,) the class of every patient by ``num``, and (n, 3) what held-out folds get."""
+    """Return the class (n,) of every patient by ``num``, and out-of-fold probabilities (n, 3)."""
     outcome = data.table.outcome
-    assert outcome is not None, "the case was read with its outcome"
+    assert outcome is not None, "The lessons need a table with the outcome."
     classes = np.minimum(outcome, 2).astype(int)
-    said = data.out_of_fold([RECIPES["default"]], np.eye(3)[classes], Head(3, "softmax"))[0]
-    return classes, said
+    labels, head = np.eye(3)[classes], Head(3, "softmax")
+    return classes, data.out_of_fold([RECIPES["default"]], labels, head)[0]
 
 
 def softmax(data: LessonData) -> Lesson:
-    """Softmax on three classes."""
-    classes, said = three_classes(data)
+    """Return the lesson on softmax with three classes."""
+    classes, probabilities = three_classes(data)
     counts = np.zeros((3, 3), int)
-    np.add.at(counts, (classes, said.argmax(axis=1)), 1)
-    away = float(np.abs(said.sum(axis=1) - 1).max())
-    right, shares = counts.trace() / len(classes), np.bincount(classes) / len(classes)
+    np.add.at(counts, (classes, probabilities.argmax(axis=1)), 1)
+    deviation = float(np.abs(probabilities.sum(axis=1) - 1).max())
+    accuracy, shares = counts.trace() / len(classes), np.bincount(classes) / len(classes)
     recalls = counts.diagonal() / counts.sum(axis=1)
-    loss = float(-np.log(said[np.arange(len(classes)), classes]).mean())
-    base = float(-(shares * np.log(shares)).sum())
+    loss = float(-np.log(probabilities[np.arange(len(classes)), classes]).mean())
+    base_loss = float(-(shares * np.log(shares)).sum())
     return Lesson(
         "softmax",
         "Softmax on three classes",
-        _draw_softmax(classes, said, counts),
+        _draw_softmax(classes, probabilities, counts),
         (
-            f"Three output units and softmax, on no narrowing, num 1 and num 2 to 4 of the same "
-            f"patients: the three numbers are positive and add up to 1 (within {away:.0e} here), and "
-            f"in folds held out the cross-entropy is {loss:.3f}, against {base:.3f} for the shares of "
-            f"the classes alone.",
-            f"The class with the largest probability is the right one for {100 * right:.0f} % of the "
-            f"patients, and for {100 * recalls[0]:.0f}, {100 * recalls[1]:.0f} and "
+            "Three output units and softmax, on no narrowing, num 1 and num 2 to 4 of the same "
+            f"patients: the three numbers are positive and add up to 1 (within {deviation:.0e} "
+            f"here), and in folds held out the cross-entropy is {loss:.3f}, against "
+            f"{base_loss:.3f} for the shares of the classes alone.",
+            f"The class with the largest probability is the right one for {100 * accuracy:.0f} % "
+            f"of the patients, and for {100 * recalls[0]:.0f}, {100 * recalls[1]:.0f} and "
             f"{100 * recalls[2]:.0f} % of the three classes: the one in the middle, "
             f"{100 * shares[1]:.0f} % of the patients, is seldom told from its neighbours.",
         ),
@@ -48,16 +48,30 @@ def softmax(data: LessonData) -> Lesson:
 
 
 @plot_style()
-def _draw_softmax(classes: np.ndarray, said: np.ndarray, counts: np.ndarray) -> str:
+def _draw_softmax(classes: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> str:
     figure, (left, right) = panels(2)
     bottom = np.zeros(3)
-    means = np.array([said[classes == k].mean(axis=0) for k in range(3)])
+    means = np.array([probabilities[classes == k].mean(axis=0) for k in range(3)])
     for k, name in enumerate(CLASSES):
-        left.bar(range(3), means[:, k], 0.62, bottom, color=FILLS[k + 1 if k else 0], label=name,
-                 edgecolor=COLOURS[0], linewidth=0.6)  # fmt: skip
-        for place in range(3):
-            left.text(place, bottom[place] + means[place, k] / 2, f"{means[place, k]:.2f}",
-                      ha="center", va="center", fontsize=8)  # fmt: skip
+        left.bar(
+            range(3),
+            means[:, k],
+            0.62,
+            bottom,
+            color=FILLS[k + 1 if k else 0],
+            label=name,
+            edgecolor=COLOURS[0],
+            linewidth=0.6,
+        )
+        for position in range(3):
+            left.text(
+                position,
+                bottom[position] + means[position, k] / 2,
+                f"{means[position, k]:.2f}",
+                ha="center",
+                va="center",
+                fontsize=8,
+            )
         bottom += means[:, k]
     left.set_xticks(range(3), CLASSES)
     left.set_ylim(0, 1.3)
@@ -75,6 +89,7 @@ def _draw_softmax(classes: np.ndarray, said: np.ndarray, counts: np.ndarray) -> 
     right.grid(visible=False)
     label(right, "largest probability", "the true class", "Patients (count)")
     return as_svg(
-        figure, "Left: mean probabilities of the three classes for patients of each. Right: counts "
+        figure,
+        "Left: mean probabilities of the three classes for patients of each. Right: counts "
         f"of patients by true and most probable class: {counts.tolist()}.",
-    )  # fmt: skip
+    )

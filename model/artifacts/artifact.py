@@ -1,24 +1,24 @@
-"""Artifacts: write, verify, read.
+"""Writing, verifying and reading an artifact.
 
-An artifact is a folder of JSON, Keras weights and ONNX, without any pickle. Its manifest holds a
-checksum of every file and of itself. Nothing is built from an artifact before all of it was
-verified, and reading one imports no code that it names.
+An artifact is a folder of JSON, Keras weights and ONNX, without pickle. Its manifest contains a
+checksum of every file and of itself. All files are verified before anything is built from them, and
+reading an artifact imports no code that it names.
 
-    manifest.json           what this is, how it came about, checksums
-    schema.json             the schema that it was trained on
+    manifest.json           description of the version, and checksums
+    schema.json             the schema used in training
     encoding.json           the fitted preprocessing
-    network.json            the choices that the network was built and fitted with
+    network.json            the configuration of the network and its training
     network.weights.h5      the Keras weights
-    calibration.json        the map of log-odds that these weights have absorbed
+    calibration.json        the calibration of the log-odds, already part of the weights
     model.onnx              the graph that serves: values → probability
-    golden.json             records made from the schema, and the graph's answers to them
-    explanation.json        the layers as numbers, and the rows that explanations compare with:
-                            training rows of a published file, and otherwise made-up ones
-    inputs.json             mean and covariance of the training inputs, with which missing values are
-                            filled, and the answers to the golden rows that are given so
-    members.json            networks trained on bootstrap samples, from which intervals come
+    golden.json             records made from the schema, and the graph's probabilities
+    explanation.json        the weights of the layers, and the background sample: training rows of
+                            a published file, otherwise synthetic rows
+    inputs.json             mean and covariance of the encoded training rows, used to impute
+                            missing values, and the resulting probabilities of the golden rows
+    members.json            networks trained on bootstrap samples, used for intervals
     history.json            loss and metrics of every epoch
-    report.html             what a person should know of it: added when the rest is there
+    report.html             the report for people; added after the other files
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from typing import Any
 
 import msgspec
 
-from model.artifacts.atomic_files import _write_synced, replace_file, sync_folder
+from model.artifacts.atomic_files import replace_file, sync_folder, write_synced
 from model.artifacts.manifest import (
     FileRecord,
     Manifest,
@@ -46,11 +46,7 @@ from model.errors import ArtifactDamaged, ArtifactIncomplete, InvalidSchema, Sch
 from model.schema import Schema
 
 MANIFEST_FILE = "manifest.json"
-
-
 TEMPORARY_PREFIX = ".writing-"
-
-
 FILES = (
     "schema.json",
     "encoding.json",
@@ -64,28 +60,22 @@ FILES = (
     "members.json",
     "history.json",
 )
-
-
 ADDED_LATER = frozenset({"explanation.json", "inputs.json", "members.json", "calibration.json"})
-"""Files that the first artifacts did not have."""
-
-
+"""Files that artifacts of earlier releases do not have."""
 OPTIONAL = frozenset({"explanation.json", "members.json"})
-"""Files that not every artifact has: a network whose activation is code of one's own has no layers
-that could be written down as numbers."""
-
-
+"""Files that an artifact with a custom activation does not have, because NumPy cannot evaluate its
+layers."""
 ATTACHMENTS = ("report.html",)
-"""Files that no program reads: verified where they lie, and never held in memory."""
+"""Files for people: verified on disk and never kept in memory."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A verified artifact: everything in it is what was written.
+    """A verified artifact.
 
     Attributes:
-        files: the bytes of each of :data:`FILES`, the very ones that were verified; without those
-            of :data:`ADDED_LATER` that it was not written with.
+        files: the verified bytes of each of :data:`FILES`, without those of :data:`ADDED_LATER`
+            that were not written.
     """
 
     folder: Path
@@ -95,10 +85,11 @@ class Artifact:
 
 
 def write_artifact(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Artifact:
-    """Write an artifact beside its place and rename it into it: it is there whole or not at all.
+    """Write an artifact to a temporary folder and rename it, so that it is never incomplete.
 
     Raises:
-        FileExistsError: the folder is taken.
+        FileExistsError: the folder already exists.
+        ValueError: a required file is absent, or a file is not one of :data:`FILES`.
     """
     if not set(FILES) - OPTIONAL <= set(files) <= set(FILES):
         raise ValueError(f"expected the files {', '.join(FILES)}; received {', '.join(files)}")
@@ -107,31 +98,31 @@ def write_artifact(folder: Path, manifest: Manifest, files: Mapping[str, bytes])
         for name, data in files.items()
     }
     manifest = with_checksum(msgspec.structs.replace(manifest, files=records))
-    beside = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder.parent))
     try:
         for name, data in files.items():
-            _write_synced(beside / name, data)
-        _write_synced(beside / MANIFEST_FILE, encode_manifest(manifest))
-        beside.chmod(0o755)
+            write_synced(temporary / name, data)
+        write_synced(temporary / MANIFEST_FILE, encode_manifest(manifest))
+        temporary.chmod(0o755)
         if folder.exists():
             raise FileExistsError(folder)
-        beside.rename(folder)
+        temporary.rename(folder)
         sync_folder(folder.parent)
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     return read_artifact(folder)
 
 
 def read_artifact(folder: Path, *, fingerprint: str | None = None) -> Artifact:
-    """Verify an artifact and read it.
+    """Verify and read an artifact.
 
     Args:
-        fingerprint: the schema that the caller works with, if it has one of its own.
+        fingerprint: the required fingerprint of the schema; None accepts any schema.
 
     Raises:
-        ArtifactIncomplete, ArtifactDamaged, ArtifactTooNew, SchemaMismatch: each with the version
-            and the file that it is about.
+        ArtifactIncomplete, ArtifactDamaged, ArtifactTooNew, SchemaMismatch: the message names the
+            version and the file.
     """
     where = f"version {folder.name}"
     manifest = decode_manifest(_read_file(folder / MANIFEST_FILE, where), where)
@@ -141,9 +132,9 @@ def read_artifact(folder: Path, *, fingerprint: str | None = None) -> Artifact:
             continue
         record, data = manifest.files.get(name), _read_file(folder / name, where)
         if record is None:
-            raise ArtifactDamaged(f"{where}: the manifest knows no {name}")
+            raise ArtifactDamaged(f"{where}: {name} is not listed in the manifest")
         if len(data) != record.bytes or hashlib.sha256(data).hexdigest() != record.sha256:
-            raise ArtifactDamaged(f"{where}: {name} is not the file that was written")
+            raise ArtifactDamaged(f"{where}: {name} does not match its checksum")
         files[name] = data
     for name in ATTACHMENTS:
         if name in manifest.files:
@@ -153,14 +144,14 @@ def read_artifact(folder: Path, *, fingerprint: str | None = None) -> Artifact:
     except InvalidSchema as error:
         raise SchemaMismatch(f"{where}: schema.json is {error}") from None
     if schema.fingerprint != manifest.schema_fingerprint:
-        raise SchemaMismatch(f"{where}: schema.json is not the schema that it was trained on")
+        raise SchemaMismatch(f"{where}: schema.json is not the schema used in training")
     if fingerprint is not None and fingerprint != schema.fingerprint:
-        raise SchemaMismatch(f"{where}: it was trained on another schema than the one in use")
+        raise SchemaMismatch(f"{where}: it was trained with a different schema from the one in use")
     return Artifact(folder, manifest, schema, files)
 
 
 def add_metrics(artifact: Artifact, metrics: Mapping[str, Any]) -> Artifact:
-    """Add results of an evaluation to the manifest, replacing those of the same name."""
+    """Add evaluation results to the manifest; results of the same name are replaced."""
     merged = {**artifact.manifest.metrics, **metrics}
     manifest = with_checksum(msgspec.structs.replace(artifact.manifest, metrics=merged))
     replace_file(artifact.folder / MANIFEST_FILE, encode_manifest(manifest))
@@ -168,12 +159,13 @@ def add_metrics(artifact: Artifact, metrics: Mapping[str, Any]) -> Artifact:
 
 
 def add_attachment(artifact: Artifact, name: str, data: bytes) -> Artifact:
-    """Add one of :data:`ATTACHMENTS` to an artifact that has none of that name yet.
+    """Add one of :data:`ATTACHMENTS` to an artifact that does not have it yet.
 
-    The manifest comes last: until it names the file, nobody looks at it.
+    The manifest is written last. Readers ignore the file until the manifest lists it.
 
     Raises:
-        FileExistsError: it has one.
+        FileExistsError: the artifact already has the attachment.
+        ValueError: the name is not one of :data:`ATTACHMENTS`.
     """
     if name not in ATTACHMENTS:
         raise ValueError(f"expected one of {', '.join(ATTACHMENTS)}; received {name}")
@@ -188,11 +180,11 @@ def add_attachment(artifact: Artifact, name: str, data: bytes) -> Artifact:
 
 
 def _verify_file(path: Path, record: FileRecord, where: str) -> None:
-    """Compare a file with its record, piece by piece."""
+    """Compare a file with its checksum, without reading it into memory at once."""
     with _translate_os_errors(path, where), path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != record.sha256:
-        raise ArtifactDamaged(f"{where}: {path.name} is not the file that was written")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != record.sha256:
+        raise ArtifactDamaged(f"{where}: {path.name} does not match its checksum")
 
 
 def _read_file(path: Path, where: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Files written atomically and synced to disk."""
+"""Atomic replacement of files, synced to disk."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from pathlib import Path
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file at once: a reader sees the old bytes or the new ones, also after a crash."""
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    """Replace a file atomically: readers see the old or the new bytes, even after a crash."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     os.close(handle)
+    temporary = Path(name)
     try:
-        _write_synced(Path(beside), data)
-        Path(beside).replace(path)
+        write_synced(temporary, data)
+        temporary.replace(path)
         sync_folder(path.parent)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder written to the disk."""
+    """Sync the entries of a folder to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -29,9 +30,10 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _write_synced(path: Path, data: bytes) -> None:
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file that every user can read, and sync it to disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    path.chmod(0o644)  # whatever the umask: another user may serve what this one trained
+    path.chmod(0o644)  # regardless of the umask: another user may run the service

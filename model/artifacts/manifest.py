@@ -1,4 +1,4 @@
-"""The manifest of an artifact: what it is, how it came about, and what every file must be."""
+"""The manifest of an artifact: its description and the checksums of its files."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import msgspec
 from model.errors import ArtifactDamaged, ArtifactTooNew
 
 FORMAT_VERSION = 2
-"""Raise it with every change that an older release could not read, and keep reading the old."""
+"""Increase it with every change that an older release cannot read; keep reading older formats."""
 
 
 class FileRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file must be: ``sha256`` in hexadecimal, and its size in bytes."""
+    """The checksum of a file, ``sha256`` in hexadecimal, and its size in bytes."""
 
     sha256: str
     bytes: int
 
 
 class DataRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The table that was trained on, without a single patient."""
+    """A description of the training table, without any of its rows."""
 
     file: str
     sha256: str
@@ -31,7 +31,7 @@ class DataRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class TrainingRange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What training saw of a column: a range, or the codes of levels; and how many were missing."""
+    """The range or the codes of a column in training, and its number of missing values."""
 
     minimum: float | None = None
     maximum: float | None = None
@@ -40,19 +40,20 @@ class TrainingRange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an artifact is and how it came about.
+    """The description of an artifact.
 
     Attributes:
-        created: UTC, ISO 8601.
+        created: time of creation in UTC, ISO 8601.
         threshold: a probability at or above it gets the positive label.
-        cost_ratio: what a missed patient costs, in false alarms, from which the threshold follows;
-            absent where nobody stated it.
-        ranges: by column, what training saw.
-        metrics: results of evaluations, by name; may be added to later.
-        parity: greatest difference between the pipeline with the Keras network and the graph.
-        command: the command line that made it.
-        files: by name, what each file must be.
-        checksum: sha256 of the manifest itself with this field empty.
+        cost_ratio: the cost of a missed patient in false alarms, which determines the threshold;
+            absent if it was not given.
+        ranges: the training range of each column.
+        metrics: results of evaluations, by name; more can be added later.
+        parity: largest difference between the probabilities of the graph and those of the pipeline
+            with the Keras network.
+        command: the command line that created it.
+        files: the checksum and size of each file.
+        checksum: sha256 of the manifest with this field empty.
     """
 
     format_version: int
@@ -70,45 +71,45 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     device: str
     libraries: dict[str, str]
     command: str
-    # Absent rather than null: a manifest of the first format keeps its bytes, and its checksum.
+    # Absent instead of null: a manifest of format 1 keeps its bytes and so its checksum.
     cost_ratio: float | msgspec.UnsetType = msgspec.UNSET
     files: dict[str, FileRecord] = {}
     checksum: str = ""
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The manifest as JSON with sorted keys, as an artifact holds it."""
+    """Return the manifest as JSON with sorted keys, as stored in an artifact."""
     return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
 
 
 def with_checksum(manifest: Manifest) -> Manifest:
-    """The manifest with its own checksum."""
-    unsealed = msgspec.structs.replace(manifest, checksum="")
-    digest = hashlib.sha256(encode_manifest(unsealed)).hexdigest()
-    return msgspec.structs.replace(unsealed, checksum=digest)
+    """Return a copy of the manifest with its checksum."""
+    unsigned = msgspec.structs.replace(manifest, checksum="")
+    digest = hashlib.sha256(encode_manifest(unsigned)).hexdigest()
+    return msgspec.structs.replace(unsigned, checksum=digest)
 
 
 def decode_manifest(data: bytes, where: str) -> Manifest:
-    """Read and verify a manifest.
+    """Decode and verify a manifest.
 
     Args:
-        where: what it belongs to, for the messages.
+        where: the name of the artifact, for error messages.
 
     Raises:
-        ArtifactTooNew: written in a later format; said before anything else is looked at.
-        ArtifactDamaged: not a manifest, or not the one that was written.
+        ArtifactTooNew: the manifest has a later format; this is checked first.
+        ArtifactDamaged: the data is not a manifest or does not match its checksum.
     """
     try:
         content = msgspec.json.decode(data, type=dict[str, Any])
-        written = content.get("format_version")
-        if isinstance(written, int) and written > FORMAT_VERSION:
+        format_version = content.get("format_version")
+        if isinstance(format_version, int) and format_version > FORMAT_VERSION:
             raise ArtifactTooNew(
-                f"{where}: written in format {written}, and this release reads up to "
-                f"{FORMAT_VERSION}; upgrade the service, or roll back"
+                f"{where}: it has format {format_version}, but this release reads formats up to "
+                f"{FORMAT_VERSION}; upgrade the service or roll back"
             )
         manifest = msgspec.convert(content, Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ArtifactDamaged(f"{where}: manifest.json is not a manifest") from None
     if with_checksum(manifest).checksum != manifest.checksum:
-        raise ArtifactDamaged(f"{where}: manifest.json is not the file that was written")
+        raise ArtifactDamaged(f"{where}: manifest.json does not match its checksum")
     return manifest

@@ -1,13 +1,13 @@
-"""Three ways to make log-odds honest: Platt's line, a temperature, and isotonic steps made smooth.
+"""Calibration methods: Platt scaling, temperature scaling, and smoothed isotonic regression.
 
-Each is a rising map from the network's log-odds to calibrated ones. It is absorbed by the network,
-as a change of the last weights or as a further layer, so that saved weights, graph, gradient and
-explanations are those of the calibrated network, and nothing is left to be done while serving.
+Each method fits an increasing map from the network's log-odds to calibrated log-odds. The network
+absorbs the map, as a change of the last layer's weights or as further layers. Saved weights, graph,
+gradients and explanations are then those of the calibrated network, and serving needs no further
+step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -18,31 +18,34 @@ from model.inference import DenseLayer
 from model.logit import to_log_odds
 
 Method = Literal["none", "temperature", "platt", "isotonic"]
-
-
 METHODS: tuple[Method, ...] = ("none", "temperature", "platt", "isotonic")
 """From the simplest to the most flexible."""
-
-
+METHOD_NAMES: dict[Method, str] = {
+    "none": "none",
+    "temperature": "temperature scaling",
+    "platt": "Platt scaling",
+    "isotonic": "isotonic regression",
+}
 RequestedMethod = Literal["auto"] | Method
-
-
 MAX_SLOPE_RATIO = 3.0
-"""Steps of the isotonic map are joined until none rises so many times as fast as Platt's line. A
-steeper one is the chance of a few patients rather than a fact, and multiplies rounding."""
-
-
+"""Steps of the isotonic map are merged until its slope is at most so many times that of Platt
+scaling. A steeper slope rests on a few patients, and it amplifies rounding errors."""
 SUM_TOLERANCE = 1e-12
-"""Two sums of the same outcomes may differ by as much, which is no rise."""
+"""Largest difference of two sums of the same outcomes, which is not an increase."""
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A map from log-odds to calibrated log-odds; ``calibration.json`` of an artifact.
 
     Attributes:
-        slope, intercept: of the line. Of ``isotonic`` the slope is that beyond the outer knots.
-        knots: rising log-odds of the network, for ``isotonic``.
-        values: rising calibrated log-odds at the knots; linear between them.
+        slope: of the line; for ``isotonic``, of the map outside the outer knots.
+        intercept: of the line; 0 for ``isotonic``.
+        knots: increasing log-odds of the network, for ``isotonic``.
+        values: increasing calibrated log-odds at the knots; the map is linear between them.
+
+    Raises:
+        ValueError: a number is not finite, knots or values do not increase, or they do not fit the
+            method.
     """
 
     method: Method = "none"
@@ -53,59 +56,71 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def __post_init__(self) -> None:
         numbers = np.array([self.slope, self.intercept, *self.knots, *self.values])
-        rising = (np.diff(self.knots) > 0).all() and (np.diff(self.values) > 0).all()
-        if not (np.isfinite(numbers).all() and rising and len(self.knots) == len(self.values)):
-            raise ValueError("a calibration needs finite numbers, and a value for each rising knot")
+        increasing = (np.diff(self.knots) > 0).all() and (np.diff(self.values) > 0).all()
+        if not (np.isfinite(numbers).all() and increasing and len(self.knots) == len(self.values)):
+            raise ValueError(
+                "a calibration needs finite numbers, and increasing knots with increasing values"
+            )
         if (self.method == "isotonic") != bool(self.knots):
-            raise ValueError("isotonic calibration needs knots, and no other has them")
+            raise ValueError("isotonic calibration needs knots; other methods have none")
 
     def apply(self, log_odds: np.ndarray) -> np.ndarray:
-        """Calibrated log-odds, float64 of the shape that was given."""
+        """Return calibrated log-odds, float64 of the same shape."""
         x = np.asarray(log_odds, np.float64)
         if not self.knots:
             return self.intercept + self.slope * x
-        beyond = x - np.clip(x, self.knots[0], self.knots[-1])
-        return np.interp(x, self.knots, self.values) + self.slope * beyond
+        outside = x - np.clip(x, self.knots[0], self.knots[-1])
+        return np.interp(x, self.knots, self.values) + self.slope * outside
 
     def layers(self) -> list[DenseLayer]:
-        """What is put behind a network whose last unit is linear; empty where a line is enough.
+        """Return the layers to append to a network whose last unit is linear; empty for a line.
 
-        A piecewise linear map is a sum of ReLUs: Dense(relu) → Dense(1, sigmoid), (n, 1) → (n, 1).
-        The sum starts at the knot nearest to even odds and adds a bend for every knot on the way out
-        from there, so that terms are large, and rounded, only where the probability hardly moves.
+        A piecewise linear map is a sum of ReLUs: a layer with relu, then one sigmoid unit. The sum
+        starts at the knot whose calibrated probability is nearest to .5, and each knot further out
+        adds a change of slope. So terms are large, with larger rounding errors, only where the
+        probability hardly changes.
+
+        **Shape** of the layers together: (n, 1) → (n, 1).
         """
         if not self.knots:
             return []
         knots, values = np.array(self.knots), np.array(self.values)
         slopes = np.array([self.slope, *np.diff(values) / np.diff(knots), self.slope])
         middle = int(np.abs(values).argmin())
-        up, down = slopes[middle + 1 :], slopes[middle::-1]
-        bends = [*np.diff(up, prepend=0.0), *-np.diff(down, prepend=0.0)]
-        signs = [1.0] * len(up) + [-1.0] * len(down)
+        above, below = slopes[middle + 1 :], slopes[middle::-1]
+        slope_changes = [*np.diff(above, prepend=0.0), *-np.diff(below, prepend=0.0)]
+        signs = [1.0] * len(above) + [-1.0] * len(below)
         starts = np.array([*knots[middle:], *knots[middle::-1]])
         return [
             DenseLayer(
                 kernel=[signs], bias=(-np.array(signs) * starts).tolist(), activation="relu"
             ),
             DenseLayer(
-                kernel=[[float(bend)] for bend in bends],
+                kernel=[[float(change)] for change in slope_changes],
                 bias=[float(values[middle])],
                 activation="sigmoid",
             ),
         ]
 
 
-def fit_calibration(method: Method, labels: np.ndarray, log_odds: np.ndarray) -> Calibration:
-    """Fit one of the maps to log-odds of patients that the network did not see.
+def fit_calibration(
+    method: Method,
+    labels: np.ndarray,
+    log_odds: np.ndarray,
+    *,
+    max_slope_ratio: float = MAX_SLOPE_RATIO,
+) -> Calibration:
+    """Fit a calibration to log-odds of patients that the network was not trained on.
 
-    All three take Platt's targets instead of 0 and 1: with m positive and k negative patients
-    (m + 1) / (m + 2) and 1 / (k + 2), Platt, "Probabilistic outputs for support vector machines",
-    1999. That is what a uniform prior makes of either group. It keeps the line finite where a
+    All methods fit Platt's targets instead of 0 and 1: with m positive and k negative patients
+    (m + 1) / (m + 2) and 1 / (k + 2), the posterior means under uniform priors (Platt,
+    "Probabilistic outputs for support vector machines", 1999). They keep the line finite if a
     threshold separates the outcomes, and the isotonic map away from probabilities of 0 and 1.
 
     Args:
-        labels: (n,) of 0 and 1, both among them.
-        log_odds: (n_repeats, n); every repeat counts the same.
+        labels: (n,), with 0 and 1 both present.
+        log_odds: (n_repeats, n); all repeats have the same weight.
+        max_slope_ratio: largest slope of an isotonic map, as a multiple of that of Platt scaling.
     """
     n_positive = float(labels.sum())
     targets = np.where(
@@ -115,14 +130,19 @@ def fit_calibration(method: Method, labels: np.ndarray, log_odds: np.ndarray) ->
     if method == "none":
         return Calibration()
     if method == "isotonic":
-        return _fit_isotonic(x, y)
-    slope, intercept = _fit_rising_line(x, y, through_zero=method == "temperature")
+        return _fit_isotonic(x, y, max_slope_ratio)
+    slope, intercept = _fit_increasing_line(x, y, through_zero=method == "temperature")
     return Calibration(method=method, slope=slope, intercept=intercept)
 
 
-def _fit_rising_line(x: np.ndarray, y: np.ndarray, *, through_zero: bool) -> tuple[float, float]:
-    """Platt's line, or only its slope (Guo and others, "On calibration of modern neural networks",
-    ICML 2017: the temperature is 1 / slope); a line that would fall is laid flat.
+def _fit_increasing_line(
+    x: np.ndarray, y: np.ndarray, *, through_zero: bool
+) -> tuple[float, float]:
+    """Fit slope and intercept of Platt scaling; the slope is 0 if it would be negative.
+
+    Args:
+        through_zero: fix the intercept at 0, as in temperature scaling with the temperature
+            1 / slope (Guo and others, "On calibration of modern neural networks", ICML 2017).
     """
     ones = np.ones((1, len(x)))
     slopes, intercepts = fit_logistic_line(x, y, ones, intercept=0.0 if through_zero else None)
@@ -131,18 +151,18 @@ def _fit_rising_line(x: np.ndarray, y: np.ndarray, *, through_zero: bool) -> tup
     return 0.0, 0.0 if through_zero else float(to_log_odds(y.mean()))
 
 
-def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> Calibration:
-    """The rising step function of least squares, with its steps turned into slopes.
+def _fit_isotonic(x: np.ndarray, y: np.ndarray, max_slope_ratio: float) -> Calibration:
+    """Fit isotonic regression, with its steps replaced by a piecewise linear map.
 
     Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability
-    estimates", KDD 2002. Every step becomes one knot, at the mean of its log-odds; between knots the
-    map is linear, so that two patients whose log-odds differ still differ, and so do their ranks.
-    Beyond the outer knots it rises as Platt's line does.
+    estimates", KDD 2002. Each step becomes one knot at the mean of its log-odds, and the map is
+    linear between knots. So it is strictly increasing and keeps the order of the patients. Outside
+    the outer knots it has the slope of Platt scaling.
     """
-    line, _ = _fit_rising_line(x, y, through_zero=False)
-    distinct, place = np.unique(x, return_inverse=True)
-    weights = np.bincount(place).astype(np.float64)
-    means = np.bincount(place, y) / weights
+    slope, _ = _fit_increasing_line(x, y, through_zero=False)
+    distinct, index = np.unique(x, return_inverse=True)
+    weights = np.bincount(index).astype(np.float64)
+    means = np.bincount(index, y) / weights
     starts = pool_adjacent_violators(means, weights)
     knots, values, weights = (
         np.add.reduceat(distinct * weights, starts) / np.add.reduceat(weights, starts),
@@ -150,59 +170,56 @@ def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> Calibration:
         np.add.reduceat(weights, starts),
     )
     slopes = np.diff(to_log_odds(values)) / np.diff(knots)
-    while len(slopes) and slopes.max() > MAX_SLOPE_RATIO * line:
+    while len(slopes) and slopes.max() > max_slope_ratio * slope:
         knots, values, weights = _merge_steps(int(slopes.argmax()), knots, values, weights)
         slopes = np.diff(to_log_odds(values)) / np.diff(knots)
     return Calibration(
         method="isotonic",
-        slope=line,
+        slope=slope,
         knots=tuple(knots.tolist()),
         values=tuple(to_log_odds(values).tolist()),
     )
 
 
 def pool_adjacent_violators(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Where the steps of the rising function start that is nearest by weighted least squares.
+    """Fit an increasing step function by weighted least squares.
 
     Ayer and others, "An empirical distribution function for sampling with incomplete information",
-    1955. Neighbours that do not rise are pooled until all do.
+    1955. Neighbouring steps that do not increase are pooled until all increase.
 
     Args:
         means, weights: (n,), the weights positive.
 
     Returns:
-        int (n_steps,), the first index of each step; a step is worth its weighted mean.
+        int (n_steps,), the first index of each step; its value is the weighted mean of the step.
 
     >>> pool_adjacent_violators(np.array([1.0, 3.0, 2.0, 4.0]), np.ones(4))
     array([0, 1, 3])
     """
     steps: list[tuple[float, float, int]] = []
-    for index, given in enumerate(zip(means.tolist(), weights.tolist(), strict=True)):
-        (mean, weight), start = given, index
-        while steps and steps[-1][0] >= mean - SUM_TOLERANCE:
-            before, heavy, start = steps.pop()
-            mean = (before * heavy + mean * weight) / (heavy + weight)
-            weight += heavy
-        steps.append((mean, weight, start))
+    for index, (mean, weight) in enumerate(zip(means.tolist(), weights.tolist(), strict=True)):
+        start, step_mean, step_weight = index, mean, weight
+        while steps and steps[-1][0] >= step_mean - SUM_TOLERANCE:
+            previous_mean, previous_weight, start = steps.pop()
+            total = previous_weight + step_weight
+            step_mean = (previous_mean * previous_weight + step_mean * step_weight) / total
+            step_weight = total
+        steps.append((step_mean, step_weight, start))
     return np.array([start for _, _, start in steps])
 
 
-def _merge_steps(place: int, *columns: np.ndarray) -> Sequence[np.ndarray]:
-    """The step at a place and the next one as one; the last column holds the weights."""
-    *others, weights = columns
-    pair = weights[place : place + 2]
-    merged = [
-        np.concatenate(
-            [c[:place], [(c[place : place + 2] * pair).sum() / pair.sum()], c[place + 2 :]]
-        )
-        for c in others
-    ]
-    return [*merged, np.concatenate([weights[:place], [pair.sum()], weights[place + 2 :]])]
+def _merge_steps(
+    index: int, knots: np.ndarray, values: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Merge the step at an index and the next one into one with their weighted means."""
+    pair = slice(index, index + 2)
 
+    def replace_pair(column: np.ndarray, number: float) -> np.ndarray:
+        return np.concatenate([column[:index], [number], column[index + 2 :]])
 
-METHOD_NAMES: dict[Method, str] = {
-    "none": "none",
-    "temperature": "a temperature",
-    "platt": "Platt's line",
-    "isotonic": "isotonic steps",
-}
+    total = weights[pair].sum()
+    return (
+        replace_pair(knots, (knots[pair] * weights[pair]).sum() / total),
+        replace_pair(values, (values[pair] * weights[pair]).sum() / total),
+        replace_pair(weights, total),
+    )

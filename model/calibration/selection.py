@@ -1,7 +1,7 @@
-"""Which calibration is taken: none, unless one is better for patients that it did not see.
+"""Selection of a calibration method by cross-fitting.
 
-A calibration is judged like a network: fitted on some patients, and asked about others. It is
-taken where the log loss of the others falls by more than chance explains.
+A calibration is evaluated like a network: it is fitted to some patients and applied to others. A
+method is selected if it lowers the log loss of the others by more than chance.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from model.logit import to_probabilities
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A calibration, on patients that it was not fitted to.
+    """A calibration method, evaluated on patients that it was not fitted to.
 
     Attributes:
         log_loss: of the calibrated probabilities.
-        compared_with: the method that it had to beat; None for the first.
-        difference: its log loss minus that of the method that it had to beat, paired by patient.
+        compared_with: the method that was selected before; None for the first.
+        difference: log loss minus that of the method compared with, paired by patient.
     """
 
     log_loss: Estimate
@@ -40,12 +40,13 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CalibrationSelection(msgspec.Struct, frozen=True, kw_only=True):
-    """The calibration that was taken, and why.
+    """The selected calibration and its evaluation.
 
     Attributes:
-        requested: for a method, or ``auto`` for the rule of :func:`select_calibration`.
+        requested: a method, or ``auto`` for the rule of :func:`select_calibration`.
+        calibration: the selected one, fitted to all patients.
         candidates: by method, from the simplest to the most flexible.
-        before, after: slope and intercept without a calibration, and after the one that was taken.
+        before, after: calibration metrics without and with the selected calibration.
     """
 
     requested: RequestedMethod
@@ -56,16 +57,19 @@ class CalibrationSelection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_requested_method(requested: RequestedMethod, *, gives_probabilities: bool) -> None:
-    """Refuse a calibration that would leave scores in the place of probabilities.
+    """Validate that the calibrated output will be a probability.
+
+    Args:
+        gives_probabilities: True if the output that minimises the loss is a probability.
 
     Raises:
-        InvalidConfig: the loss is not plain cross-entropy, so that its output is a score, off by
-            more than a factor; and less than a line was asked for.
+        InvalidConfig: the loss gives no probabilities, and the method cannot correct that: ``none``
+            and ``temperature`` cannot shift the log-odds.
     """
     if not gives_probabilities and requested in ("none", "temperature"):
         raise InvalidConfig(
-            f"calibration: expected auto, platt or isotonic with this loss, received {requested!r}: what "
-            "it is least for is no probability"
+            f"calibration: received {requested!r}, but the output minimising this loss is not "
+            "a probability; use auto, platt or isotonic"
         )
 
 
@@ -79,26 +83,26 @@ def select_calibration(
     seed: int,
     n_splits: int = 10,
 ) -> tuple[CalibrationSelection, np.ndarray]:
-    """Take a calibration, and say what it is worth.
+    """Select a calibration method and fit it to all patients.
 
-    ``auto`` begins with none, or with Platt's line where the loss gives no probabilities, and goes
-    from the simplest method to the most flexible. It moves on to one where the 95 % interval of its
-    log loss minus that of the one in hand lies below zero, paired and over patients. What is taken
-    is then fitted to all patients.
+    ``auto`` starts with ``none``, or with ``platt`` if the loss gives no probabilities, and tries
+    the methods from the simplest to the most flexible. It selects a method if the 95 % interval of
+    its log loss minus that of the method selected so far is below zero, paired by patient.
 
     Args:
         labels: (n,) of 0 and 1.
         groups: (n,) equal for copies of a record.
-        log_odds: (n_repeats, n), each given by a network that did not see the patient. A single
-            network each: an average over networks is calibrated in another way.
+        log_odds: (n_repeats, n), each of a network that was not trained on the patient. It must be
+            a single network: an average over networks needs a different calibration.
         seed: of the folds of the calibration and of the bootstrap.
 
     Returns:
-        The choice, and float64 (n_repeats, n): the log-odds of every patient after the calibration
-        that was taken, fitted on other patients. What is reported of it should be computed of these.
+        The selection, and float64 (n_repeats, n): the log-odds of every patient after the selected
+        calibration, fitted to other patients. Reported metrics should be computed from these.
 
     Raises:
-        InvalidConfig: see :func:`check_requested_method`; or too few patients with an outcome for the folds.
+        InvalidConfig: as :func:`check_requested_method`, or an outcome has fewer patients than
+            folds.
     """
     check_requested_method(requested, gives_probabilities=gives_probabilities)
     first: Method = "none" if gives_probabilities else "platt"
@@ -106,20 +110,20 @@ def select_calibration(
         method: cross_fit(method, labels, groups, log_odds, seed=seed, n_splits=n_splits)
         for method in METHODS[METHODS.index(first) :]
     }
-    taken, candidates = _compare_candidates(labels, groups, calibrated, seed=seed)
-    taken = taken if requested == "auto" else requested
+    best, candidates = _compare_candidates(labels, groups, calibrated, seed=seed)
+    method = best if requested == "auto" else requested
     before = estimate_calibration(labels, groups, log_odds, seed=seed)
     after = before
-    if taken != "none":
-        after = estimate_calibration(labels, groups, calibrated[taken], seed=seed)
-    choice = CalibrationSelection(
+    if method != "none":
+        after = estimate_calibration(labels, groups, calibrated[method], seed=seed)
+    selection = CalibrationSelection(
         requested=requested,
-        calibration=fit_calibration(taken, labels, log_odds),
+        calibration=fit_calibration(method, labels, log_odds),
         candidates=candidates,
         before=before,
         after=after,
     )
-    return choice, calibrated[taken]
+    return selection, calibrated[method]
 
 
 def cross_fit(
@@ -131,48 +135,49 @@ def cross_fit(
     seed: int,
     n_splits: int = 10,
 ) -> np.ndarray:
-    """Log-odds after a calibration that was fitted on other patients, fold by fold.
+    """Return log-odds after a calibration that was fitted to other patients, fold by fold.
 
-    It errs towards no calibration: the networks that gave the log-odds of the other patients have seen
-    this one, so that these lean against his outcome. On the bundled table that costs a line .002 to
-    .004 of log loss, beside calibrations from networks that have seen him neither.
+    The result favours no calibration: the networks behind the other patients' log-odds were trained
+    on this patient, so the fitted map leans against the patient's outcome. On the bundled table
+    this costs Platt scaling .002 to .004 of log loss, compared with networks that were not trained
+    on the patient either.
 
     Returns:
         float64 (n_repeats, n); the log-odds themselves for ``none``.
     """
     if method == "none":
         return np.asarray(log_odds, np.float64)
-    found = np.empty(log_odds.shape)
+    calibrated = np.empty(log_odds.shape)
     folds = repeated_folds(labels, groups, n_splits=n_splits, n_repeats=len(log_odds), seed=seed)
     for number, (train, test) in enumerate(folds):
         repeat = number // n_splits
-        fitted = fit_calibration(method, labels[train], log_odds[:, train])
-        found[repeat, test] = fitted.apply(log_odds[repeat, test])
-    return found
+        calibration = fit_calibration(method, labels[train], log_odds[:, train])
+        calibrated[repeat, test] = calibration.apply(log_odds[repeat, test])
+    return calibrated
 
 
 def _compare_candidates(
     labels: np.ndarray, groups: np.ndarray, calibrated: dict[Method, np.ndarray], *, seed: int
 ) -> tuple[Method, dict[Method, Candidate]]:
-    """The method that the rule takes, and what it was taken from."""
-    everyone = np.ones((1, len(labels)))
+    """Return the method that the rule of ``auto`` selects, and all candidates."""
+    weights = np.ones((1, len(labels)))
     probabilities = {method: to_probabilities(x) for method, x in calibrated.items()}
     repeats = {
-        method: np.concatenate([log_loss(labels, row[None], everyone) for row in p])
+        method: np.concatenate([log_loss(labels, row[None], weights) for row in p])
         for method, p in probabilities.items()
     }
     draws = {
         method: bootstrap_statistic(partial(log_loss, labels, p), groups, seed=seed)
         for method, p in probabilities.items()
     }
-    taken, *others = calibrated
-    candidates = {taken: Candidate(log_loss=estimate(draws[taken], repeats[taken]))}
+    best, *others = calibrated
+    candidates = {best: Candidate(log_loss=estimate(draws[best], repeats[best]))}
     for method in others:
-        difference = estimate(draws[method] - draws[taken], repeats[method] - repeats[taken])
+        difference = estimate(draws[method] - draws[best], repeats[method] - repeats[best])
         candidates[method] = Candidate(
             log_loss=estimate(draws[method], repeats[method]),
-            compared_with=taken,
+            compared_with=best,
             difference=difference,
         )
-        taken = method if difference.high < 0 else taken
-    return taken, candidates
+        best = method if difference.high < 0 else best
+    return best, candidates

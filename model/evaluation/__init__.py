@@ -1,11 +1,11 @@
-"""ModelComparison: metrics with bootstrap intervals, splits, calibration and decision curves.
+"""Evaluation: metrics with bootstrap intervals, splits, calibration and decision curves.
 
 metrics              log loss, Brier score, AUC, accuracy, calibration error
-bootstrap            bootstrap samples of patients, estimates with intervals
-splits               stratified folds and holdouts that keep copies together
-comparison           models compared on the same folds
+bootstrap            bootstrap samples of patients, and estimates with intervals
+splits               stratified folds and holdouts that keep copies of a record together
+comparison           metrics of several models, and paired differences to a baseline
 calibration_metrics  calibration slope, intercept, calibration in the large
-reliability_curve    observed against predicted frequencies
+reliability_curve    observed share of positive outcomes by predicted probability
 decision_curve       net benefit and performance at a threshold
 """
 

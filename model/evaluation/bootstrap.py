@@ -1,19 +1,30 @@
-"""Bootstrap samples of patients, and figures with the intervals that they give."""
+"""Bootstrap samples of patients, and estimates with percentile intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from statistics import NormalDist
 
 import msgspec
 import numpy as np
 
 N_BOOTSTRAP = 2_000
 CONFIDENCE_LEVEL = 0.95
+NORMAL_QUANTILE = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
+"""Half the width of an interval at this level, in standard errors: 1.96."""
+CURVE_DIGITS = 4
+"""Decimal places of the numbers of a stored curve."""
 BOOTSTRAP_CELLS_PER_BLOCK = 2_000_000
+"""Weights that are drawn together, 16 MB, so that memory is bounded."""
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A figure over all patients, its 95 % bootstrap interval, and its spread over the repeats."""
+    """An estimate over all patients with its 95 % bootstrap interval.
+
+    Attributes:
+        low, high: ends of the interval.
+        sd_repeats: standard deviation over the repeats of the folds; 0 for a single one.
+    """
 
     value: float
     low: float
@@ -21,7 +32,15 @@ class Estimate(msgspec.Struct, frozen=True):
     sd_repeats: float = 0.0
 
     def format(self, sign: str = "", *, digits: int = 4) -> str:
-        """The figure and its interval: ``0.3891 (0.3234 to 0.4598)``; with ``"+"``, both signs."""
+        """Return the estimate and its interval as text.
+
+        Args:
+            sign: ``"+"`` also writes the sign of positive numbers.
+            digits: decimal places.
+
+        >>> Estimate(0.3891, 0.3234, 0.4598).format()
+        '0.3891 (0.3234 to 0.4598)'
+        """
         value, low, high = (f"{x:{sign}.{digits}f}" for x in (self.value, self.low, self.high))
         return f"{value} ({low} to {high})"
 
@@ -29,19 +48,23 @@ class Estimate(msgspec.Struct, frozen=True):
 def bootstrap_weights(
     groups: np.ndarray, *, seed: int, n_samples: int = N_BOOTSTRAP
 ) -> Iterator[np.ndarray]:
-    """How often each row is drawn in bootstrap samples of patients.
+    """Draw bootstrap samples of patients as weights of the rows.
+
+    Args:
+        groups: (n,) equal for copies of a record, which are drawn together.
+        seed: equal seeds draw the same patients.
 
     Yields:
-        float64 (b, n), until b adds up to ``n_samples``, in parts of bounded memory; copies of a
-        record are drawn together.
+        float64 (b, n), how often each row is drawn in b samples; blocks of bounded memory, until b
+        adds up to ``n_samples``.
     """
     _, patient = np.unique(groups, return_inverse=True)
     n_patients = int(patient.max()) + 1
     draw = np.random.default_rng(seed)
     shares = np.full(n_patients, 1 / n_patients)
-    part = max(1, BOOTSTRAP_CELLS_PER_BLOCK // len(groups))
-    for start in range(0, n_samples, part):
-        counts = draw.multinomial(n_patients, shares, size=min(part, n_samples - start))
+    block_size = max(1, BOOTSTRAP_CELLS_PER_BLOCK // len(groups))
+    for start in range(0, n_samples, block_size):
+        counts = draw.multinomial(n_patients, shares, size=min(block_size, n_samples - start))
         yield counts[:, patient].astype(np.float64)
 
 
@@ -52,22 +75,22 @@ def bootstrap_statistic(
     seed: int,
     n_samples: int = N_BOOTSTRAP,
 ) -> np.ndarray:
-    """What comes out for every bootstrap sample: (n_samples, ...).
+    """Compute a statistic of every bootstrap sample, (n_samples, ...).
 
     Args:
         compute: (b, n) weights → (b, ...).
         groups: (n,) equal for copies of a record, which are drawn together.
         seed: equal seeds draw the same patients.
     """
-    parts = bootstrap_weights(groups, seed=seed, n_samples=n_samples)
-    return np.concatenate([compute(weights) for weights in parts])
+    blocks = bootstrap_weights(groups, seed=seed, n_samples=n_samples)
+    return np.concatenate([compute(weights) for weights in blocks])
 
 
 def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The middle 95 % over bootstrap samples.
+    """Return the 95 % percentile interval over bootstrap samples.
 
     Args:
-        draws: (b, ...), one entry a sample; NaN where a sample has no such figure.
+        draws: (b, ...), the statistic of each sample; NaN for a sample in which it is undefined.
 
     Returns:
         The lower and the upper end, each (...).
@@ -79,12 +102,12 @@ def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def estimate(draws: np.ndarray, repeats: np.ndarray, *, value: float | None = None) -> Estimate:
-    """A figure over the repeats of the folds.
+    """Return the estimate of a statistic, its interval, and its spread over the repeats.
 
     Args:
-        draws: (b,), as of :func:`percentile_interval`.
-        repeats: (n_repeats,), of all patients.
-        value: of all patients; the mean of the repeats if None.
+        draws: (b,), as for :func:`percentile_interval`.
+        repeats: (n_repeats,), the statistic of all patients in each repeat of the folds.
+        value: the estimate; the mean of the repeats if None.
     """
     low, high = percentile_interval(draws)
     spread = float(repeats.std(ddof=1)) if len(repeats) > 1 else 0.0
@@ -93,13 +116,27 @@ def estimate(draws: np.ndarray, repeats: np.ndarray, *, value: float | None = No
 
 
 def estimate_or_none(draws: np.ndarray, repeats: np.ndarray) -> Estimate | None:
-    """The same of the repeats that have such a figure, which is NaN in the others; None for none."""
-    known = repeats[~np.isnan(repeats)]
-    return estimate(draws, known) if len(known) else None
+    """Return the estimate over the repeats in which the statistic is defined; None without any.
+
+    Args:
+        draws, repeats: as for :func:`estimate`; NaN where the statistic is undefined.
+    """
+    defined = repeats[~np.isnan(repeats)]
+    return estimate(draws, defined) if len(defined) else None
 
 
 def nan_mean(draws: np.ndarray) -> np.ndarray:
-    """(..., n_repeats) → (...): the mean over the repeats that have the figure; NaN for none."""
-    known = ~np.isnan(draws)
+    """Return the mean over the repeats, ignoring NaN; NaN if all are NaN.
+
+    Unlike ``np.nanmean`` it does not warn about repeats that are all NaN.
+
+    **Shape**: (..., n_repeats) → (...).
+    """
+    defined = ~np.isnan(draws)
     with np.errstate(invalid="ignore"):
-        return np.where(known, draws, 0).sum(axis=-1) / known.sum(axis=-1)
+        return np.where(defined, draws, 0).sum(axis=-1) / defined.sum(axis=-1)
+
+
+def round_curve(numbers: np.ndarray) -> list[float]:
+    """Round the numbers of a curve to :data:`CURVE_DIGITS` decimal places."""
+    return [round(number, CURVE_DIGITS) for number in numbers.tolist()]

@@ -1,10 +1,11 @@
-"""Whether log-odds mean what they say: calibration slope, intercept, and calibration in the large.
+"""Calibration metrics: calibration slope, intercept, and calibration in the large.
 
-The outcome is regressed on the log-odds that were given, logit P(y = 1) = intercept + slope * x
-(Cox, "Two further applications of a model for binary regression", 1958). Honest log-odds have slope
-1 and intercept 0. A slope below 1 means that they are too extreme, as those of an overfitted
-network are; one above 1, that they are too timid. Calibration in the large is the intercept with
-the slope held at 1: above 0, there were more positive outcomes than the probabilities promised.
+The outcome is regressed on the predicted log-odds x, logit P(y = 1) = intercept + slope * x (Cox,
+"Two further applications of a model for binary regression", 1958). Calibrated log-odds have slope 1
+and intercept 0. A slope below 1 means that the predictions are too extreme, like those of an
+overfitted network. A slope above 1 means that they are not extreme enough. Calibration in the large
+is the intercept with the slope fixed at 1. It is above 0 if there are more positive outcomes than
+the probabilities predict.
 """
 
 from __future__ import annotations
@@ -22,25 +23,20 @@ from model.evaluation.bootstrap import (
 from model.logit import to_probabilities
 
 MAX_NEWTON_STEPS = 25
-
-
 MAX_NEWTON_STEP = 2.0
-
-
 NEWTON_TOLERANCE = 1e-9
-
-
-NEWTON_CELLS_PER_BLOCK = 2**16  # half a MiB, so that the steps of a block stay in a core's cache
+NEWTON_CELLS_PER_BLOCK = 2**16
+"""Numbers that are fitted together, half a MiB, so that they stay in a core's cache."""
 
 
 class CalibrationEstimates(msgspec.Struct, frozen=True):
-    """Calibration of log-odds, each figure with its 95 % interval over patients.
+    """Calibration metrics of log-odds, each with its 95 % interval over patients.
 
-    None where no line has the greatest likelihood: the log-odds separate the outcomes.
+    A metric is None if the likelihood has no maximum, because the log-odds separate the outcomes.
 
     Attributes:
         slope, intercept: of the regression of the outcome on the log-odds.
-        in_the_large: the intercept with the slope held at 1.
+        in_the_large: the intercept with the slope fixed at 1.
     """
 
     slope: Estimate | None
@@ -56,19 +52,18 @@ def estimate_calibration(
     seed: int,
     n_samples: int = N_BOOTSTRAP,
 ) -> CalibrationEstimates:
-    """Slope, intercept and calibration in the large, each the mean over the repeats.
+    """Estimate slope, intercept and calibration in the large, each the mean over the repeats.
 
-    A bootstrap sample that the log-odds separate without an error has no finite slope, and is
-    left out of the intervals.
+    A bootstrap sample in which the log-odds separate the outcomes has no finite slope. The
+    intervals ignore it.
 
     Args:
         labels: (n,) of 0 and 1.
         groups: (n,) equal for copies of a record, which are drawn together.
-        log_odds: (n_repeats, n), given by networks that did not see the patient.
-        seed: of the bootstrap; equal seeds draw the same patients for every figure.
+        log_odds: (n_repeats, n), of networks that were not trained on the patient.
+        seed: of the bootstrap; equal seeds draw the same patients for every estimate.
     """
-    everyone = np.ones((1, len(labels)))
-    repeats = _coefficients(labels, log_odds, everyone)[:, 0]
+    repeats = _coefficients(labels, log_odds, np.ones((1, len(labels))))[:, 0]
     draws = bootstrap_statistic(
         lambda weights: nan_mean(_coefficients(labels, log_odds, weights)).T,
         groups,
@@ -80,7 +75,7 @@ def estimate_calibration(
 
 
 def _coefficients(labels: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(3, b, n_repeats): slope, intercept and calibration in the large."""
+    """Return slope, intercept and calibration in the large, (3, b, n_repeats)."""
     lines = [fit_logistic_line(repeat, labels, weights) for repeat in log_odds]
     shifts = [fit_logistic_line(repeat, labels, weights, slope=1.0)[1] for repeat in log_odds]
     return np.stack([*np.swapaxes(lines, 0, 1), np.array(shifts)]).swapaxes(1, 2)
@@ -94,65 +89,66 @@ def fit_logistic_line(
     slope: float | None = None,
     intercept: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Maximum likelihood of P(y = 1) = logistic(intercept + slope * x), for many weightings at once.
+    """Fit P(y = 1) = logistic(intercept + slope * x) by maximum likelihood for many weightings.
 
-    Newton's method; the likelihood is concave, so there is one maximum or none.
+    The method is Newton's. The log-likelihood is concave, so it has one maximum or none.
 
     Args:
-        log_odds: (n,), of any size and offset.
-        targets: (n,) of 0 to 1.
+        log_odds: (n,), of any scale and offset.
+        targets: (n,), 0 to 1.
         weights: (b, n), not negative.
-        slope, intercept: held at this number rather than fitted.
+        slope, intercept: fixed at this value; fitted if None.
 
     Returns:
-        Slopes (b,) and intercepts (b,); NaN for a weighting without a finite maximum, as where all
-        outcomes are the same or a threshold separates them.
+        Slopes (b,) and intercepts (b,); NaN for a weighting without a finite maximum, for example
+        if all outcomes are equal or a threshold separates them.
 
     >>> x = np.array([-1.0, 1.0])
     >>> s, i = fit_logistic_line(x, np.array([0.25, 0.75]), np.ones((1, 2)))
     >>> round(float(s[0]), 4), float(i[0])  # the log-odds of 0.75 are log(3)
     (1.0986, 0.0)
     """
-    scale = float(np.sqrt(np.mean(np.square(log_odds)))) or 1.0  # the unit of a step of the slope
+    # Log-odds of unit size, because the largest step of the slope is absolute.
+    scale = float(np.sqrt(np.mean(np.square(log_odds)))) or 1.0
     x = np.asarray(log_odds, np.float64) / scale
     free = np.array([slope is None, intercept is None])
     start = np.array([[0.0 if slope is None else slope * scale, intercept or 0.0]])
-    whole = _maximise(x, targets, weights.sum(axis=0, keepdims=True), start, free)
-    if np.isfinite(whole).all():
-        start = whole
-    found = np.empty((len(weights), 2))
-    block = max(1, NEWTON_CELLS_PER_BLOCK // len(x))
-    for first in range(0, len(weights), block):
-        part = weights[first : first + block]
-        found[first : first + block] = _maximise(x, targets, part, start, free)
-    return found[:, 0] / scale, found[:, 1]
+    total = _maximise(x, targets, weights.sum(axis=0, keepdims=True), start, free)
+    if np.isfinite(total).all():
+        start = total
+    lines = np.empty((len(weights), 2))
+    block_size = max(1, NEWTON_CELLS_PER_BLOCK // len(x))
+    for first in range(0, len(weights), block_size):
+        block = slice(first, first + block_size)
+        lines[block] = _maximise(x, targets, weights[block], start, free)
+    return lines[:, 0] / scale, lines[:, 1]
 
 
 def _maximise(
     x: np.ndarray, targets: np.ndarray, weights: np.ndarray, start: np.ndarray, free: np.ndarray
 ) -> np.ndarray:
-    """(b, 2): slope and intercept for each weighting; NaN where Newton's method does not settle."""
+    """Return slope and intercept of each weighting, (b, 2); NaN if the method does not converge."""
     line = np.repeat(start, len(weights), axis=0)
-    first_order, second_order = (
-        np.stack([x, np.ones_like(x)], 1),
-        np.stack([x * x, x, x * 0 + 1], 1),
-    )
-    settled = np.zeros(len(weights), bool)
+    ones = np.ones_like(x)
+    first_order, second_order = np.stack([x, ones], 1), np.stack([x * x, x, ones], 1)
+    converged = np.zeros(len(weights), bool)
     for _ in range(MAX_NEWTON_STEPS):
         p = to_probabilities(line[:, :1] * x + line[:, 1:])
         slopes, intercepts = ((weights * (targets - p)) @ first_order).T
         p *= 1 - p
         p *= weights
-        xx, x1, one = (p @ second_order).T
+        h_xx, h_x1, h_11 = (p @ second_order).T  # negative Hessian of the log-likelihood
         with np.errstate(divide="ignore", invalid="ignore"):
             if free.all():
-                step = np.stack([one * slopes - x1 * intercepts, xx * intercepts - x1 * slopes], 1)
-                step /= (xx * one - x1 * x1)[:, None]
+                step = np.stack(
+                    [h_11 * slopes - h_x1 * intercepts, h_xx * intercepts - h_x1 * slopes], 1
+                )
+                step /= (h_xx * h_11 - h_x1 * h_x1)[:, None]
             else:
-                step = np.stack([slopes / xx, intercepts / one], 1) * free
-        # A full step from far away may overshoot.
+                step = np.stack([slopes / h_xx, intercepts / h_11], 1) * free
+        # A full step far from the maximum may overshoot.
         line += np.clip(step, -MAX_NEWTON_STEP, MAX_NEWTON_STEP)
-        settled = np.abs(step).max(axis=1) < NEWTON_TOLERANCE
-        if settled.all():
+        converged = np.abs(step).max(axis=1) < NEWTON_TOLERANCE
+        if converged.all():
             break
-    return np.where(settled[:, None], line, np.nan)
+    return np.where(converged[:, None], line, np.nan)

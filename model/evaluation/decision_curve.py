@@ -1,13 +1,14 @@
-"""What acting on the probabilities is worth: net benefit, and what a threshold does.
+"""Decision curve analysis: net benefit of a model, and its performance at one threshold.
 
-Whoever treats from a probability t on says that a missed patient is as bad as (1 - t) / t false
-alarms. In units of one patient found, per patient seen, that makes a net benefit of
+Treating patients whose probability is at least t implies that a false negative costs as much as
+(1 - t) / t false positives. The net benefit, in true positives per patient, is
 
-    found / n  -  false alarms / n * t / (1 - t)
+    true positives / n  -  false positives / n * t / (1 - t)
 
-(Vickers and Elkin, "Decision curve analysis", 2006). A model is worth using at t if it beats both
-treating everybody and treating nobody, whose net benefit is 0. Read the other way round, a missed
-patient who costs r false alarms asks for the threshold 1 / (1 + r), if probabilities are honest.
+(Vickers and Elkin, "Decision curve analysis", 2006). A model is useful at t if its net benefit is
+above that of treating all patients and above that of treating none, which is 0. Conversely, if a
+false negative costs as much as r false positives and the probabilities are calibrated, the optimal
+threshold is 1 / (1 + r).
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ from model.evaluation.bootstrap import (
     estimate_or_none,
     nan_mean,
     percentile_interval,
+    round_curve,
 )
 
-CURVE_DIGITS = 4
 DEFAULT_THRESHOLD = 0.5
 MIN_COST_RATIO, MAX_COST_RATIO = 0.01, 100.0
 
 
 class DecisionCurve(msgspec.Struct, frozen=True):
-    """Net benefit by threshold, each curve with its pointwise 95 % band from a bootstrap of patients.
+    """Net benefit by threshold, with pointwise 95 % bands from bootstrap samples of patients.
 
     Attributes:
         thresholds: .01 to .99.
-        model, low, high: of treating whoever reaches the threshold; the band is also that of the
-            difference to treating nobody, which is 0.
-        treat_all, treat_all_low, treat_all_high: of treating everybody.
-        over_all, over_all_low, over_all_high: the model's minus that of treating everybody, paired.
+        model, low, high: of treating patients who reach the threshold. The band also holds for the
+            difference to treating nobody, whose net benefit is 0.
+        treat_all, treat_all_low, treat_all_high: of treating all patients.
+        over_all, over_all_low, over_all_high: the model's minus that of treating all, paired.
     """
 
     thresholds: list[float]
@@ -56,20 +57,20 @@ class DecisionCurve(msgspec.Struct, frozen=True):
 
 
 class ThresholdPerformance(msgspec.Struct, frozen=True, kw_only=True):
-    """What a threshold does to the patients; each figure is the mean over the repeats.
+    """Performance at a threshold; each estimate is the mean over the repeats of the folds.
 
     Attributes:
-        cost_ratio: what a missed patient costs, in false alarms: the stated one, or the one that the
-            threshold implies.
-        stated: whether somebody stated it.
+        cost_ratio: cost of a false negative, in false positives: as configured, or implied by the
+            threshold.
+        stated: True if the cost ratio was configured.
         true_positives, false_negatives, false_positives, true_negatives: numbers of patients.
-        sensitivity: share of the ill who reach the threshold.
-        specificity: share of the healthy who do not.
-        ppv, npv: share ill of those who reach it, share healthy of those who do not; None where
-            nobody does.
-        cost: of missed patients and false alarms per patient, in false alarms.
-        cost_of_treating_all, cost_of_treating_none: likewise, without any model.
-        net_benefit: in patients found per patient.
+        sensitivity: share of the positive patients who reach the threshold.
+        specificity: share of the negative patients who do not.
+        ppv: share of positive patients among those who reach the threshold; None without any.
+        npv: share of negative patients among those who do not; None without any.
+        cost: of false negatives and false positives, in false positives per patient.
+        cost_of_treating_all, cost_of_treating_none: the same without a model.
+        net_benefit: in true positives per patient.
     """
 
     threshold: float
@@ -90,13 +91,13 @@ class ThresholdPerformance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def threshold_for(cost_ratio: float | None) -> float:
-    """The threshold at which treating and not treating cost the same.
+    """Return the probability at which treating and not treating have the same expected cost.
 
     Args:
-        cost_ratio: what a missed patient costs, in false alarms; None if nobody has stated it.
+        cost_ratio: cost of a false negative, in false positives; None for the threshold 0.5.
 
     Raises:
-        InvalidConfig: it is not between .01 and 100.
+        InvalidConfig: the cost ratio is not between .01 and 100.
 
     >>> threshold_for(None), threshold_for(4)
     (0.5, 0.2)
@@ -118,29 +119,29 @@ def compute_decision_curve(
     seed: int,
     n_samples: int = N_BOOTSTRAP,
 ) -> DecisionCurve:
-    """Net benefit of acting on out-of-fold probabilities, the mean over the repeats.
+    """Compute the net benefit of out-of-fold probabilities, the mean over the repeats.
 
     Args:
         labels: (n,) of 0 and 1.
         groups: (n,) equal for copies of a record, which are drawn together.
         probabilities: (n_repeats, n).
-        seed: of the bootstrap; equal seeds draw the same patients for every figure.
+        seed: of the bootstrap; equal seeds draw the same patients for every estimate.
     """
     thresholds = np.arange(1, 100) / 100
     treated = np.mean([p[:, None] >= thresholds for p in probabilities], axis=0)
-    # What treating a patient adds to the sum, at each threshold.
-    gain = np.where(labels[:, None] == 1, 1.0, -thresholds / (1 - thresholds))
-    gains = np.concatenate([treated * gain, gain, (treated - 1) * gain], axis=1)
+    # Net benefit of treating a patient, at each threshold.
+    benefit = np.where(labels[:, None] == 1, 1.0, -thresholds / (1 - thresholds))
+    benefits = np.concatenate([treated * benefit, benefit, (treated - 1) * benefit], axis=1)
     draws = bootstrap_statistic(
-        lambda weights: weights @ gains / weights.sum(axis=1, keepdims=True),
+        lambda weights: weights @ benefits / weights.sum(axis=1, keepdims=True),
         groups,
         seed=seed,
         n_samples=n_samples,
     )
     low, high = percentile_interval(draws)
-    curves = [c.reshape(3, -1) for c in (gains.mean(axis=0), low, high)]
+    curves = [curve.reshape(3, -1) for curve in (benefits.mean(axis=0), low, high)]
     model, treat_all, over_all = zip(*curves, strict=True)
-    return DecisionCurve(*map(_rounded, (thresholds, *model, *treat_all, *over_all)))
+    return DecisionCurve(*map(round_curve, (thresholds, *model, *treat_all, *over_all)))
 
 
 def threshold_performance(
@@ -152,18 +153,20 @@ def threshold_performance(
     seed: int,
     n_samples: int = N_BOOTSTRAP,
 ) -> ThresholdPerformance:
-    """What the threshold of a cost ratio does, with intervals from a bootstrap of patients.
+    """Compute the performance at the threshold of a cost ratio, with bootstrap intervals.
 
     Args:
-        labels, groups, probabilities, seed: as of :func:`compute_decision_curve`.
-        cost_ratio: as of :func:`threshold_for`.
+        labels, groups, probabilities, seed: as for :func:`compute_decision_curve`.
+        cost_ratio: as for :func:`threshold_for`.
     """
     threshold = threshold_for(cost_ratio)
     ratio = (1 - threshold) / threshold if cost_ratio is None else cost_ratio
     reached = probabilities >= threshold
-    ill = labels == 1
-    # (n, 4 * n_repeats), so that one product counts for every repeat.
-    cells = np.concatenate([reached & ill, ~reached & ill, reached & ~ill, ~reached & ~ill]).T
+    positive = labels == 1
+    # (n, 4 * n_repeats), so that one matrix product counts all repeats.
+    cells = np.concatenate(
+        [reached & positive, ~reached & positive, reached & ~positive, ~reached & ~positive]
+    ).T
     repeats = _threshold_rates(np.ones((1, len(labels))) @ cells, ratio)
     draws = bootstrap_statistic(
         lambda weights: np.stack(
@@ -174,17 +177,20 @@ def threshold_performance(
         seed=seed,
         n_samples=n_samples,
     )
-    figures: Any = {
-        name: estimate_or_none(drawn, values[0])
-        for drawn, (name, values) in zip(draws.T, repeats.items(), strict=True)
+    estimates: Any = {
+        name: estimate_or_none(samples, values[0])
+        for samples, (name, values) in zip(draws.T, repeats.items(), strict=True)
     }
     return ThresholdPerformance(
-        threshold=threshold, cost_ratio=ratio, stated=cost_ratio is not None, **figures
+        threshold=threshold, cost_ratio=ratio, stated=cost_ratio is not None, **estimates
     )
 
 
 def _threshold_rates(counts: np.ndarray, cost_ratio: float) -> dict[str, np.ndarray]:
-    """(b, 4 * n_repeats) numbers of patients → by figure (b, n_repeats), NaN for a share of nobody."""
+    """Compute the rates of :class:`ThresholdPerformance`; NaN for a share without any patient.
+
+    **Shape**: (b, 4 * n_repeats) numbers of patients → (b, n_repeats) by name of the rate.
+    """
     tp, fn, fp, tn = np.split(counts, 4, axis=1)
     n = tp + fn + fp + tn
     with np.errstate(invalid="ignore"):
@@ -202,7 +208,3 @@ def _threshold_rates(counts: np.ndarray, cost_ratio: float) -> dict[str, np.ndar
             "cost_of_treating_none": (tp + fn) * cost_ratio / n,
             "net_benefit": (tp - fp / cost_ratio) / n,
         }
-
-
-def _rounded(numbers: np.ndarray) -> list[float]:
-    return [round(number, CURVE_DIGITS) for number in numbers.tolist()]

@@ -1,8 +1,8 @@
-"""How good probabilities are: five figures, for all patients or for bootstrap samples of them.
+"""Metrics of predicted probabilities, for all patients or for bootstrap samples of them.
 
-Every figure is computed for many weightings of the patients at once: a bootstrap sample is how
-often each patient was drawn. Predictions come from repeated folds, so a patient has one
-probability a repeat, and a figure is the mean over the repeats.
+Every metric is computed for many weightings of the patients at once. The weights of a bootstrap
+sample are how often each patient was drawn. Predictions come from repeated folds, so a patient has
+one probability for each repeat, and a metric is the mean over the repeats.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import numpy as np
 from model.logit import SMALLEST_PROBABILITY
 
 N_CALIBRATION_BINS = 10
-MAX_PAIRS = 4_000_000  # 32 MB
+MAX_PAIRS = 4_000_000
+"""Pairs of patients that :func:`auc` holds in memory at once, 32 MB."""
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""(labels, probabilities, weights) → values, with the shapes of :func:`log_loss`."""
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean negative log-likelihood; lower is better.
+    """Compute the mean negative log-likelihood; lower is better.
 
     Args:
         labels: (n,) of 0 and 1.
@@ -28,7 +30,7 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
         weights: (b, n), how often each patient counts.
 
     Returns:
-        (b,), one figure a weighting. The other figures take and give the same.
+        (b,), one value for each weighting. The other metrics have the same arguments and shapes.
     """
     p = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     losses = -np.where(labels == 1, np.log(p), np.log1p(-p)).mean(axis=0)
@@ -36,68 +38,68 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
 
 
 def brier(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean squared difference of probability and outcome; lower is better."""
+    """Compute the mean squared difference of probability and outcome; lower is better."""
     errors = ((probabilities - labels) ** 2).mean(axis=0)
     return weights @ errors / weights.sum(axis=1)
 
 
 def accuracy(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of patients on the right side of 0.5."""
-    right = ((probabilities >= 0.5) == (labels == 1)).mean(axis=0)
-    return weights @ right / weights.sum(axis=1)
+    """Compute the share of correct labels at the threshold 0.5."""
+    correct = ((probabilities >= 0.5) == (labels == 1)).mean(axis=0)
+    return weights @ correct / weights.sum(axis=1)
 
 
 def auc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of pairs of an ill and a healthy patient that are in the right order; ties half.
+    """Compute the area under the ROC curve; NaN for a sample with only one outcome.
 
-    That is the area under the ROC curve (Hanley and McNeil, Radiology 1982).
-    NaN for a sample without any ill or any healthy patient. Of a small table all pairs are written
-    down once, so that thousands of bootstrap samples are one product of matrices; of a large one,
-    whose pairs would fill the memory, every repeat is sorted.
+    It is the share of pairs of a positive and a negative patient that are concordant, with ties
+    counted half (Hanley and McNeil, Radiology 1982). For a small table, a matrix of all pairs is
+    computed once, so that thousands of bootstrap samples are one matrix product. For a large table
+    that matrix would fill the memory, so every repeat is sorted.
     """
-    ill, healthy = labels == 1, labels == 0
-    few = ill.sum() * healthy.sum() <= MAX_PAIRS
-    right = (_concordant_pairs if few else _concordant_pairs_by_rank)(
-        ill, healthy, probabilities, weights
+    positive, negative = labels == 1, labels == 0
+    is_small = positive.sum() * negative.sum() <= MAX_PAIRS
+    concordant = (_concordant_pairs if is_small else _concordant_pairs_by_rank)(
+        positive, negative, probabilities, weights
     )
     with np.errstate(invalid="ignore"):
-        return right / (weights[:, ill].sum(axis=1) * weights[:, healthy].sum(axis=1))
+        return concordant / (weights[:, positive].sum(axis=1) * weights[:, negative].sum(axis=1))
 
 
 def _concordant_pairs(
-    ill: np.ndarray, healthy: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+    positive: np.ndarray, negative: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """(b,), the weight of the pairs in the right order: w_ill' S w_healthy."""
-    signs = np.zeros((int(ill.sum()), int(healthy.sum())))
+    """Compute the weight of the concordant pairs, w_positive' S w_negative, (b,)."""
+    signs = np.zeros((int(positive.sum()), int(negative.sum())))
     for repeat in probabilities:
-        signs += np.sign(repeat[ill, None] - repeat[healthy])
+        signs += np.sign(repeat[positive, None] - repeat[negative])
     share = 0.5 + signs / (2 * len(probabilities))
-    return ((weights[:, ill] @ share) * weights[:, healthy]).sum(axis=1)
+    return ((weights[:, positive] @ share) * weights[:, negative]).sum(axis=1)
 
 
 def _concordant_pairs_by_rank(
-    ill: np.ndarray, healthy: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+    positive: np.ndarray, negative: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """The same by sorting, with memory for one repeat of the rows."""
-    right = np.zeros(len(weights))
+    """Compute the weight of the concordant pairs by sorting, one repeat at a time, (b,)."""
+    concordant = np.zeros(len(weights))
     for repeat in probabilities:
         order = np.argsort(repeat, kind="stable")
         starts = np.flatnonzero(np.diff(repeat[order], prepend=-np.inf))  # of each run of ties
         sorted_weights = weights[:, order]
-        ill_here = np.add.reduceat(sorted_weights * ill[order], starts, axis=1)
-        healthy_here = np.add.reduceat(sorted_weights * healthy[order], starts, axis=1)
-        healthy_below = np.cumsum(healthy_here, axis=1) - healthy_here
-        right += (ill_here * (healthy_below + healthy_here / 2)).sum(axis=1)
-    return right / len(probabilities)
+        positives = np.add.reduceat(sorted_weights * positive[order], starts, axis=1)
+        negatives = np.add.reduceat(sorted_weights * negative[order], starts, axis=1)
+        negatives_below = np.cumsum(negatives, axis=1) - negatives
+        concordant += (positives * (negatives_below + negatives / 2)).sum(axis=1)
+    return concordant / len(probabilities)
 
 
 def calibration_error(
     labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Expected calibration error over ten bins of equal width (Naeini and others, AAAI 2015).
+    """Compute the expected calibration error over ten bins of equal width.
 
-    Positively biased in small samples: a perfectly calibrated model shows about .05 on 303
-    patients by chance.
+    Naeini and others, AAAI 2015. It is positively biased in small samples: a perfectly calibrated
+    model has about .05 on 303 patients by chance.
     """
     total = np.zeros(len(weights))
     for repeat in probabilities:

@@ -1,4 +1,4 @@
-"""Splits of patients: stratified by outcome, and never between two copies of the same record."""
+"""Splits of patients, stratified by outcome, with copies of a record on the same side."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ import numpy as np
 from model.errors import InvalidConfig
 
 Split = tuple[np.ndarray, np.ndarray]
+"""Row numbers of the training side and of the test side."""
 
 
 def repeated_folds(
     labels: np.ndarray, groups: np.ndarray, *, n_splits: int = 10, n_repeats: int = 10, seed: int
 ) -> Iterator[Split]:
-    """``RepeatedStratifiedKFold`` over the different records.
+    """Split the different records by scikit-learn's ``RepeatedStratifiedKFold``.
 
-    Copies of a record follow its first one. Where all records differ, these are exactly the folds
-    of scikit-learn's class.
+    Copies of a record join its first row. If all records differ, these are exactly the folds of
+    scikit-learn's class.
 
     Args:
         labels: (n,) of 0 and 1.
         groups: (n,) integers, equal for copies.
 
     Yields:
-        Row numbers of the training and of the test side, ``n_splits`` times ``n_repeats`` pairs;
-        each run of ``n_splits`` pairs tests every row once.
+        ``n_splits`` times ``n_repeats`` splits; each run of ``n_splits`` splits tests every row
+        once.
 
     Raises:
         InvalidConfig: fewer than ``n_splits`` different records with either outcome.
@@ -35,11 +36,11 @@ def repeated_folds(
     _, firsts = np.unique(groups, return_index=True)
     firsts = np.sort(firsts)
     for outcome in (0, 1):
-        found = int((labels[firsts] == outcome).sum())
-        if found < n_splits:
-            side = "positive" if outcome else "negative"
+        count = int((labels[firsts] == outcome).sum())
+        if count < n_splits:
+            name = "positive" if outcome else "negative"
             raise InvalidConfig(
-                f"{n_splits} folds need {n_splits} different {side} records; there are {found}"
+                f"{n_splits} folds need {n_splits} different {name} records; there are {count}"
             )
     folds = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
     for train, test in folds.split(firsts, labels[firsts]):
@@ -49,10 +50,14 @@ def repeated_folds(
 
 
 def holdout(labels: np.ndarray, groups: np.ndarray, *, share: float, seed: int) -> Split:
-    """One stratified split: rows to train on, and a share of them to look at only.
+    """Split rows once, stratified by outcome, into a training and a validation side.
+
+    Args:
+        labels, groups: as for :func:`repeated_folds`.
+        share: of the different records on the validation side.
 
     Raises:
-        InvalidConfig: too few different records of an outcome for a share that small or large.
+        InvalidConfig: an outcome has too few different records for this share.
     """
     from sklearn.model_selection import train_test_split  # takes 2 s to import
 

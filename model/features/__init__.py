@@ -1,7 +1,7 @@
-"""Features: the encoding of values, and the imputation of missing ones.
+"""Features: the encoding of values and the imputation of missing ones.
 
-encoding             values to features with fitted means, scales and levels
-gaussian_imputation  conditional Gaussian means of missing features
+encoding             values to features, with fitted means, scales and codes
+gaussian_imputation  conditional Gaussian means and variances of missing features
 """
 
 from model.features.encoding import Encoding

@@ -1,8 +1,8 @@
-"""The numbers of a fitted preprocessing: what turns 13 values into 29 features.
+"""The fitted preprocessing as numbers: for the Cleveland table, 13 values to 29 features.
 
-Fitting is the pipelines' work (a scikit-learn ColumnTransformer). What it found is a handful of
-numbers, which an artifact keeps as JSON, from which :mod:`model.training.onnx_graph` builds the first half of
-the graph that serves, and with which :mod:`model.inference.explainer` takes that graph apart.
+The pipelines fit a scikit-learn ColumnTransformer and extract its numbers, which an artifact stores
+as JSON. :mod:`model.training.onnx_graph` builds the preprocessing of the ONNX graph from them, and
+:mod:`model.inference` encodes records with them in NumPy.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 
 
 class Encoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A fitted preprocessing, feature by feature: standardised ones first, then one-hot ones.
+    """A fitted preprocessing, feature by feature: standardised features first, then one-hot ones.
 
     Attributes:
-        n_columns: values in a record.
+        n_columns: the number of values in a record.
         features: n names, in the order of the network's inputs.
-        columns: n indices into a record's values: the column that each feature is made of.
-        means, scales: of the first k features: (value - mean) / scale.
-        codes: of the other n - k features: 1 where the value equals the code, otherwise 0.
-        fills: n; what a feature is where its value is missing: the mean of the training rows.
+        columns: n indices into the values of a record: the source column of each feature.
+        means, scales: of the first k features, each of which is (value - mean) / scale.
+        codes: of the other n - k features, each of which is 1 if the value equals the code, else 0.
+        fills: n; the value of a feature for a missing value: its mean over the training rows.
     """
 
     n_columns: int
@@ -34,14 +34,14 @@ class Encoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         n = len(self.features)
         if not (len(self.columns) == len(self.fills) == len(self.means) + len(self.codes) == n):
-            raise ValueError("features, columns, means + codes and fills differ in length")
+            raise ValueError("features, columns, means + codes and fills must have the same length")
         if len(self.means) != len(self.scales):
-            raise ValueError("means and scales differ in length")
+            raise ValueError("means and scales must have the same length")
         if not set(self.columns) <= set(range(self.n_columns)):
-            raise ValueError("a feature is made of a column that is not there")
+            raise ValueError("a feature refers to a column that does not exist")
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """What the graph makes of validated values, worked out with NumPy.
+        """Return the features of validated values, as the ONNX graph computes them.
 
         **Shape**: (n, n_columns), missing as NaN → float64 (n, n_features).
         """
@@ -49,9 +49,9 @@ class Encoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Encoder:
-    """An encoding with its numbers at hand, working on a feature at a time.
+    """An encoder that stores one feature per row.
 
-    NumPy is several times quicker along rows of n numbers than along rows of 29.
+    NumPy is several times faster on rows of n numbers than on rows of 29.
     """
 
     def __init__(self, encoding: Encoding) -> None:
@@ -60,7 +60,7 @@ class Encoder:
         self._codes, self._fills = _column_vector(encoding.codes), _column_vector(encoding.fills)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """As :meth:`Encoding.encode`, but the other way round.
+        """Return the features of validated values, transposed: one feature per row.
 
         **Shape**: (n, n_columns), missing as NaN → float64 (n_features, n).
         """

@@ -1,18 +1,23 @@
 """Inference: probabilities, intervals and explanations from an artifact, without Keras.
 
-onnx_session       an ONNX graph, opened with one thread
-scorer             values to probabilities and predictions
+onnx_session       an ONNX graph opened in ONNX Runtime with one thread
+scorer             probabilities, labels and predictions of records
 missing_values     probabilities of records with missing values
-input_warnings     warnings about missing and unfamiliar values
-dense_network      a dense network in NumPy
-intervals          bootstrap intervals of probabilities
-explainer          Shapley values of the columns of a record
+input_warnings     missing values and values outside the training ranges
+dense_network      dense networks evaluated with NumPy, one or many at once
+intervals          bootstrap intervals of predicted probabilities
+explainer          contributions of the columns to one prediction
 shapley            Shapley values, exact and sampled
 coalition_network  the network evaluated on coalitions of columns
 """
 
 from model.inference.coalition_network import Background, ExplanationData, load_coalition_network
-from model.inference.dense_network import DenseLayer, DenseNetwork
+from model.inference.dense_network import (
+    DenseLayer,
+    DenseNetwork,
+    MemberLayer,
+    StackedDenseNetwork,
+)
 from model.inference.explainer import Explainer, Explanation
 from model.inference.input_warnings import InputNotes
 from model.inference.intervals import (
@@ -22,7 +27,6 @@ from model.inference.intervals import (
     EnsembleScorer,
     Interval,
     IntervalEstimator,
-    MemberLayer,
     interval_bounds,
 )
 from model.inference.missing_values import (
@@ -54,6 +58,7 @@ __all__ = [
     "Prediction",
     "Scorer",
     "Scores",
+    "StackedDenseNetwork",
     "build_missing_value_file",
     "interval_bounds",
     "load_coalition_network",

@@ -1,27 +1,28 @@
-"""Why one answer is what it is: Shapley values of its columns, in log-odds.
+"""Explanations of single predictions: Shapley values of the columns, in log-odds.
 
-A set of columns is worth the mean of the network's log-odds over a fixed background sample of rows
-whose values in those columns are replaced by the record's (Janzing, Minorics and Blöbaum, "Feature
-relevance quantification in explainable AI", 2020). No column at all is worth the mean log-odds of
-the background rows, all columns are worth the log-odds of the answer, and the contributions, the
-Shapley values of the columns, sum to the difference.
+The worth of a coalition of columns is the mean log-odds of the network over a fixed background
+sample whose values in those columns are replaced by the record's (Janzing, Minorics and Blöbaum,
+"Feature relevance quantification in explainable AI", 2020). The worth of the empty coalition is the
+mean log-odds of the background rows. The worth of all columns is the log-odds of the prediction.
+The contributions, which are the Shapley values of the columns, sum to the difference.
 
-Contributions describe the model, not causes: they say what the network made of a value, and not
-what would become of a patient in whom it were changed. They are relative to the background sample.
+Contributions describe the model, not causes. They say how the network used a value, and not what
+would happen to a patient whose value changed. They are relative to the background sample.
 
-**Where something is missing** the answer is the network's log-odds at the features that were filled
-with their means given the known ones, drawn towards 0 by what is not known of them
-(:mod:`model.inference.missing_values`). A missing column then plays two games, and its contribution is the sum of
-its Shapley values in both, which is its Shapley value in the sum of the games:
+**Missing values.** The prediction is the network's log-odds at the imputed features, shrunk towards
+0 by their remaining uncertainty (:mod:`model.inference.missing_values`). The contribution of a
+missing column is the sum of its Shapley values in two games, which is its Shapley value in the sum
+of the games:
 
-- the one above, with the filled features in the record's place: what the model made of what the
-  other columns let one expect;
-- one among the missing columns alone, in which a set of them is worth what the log-odds lose if just
-  these are uncertain and the others are what they were filled with: what not knowing took away.
+- the game above, with the imputed features as the record's: the effect of the imputed value;
+- a game among the missing columns only, in which the worth of a coalition is the change of the
+  log-odds if these columns are uncertain and the others have their imputed values: the effect of
+  not knowing the value.
 
-So a column that is known contributes what it would if the filled values were known, and base and
-contributions sum to the answer. Where the graph answers, a missing value is the mean of the training
-rows, and plays the first game only; and so it is in the background rows at all times.
+So a known column contributes as much as if the imputed values were known, and base and
+contributions sum to the prediction's log-odds. Where the graph scores records with missing values,
+it fills them with the means of the training rows, and only the first game is played. Missing values
+of background rows always have these means.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ from model.inference.missing_values import MissingValueScorer, shrinkage
 from model.inference.shapley import exact_shapley_values, sampled_shapley_values
 
 MAX_EXACT_COLUMNS = 15
-"""Beyond these permutations are sampled: every column more doubles the work of exact values."""
+"""With more columns, permutations are sampled: each column doubles the cost of exact values."""
 N_PERMUTATION_PAIRS = 64
 SHAPLEY_SEED = 0
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the columns of one record contributed to its answer: about the model, not causes.
+    """Contributions of a record's columns to its prediction; they describe the model, not causes.
 
     Attributes:
         base: mean log-odds over the background sample.
-        log_odds: of this answer.
-        contributions: by column, in schema order; with the base they sum to the log-odds.
+        log_odds: of this prediction.
+        contributions: by column, in schema order; base and contributions sum to the log-odds.
         standard_errors: by column, where contributions are estimates; None where they are exact.
     """
 
@@ -62,13 +63,13 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class _EncodedRecord(NamedTuple):
-    """One record, ready to be explained.
+    """One record with imputed features.
 
     Attributes:
-        features: float64 (n_features,), filled where a value is missing.
-        log_odds: the network's for these.
-        column_covariance: float64 (n_columns, n_columns), the covariance of what the missing columns add to
-            the log-odds, as far as the network is linear; 0 where a column is known.
+        features: float64 (n_features,), without missing values.
+        log_odds: of the network at these features.
+        column_covariance: float64 (n_columns, n_columns), the covariance of the missing columns'
+            terms in the log-odds, with the network linearised at the features; 0 for known columns.
     """
 
     features: np.ndarray
@@ -77,18 +78,18 @@ class _EncodedRecord(NamedTuple):
 
     @property
     def uncertainty_penalty(self) -> float:
-        """What the log-odds lose because of all that is missing."""
+        """Change of the log-odds by the uncertainty of all missing columns."""
         return float(self.log_odds * (shrinkage(self.column_covariance.sum()) - 1))
 
 
 def _uncertainty_penalty(
     log_odds: float, column_covariance: np.ndarray, coalitions: np.ndarray
 ) -> np.ndarray:
-    """What the log-odds lose if the columns of a coalition are uncertain, and no others.
+    """Compute the change of the log-odds if only the columns of a coalition are uncertain.
 
     Args:
-        column_covariance: as of :class:`_EncodedRecord`, of the columns that play.
-        coalitions: as :data:`model.inference.shapley.Game` describes them.
+        column_covariance: as in :class:`_EncodedRecord`, of the players.
+        coalitions: as :data:`model.inference.shapley.Game` takes them.
 
     Returns:
         float64 (n_coalitions,).
@@ -99,18 +100,18 @@ def _uncertainty_penalty(
 
 
 class Explainer:
-    """Explains the answers of one version of a model.
+    """Explainer of one model version's predictions.
 
     Args:
-        missing_value_scorer: the scorer's, which fills what is missing.
-        max_exact_columns: a record of more columns is explained by sampling.
+        missing_value_scorer: the scorer's, which imputes missing values.
+        max_exact_columns: with more columns, contributions are estimated by sampling.
 
     Attributes:
-        available: False for an artifact that was written before there were explanations.
+        available: False for a version without ``explanation.json``.
 
     Raises:
-        ArtifactDamaged: what explanations need cannot be read, or does not give the answers of the
-            graph.
+        ArtifactDamaged: the files of the explanations cannot be read, or their network differs from
+            the graph.
     """
 
     def __init__(
@@ -130,26 +131,28 @@ class Explainer:
             try:
                 self._coalition_network = load_coalition_network(artifact.files)
             except ValueError as error:
-                message = f"{self._where}: its answers cannot be explained: {error}"
+                message = f"{self._where}: explanations cannot be computed: {error}"
                 raise ArtifactDamaged(message) from error
             if self._coalition_network.encoding.n_columns != len(self._names):
-                raise ArtifactDamaged(f"{self._where}: its encoding is not that of its columns")
+                raise ArtifactDamaged(
+                    f"{self._where}: encoding.json does not match the schema's columns"
+                )
 
     def explain(self, values: np.ndarray) -> list[Explanation]:
-        """Explain n answers; explanation i belongs to row i.
+        """Explain n predictions; explanation i belongs to row i.
 
-        Takes one to several milliseconds a record, so whoever asks should limit how many.
+        This takes one to several milliseconds a record, so callers should limit the records.
 
         Args:
             values: float32 (n, n_columns), validated, missing as NaN.
 
         Raises:
-            ExplanationUnavailable: the artifact was written before there were explanations.
+            ExplanationUnavailable: the version has no ``explanation.json``.
         """
         if self._coalition_network is None:
             raise ExplanationUnavailable(
-                f"{self._where} was trained before answers could be explained: "
-                "make retrain trains one that can explain"
+                f"{self._where} was trained without the data that explanations need: "
+                "make retrain trains a version with it"
             )
         explain_one = self._explain_exactly if self._is_exact else self._explain_by_sampling
         return [
@@ -158,38 +161,38 @@ class Explainer:
         ]
 
     def _records(self, network: CoalitionNetwork, values: np.ndarray) -> Iterator[_EncodedRecord]:
-        """Encode and fill n records, and find how uncertain their missing columns leave them."""
-        filled = (
+        """Encode and impute n records, and compute the covariance of their missing columns."""
+        imputed = (
             None
             if self._missing_value_scorer is None
             else self._missing_value_scorer.imputer.impute(values)
         )
-        features = network.encoding.encode(values) if filled is None else filled.features
+        features = network.encoding.encode(values) if imputed is None else imputed.features
         log_odds, gradients = network.log_odds_and_gradients(features)
         for row, is_missing in enumerate(np.isnan(values).any(axis=1).tolist()):
             column_covariance = np.zeros((len(self._names), len(self._names)))
-            if is_missing and filled is not None:
-                of_features = filled.covariance(row) * np.outer(gradients[row], gradients[row])
-                column_covariance = network.by_column(of_features)
+            if is_missing and imputed is not None:
+                column_covariance = network.by_column(
+                    imputed.covariance(row) * np.outer(gradients[row], gradients[row])
+                )
             yield _EncodedRecord(features[row], float(log_odds[row]), column_covariance)
 
     def _explain_exactly(self, network: CoalitionNetwork, record: _EncodedRecord) -> Explanation:
-        """The mean of the Shapley values against each single background row.
+        """Average the exact Shapley values over games against each single background row.
 
-        A column in which record and background row agree contributes nothing against that row,
-        whatever the others do. Leaving it out of the game halves the coalitions, and of thirteen
-        columns about four agree.
+        A column with the same value in the record and the background row has the contribution 0 in
+        that game. Leaving it out halves the coalitions, and of thirteen columns about four agree.
         """
         contributions = np.zeros(len(self._names))
         mixtures = network.mixtures(record.features)
         differs = np.asarray(mixtures[:, 1:].any(axis=2))
-        for mixture, there, differing in zip(
+        for mixture, background_log_odds, differing in zip(
             mixtures, network.background_log_odds.tolist(), differs, strict=True
         ):
             players = np.flatnonzero(differing)
             game = partial(network.log_odds_of_mixtures, mixture[[0, *(1 + players)]])
             contributions[players] += exact_shapley_values(
-                game, len(players), (there, record.log_odds)
+                game, len(players), (background_log_odds, record.log_odds)
             )
         contributions /= len(mixtures)
         players = np.flatnonzero(record.column_covariance.diagonal())
@@ -206,7 +209,7 @@ class Explainer:
     def _explain_by_sampling(
         self, network: CoalitionNetwork, record: _EncodedRecord
     ) -> Explanation:
-        """The same, estimated; the same orders of the columns for every record."""
+        """Estimate the Shapley values from permutations, the same ones for every record."""
         mixtures = network.mixtures(record.features)
 
         def worth(coalitions: np.ndarray) -> np.ndarray:
@@ -218,10 +221,10 @@ class Explainer:
             )
 
         ends = (network.base, record.log_odds + record.uncertainty_penalty)
-        found = sampled_shapley_values(
+        contributions, errors = sampled_shapley_values(
             worth, len(self._names), ends, n_pairs=N_PERMUTATION_PAIRS, seed=SHAPLEY_SEED
         )
-        return self._build_explanation(network, record, *found)
+        return self._build_explanation(network, record, contributions, errors)
 
     def _build_explanation(
         self,

@@ -1,58 +1,54 @@
-"""How far an answer might lie elsewhere, had other patients been in the table.
+"""Bootstrap intervals for predicted probabilities (sampling uncertainty).
 
-A hundred networks were trained beside the one that answers, each on a bootstrap sample of the
-patients. Where they put the log-odds of a record shows what the sample leaves open. Raw percentiles
-are too narrow, because a network that was stopped early is drawn towards the mean and its copies
-are drawn there together; so the members train longer than it did, and the distance of a percentile
-from their median is stretched by :data:`SPREAD_FACTOR`. docs/decisions/0014-intervals.md has the simulations
-that chose these numbers, and how often such an interval holds a truth that is known.
+An artifact holds a hundred member networks, each trained on a bootstrap sample of the patients. The
+spread of their log-odds for a record shows how much the prediction depends on the sample. Raw
+percentiles are too narrow, because early stopping shrinks all networks towards the mean and the
+members shrink together. So the members train longer than the network that predicts, and the
+distance of a percentile from their median is multiplied by :data:`SPREAD_FACTOR`.
+docs/decisions/0014-intervals.md has the simulations that chose these numbers, and the coverage that
+was measured.
 
-Where values of a record are missing, the interval also holds what the unknown values could change:
-their conditional variance, seen through the members' gradients, joins the distance in quadrature.
+Where values of a record are missing, the interval also covers the unknown values: their conditional
+variance, propagated through the members' gradients, is added to the distance in quadrature.
 
-It is sampling uncertainty. That the table is of other patients than yours, that the recipe was
-chosen on it, or that no network of this kind is right, is not in it.
+The interval does not cover the choice of the recipe on the same table, a misspecified model, or
+patients of another population.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from statistics import NormalDist
 from typing import Literal
 
 import msgspec
 import numpy as np
 
-from model.artifacts import Artifact, GoldenRows
+from model.artifacts import INTERVAL_TOLERANCE, Artifact, GoldenRows, max_difference
 from model.errors import ArtifactDamaged, IntervalUnavailable
 from model.features import Encoding
 from model.inference.dense_network import (
-    ACTIVATION_FUNCTIONS,
-    ACTIVATION_GRADIENTS,
     DenseLayer,
     DenseNetwork,
+    MemberLayer,
+    StackedDenseNetwork,
 )
 from model.inference.missing_values import MissingValueScorer, shrinkage
 from model.logit import to_probabilities
 
 INTERVAL_LEVEL = 0.9
-
-
 SPREAD_FACTOR = 1.25
-
-
 INTERVAL_ROWS_PER_BLOCK = 16
-"""Their members fit into a core's cache, and what is left over stays small in every worker."""
-
-
-INTERVAL_TOLERANCE = 1e-5
+"""Activations of a hundred members for so many rows fit into a core's cache, and each worker
+allocates little memory."""
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """Where the probability may lie.
+    """An interval for one predicted probability.
 
     Attributes:
-        low, high: the probability that was answered is not outside.
-        level: nominal; how often such an interval should hold the truth.
+        low, high: bounds of the probability; the prediction lies between them.
+        level: nominal coverage.
     """
 
     low: float
@@ -61,31 +57,16 @@ class Interval(msgspec.Struct, frozen=True):
     kind: Literal["sampling uncertainty"] = "sampling uncertainty"
 
 
-class MemberLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A dense layer of m networks.
-
-    Attributes:
-        shape: (m, inputs, units).
-        kernel: float32, little-endian, of that shape; in JSON as base64.
-        bias: float32 (m, units), the same way.
-        activation: as :class:`model.training.fit.config.TrainingConfig` names it.
-    """
-
-    shape: tuple[int, int, int]
-    kernel: bytes
-    bias: bytes
-    activation: str
-
-
 class BootstrapFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Networks that were trained on bootstrap samples: ``members.json`` of an artifact.
+    """Networks trained on bootstrap samples: ``members.json`` of an artifact.
 
     Attributes:
-        level, spread: as the module's description says.
-        layers: the last one linear, with one unit.
-        calibration: what the answering network's log-odds are led through in the end, too; empty
-            where that is nothing, or in the last layer already.
-        lows, highs: of the golden rows, to prove on load that the intervals are still these.
+        level: nominal coverage of the intervals.
+        spread: factor on the distances from the median.
+        layers: of the members; the last one linear, with one unit.
+        calibration: layers of the calibration that the predicting network ends in. Empty without a
+            calibration, and for a line, which the last layer has absorbed.
+        lows, highs: bounds of the golden rows, which are verified on load.
     """
 
     level: float
@@ -97,18 +78,18 @@ class BootstrapFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class IntervalEstimator:
-    """Gives the intervals of one version of a model.
+    """Estimator of the intervals of one model version.
 
     Args:
-        missing_value_scorer: the scorer's, which fills what is missing.
+        missing_value_scorer: the scorer's, which imputes missing values.
 
     Attributes:
-        available: False for a version that was trained before there were intervals, or whose
-            activation is code of one's own.
+        available: False for a version that was trained before intervals existed, or that has a
+            custom activation.
 
     Raises:
-        ArtifactDamaged: the members cannot be read, or give other intervals than those that they
-            were saved with.
+        ArtifactDamaged: the members cannot be read, or the intervals of the golden rows differ from
+            the saved ones.
     """
 
     def __init__(self, artifact: Artifact, missing_value_scorer: MissingValueScorer | None) -> None:
@@ -122,29 +103,32 @@ class IntervalEstimator:
             golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
             self._ensemble_scorer = EnsembleScorer(artifact.files, members, missing_value_scorer)
             rows = np.array(golden.values, np.float32)
-            found = self._ensemble_scorer.bounds(rows, np.array(golden.probabilities))
-            difference = float(np.abs(found - np.array([members.lows, members.highs])).max())
+            bounds = self._ensemble_scorer.bounds(rows, np.array(golden.probabilities))
+            difference = max_difference(bounds, [members.lows, members.highs])
         except (msgspec.DecodeError, ValueError) as error:
-            raise ArtifactDamaged(f"{self._where}: no intervals can be given: {error}") from error
+            raise ArtifactDamaged(
+                f"{self._where}: intervals cannot be computed: {error}"
+            ) from error
         if not difference <= INTERVAL_TOLERANCE:
             raise ArtifactDamaged(
-                f"{self._where}: intervals differ by {difference:.1e} from those it was saved with"
+                f"{self._where}: the intervals of the golden rows differ by {difference:.1e} "
+                "from the saved ones"
             )
 
     def intervals(self, values: np.ndarray, probabilities: np.ndarray) -> list[Interval]:
-        """One interval an answer; interval i belongs to row i.
+        """Return one interval for each prediction; interval i belongs to row i.
 
         Args:
             values: float32 (n, n_columns), validated, missing as NaN.
-            probabilities: (n,), what was answered.
+            probabilities: (n,), the predictions.
 
         Raises:
-            IntervalUnavailable: the version holds nothing to give intervals with.
+            IntervalUnavailable: the artifact has no ``members.json``.
         """
         if self._ensemble_scorer is None:
             raise IntervalUnavailable(
-                f"{self._where} was trained without what intervals need: "
-                "make retrain trains one that can give them"
+                f"{self._where} was trained without the bootstrap networks that intervals need: "
+                "make retrain trains a version with them"
             )
         lows, highs = self._ensemble_scorer.bounds(values, probabilities).tolist()
         level = self._ensemble_scorer.level
@@ -152,10 +136,16 @@ class IntervalEstimator:
 
 
 class EnsembleScorer:
-    """The members of an artifact, ready to give bounds.
+    """Scorer that computes bounds from the members of an artifact.
+
+    Args:
+        files: at least ``encoding.json``.
+
+    Attributes:
+        level: nominal coverage of the bounds.
 
     Raises:
-        ValueError: the files do not fit each other.
+        ValueError: the files do not fit together.
     """
 
     def __init__(
@@ -168,132 +158,69 @@ class EnsembleScorer:
         self._spread = members.spread
         self._encoding = msgspec.json.decode(files["encoding.json"], type=Encoding)
         self._missing_value_scorer = missing_value_scorer
-        kernels, self._biases = _decode_layers(members.layers, len(self._encoding.features))
-        # All first layers as one product of matrices.
-        self._first_kernels = kernels[0].transpose(1, 0, 2).reshape(kernels[0].shape[1], -1)
-        self._kernels = kernels[1:]
-        self._activations = [layer.activation for layer in members.layers]
+        self._network = StackedDenseNetwork(members.layers, len(self._encoding.features))
         self._calibration = (
             DenseNetwork(members.calibration, 1, np.float32) if members.calibration else None
         )
 
     def bounds(self, values: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        """float64 (2, n): the lower and the upper bound of each probability.
+        """Return the lower and the upper bound of each probability, float64 (2, n).
 
         Args:
             values: (n, n_columns), validated, missing as NaN.
-            probabilities: (n,), what was answered; the bounds hold it.
+            probabilities: (n,), the predictions; they lie between their bounds.
         """
-        found = np.empty((2, len(values)))
+        bounds = np.empty((2, len(values)))
         for start in range(0, len(values), INTERVAL_ROWS_PER_BLOCK):
-            part = slice(start, start + INTERVAL_ROWS_PER_BLOCK)
-            found[:, part] = self._bounds(values[part], probabilities[part])
-        return found
+            rows = slice(start, start + INTERVAL_ROWS_PER_BLOCK)
+            bounds[:, rows] = self._block_bounds(values[rows], probabilities[rows])
+        return bounds
 
-    def _bounds(self, values: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    def _block_bounds(self, values: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         if self._missing_value_scorer is None or not np.isnan(values).any():
-            log_odds, _ = self.log_odds(self._encoding.encode(values))
+            log_odds, _ = self._network.log_odds(self._encoding.encode(values))
             variances = np.zeros((len(values), 1))
         else:
-            filled = self._missing_value_scorer.imputer.impute(values)
-            log_odds, outputs = self.log_odds(filled.features)
-            variances = filled.variances(self.gradients(len(values), outputs)).T
+            imputed = self._missing_value_scorer.imputer.impute(values)
+            log_odds, outputs = self._network.log_odds(imputed.features)
+            variances = imputed.variances(self._network.gradients(len(values), outputs)).T
         if self._calibration is not None:
-            through, slopes = self._calibration.log_odds_and_gradients(log_odds.reshape(-1, 1))
+            calibrated, slopes = self._calibration.log_odds_and_gradients(log_odds.reshape(-1, 1))
             variances = variances * slopes.reshape(log_odds.shape) ** 2
-            log_odds = through.reshape(log_odds.shape)
+            log_odds = calibrated.reshape(log_odds.shape)
         _, lows, highs = interval_bounds(log_odds, self.level, self._spread, variances)
         return np.array([np.minimum(lows, probabilities), np.maximum(highs, probabilities)])
-
-    def log_odds(self, features: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        """(n, n_features) → (n, m) before calibration, and (n, m, units) of each hidden layer."""
-        x = features.astype(np.float32) @ self._first_kernels
-        x = x.reshape(len(x), *self._biases[0].shape) + self._biases[0]
-        outputs = []
-        for activation, kernel, bias in zip(
-            self._activations[:-1], self._kernels, self._biases[1:], strict=True
-        ):
-            ACTIVATION_FUNCTIONS[activation](x)
-            outputs.append(x)
-            x = _batched_matmul(x, kernel) + bias
-        return x[:, :, 0], outputs
-
-    def gradients(self, n: int, outputs: list[np.ndarray]) -> np.ndarray:
-        """(m, n, n_features): of n log-odds before calibration, by the features.
-
-        Args:
-            outputs: of the hidden layers, as :meth:`log_odds` gives them.
-        """
-        m, units = self._biases[0].shape
-        gradients = np.ones((n, m, 1), np.float32)
-        for number in range(len(outputs) - 1, -1, -1):
-            gradients = np.einsum("nmv,muv->nmu", gradients, self._kernels[number])
-            gradients = ACTIVATION_GRADIENTS[self._activations[number]](outputs[number], gradients)
-        first = self._first_kernels.reshape(-1, m, units).transpose(1, 2, 0)
-        return gradients.transpose(1, 0, 2) @ first
-
-
-def _batched_matmul(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """(n, m, u), (m, u, v) → (n, m, v), member by member."""
-    if kernel.shape[2] == 1:
-        return np.einsum("nmu,mu->nm", x, kernel[:, :, 0])[:, :, None]
-    return np.einsum("nmu,muv->nmv", x, kernel)
-
-
-def _decode_layers(
-    layers: Sequence[MemberLayer], n_features: int
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Kernels (m, inputs, units) and biases (m, units).
-
-    Raises:
-        ValueError: they do not fit each other, or are no networks that give log-odds.
-    """
-    if not layers or layers[-1].shape[2] != 1 or layers[-1].activation != "linear":
-        raise ValueError("members must end in one linear unit")
-    kernels, biases, n_inputs = [], [], n_features
-    for layer in layers:
-        m, inputs, units = layer.shape
-        if (
-            m != layers[0].shape[0]
-            or inputs != n_inputs
-            or layer.activation not in ACTIVATION_FUNCTIONS
-        ):
-            raise ValueError("a layer does not fit the one before it")
-        kernels.append(np.frombuffer(layer.kernel, "<f4").reshape(layer.shape))
-        biases.append(np.frombuffer(layer.bias, "<f4").reshape(m, units))
-        if not (np.isfinite(kernels[-1]).all() and np.isfinite(biases[-1]).all()):
-            raise ValueError("a kernel or a bias is not finite")
-        n_inputs = units
-    return kernels, biases
-
-
-NORMAL_QUANTILE_95 = 1.6448536269514722
-"""The normal distribution's .95 quantile, which goes with a level of .9."""
 
 
 def interval_bounds(
     log_odds: np.ndarray, level: float, spread: float, variances: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The middle of what members say, and the bounds around it; each float64 (n,), probabilities.
+    """Return medians, lower and upper bounds of the members' predictions as probabilities.
 
     Args:
         log_odds: (n, m), of n records by m members.
-        spread: what the distances from the median are multiplied by.
-        variances: (n, m), that missing values leave each member's log-odds; or (n, 1).
+        level: nominal coverage, above 0 and below 1.
+        spread: factor on the distances of the percentiles from the median.
+        variances: (n, m), of each member's log-odds given the known values, 0 for a complete
+            record; or (n, 1).
+
+    Returns:
+        Three times float64 (n,).
     """
-    shrunk = shrinkage(variances)
-    drawn = np.sort(log_odds.astype(np.float64) * shrunk, axis=1)
-    middle = _row_quantile(drawn, 0.5)
-    unknown = NORMAL_QUANTILE_95 * np.sqrt((variances * shrunk**2).mean(axis=1))
-    below = np.hypot(spread * (middle - _row_quantile(drawn, (1 - level) / 2)), unknown)
-    above = np.hypot(spread * (_row_quantile(drawn, (1 + level) / 2) - middle), unknown)
-    middles, lows, highs = to_probabilities(np.array([middle, middle - below, middle + above]))
-    return middles, lows, highs
+    factors = shrinkage(variances)
+    shrunk = np.sort(log_odds.astype(np.float64) * factors, axis=1)
+    median = _row_quantile(shrunk, 0.5)
+    normal_quantile = NormalDist().inv_cdf((1 + level) / 2)
+    missing = normal_quantile * np.sqrt((variances * factors**2).mean(axis=1))
+    below = np.hypot(spread * (median - _row_quantile(shrunk, (1 - level) / 2)), missing)
+    above = np.hypot(spread * (_row_quantile(shrunk, (1 + level) / 2) - median), missing)
+    medians, lows, highs = to_probabilities(np.array([median, median - below, median + above]))
+    return medians, lows, highs
 
 
 def _row_quantile(ordered: np.ndarray, share: float) -> np.ndarray:
-    """Of each sorted row of (n, m), with straight lines between neighbours, as NumPy's own."""
-    place = share * (ordered.shape[1] - 1)
-    below = int(place)
+    """Return a quantile of each sorted row of (n, m), linearly interpolated like np.quantile."""
+    position = share * (ordered.shape[1] - 1)
+    below = int(position)
     above = min(below + 1, ordered.shape[1] - 1)
-    return ordered[:, below] + (place - below) * (ordered[:, above] - ordered[:, below])
+    return ordered[:, below] + (position - below) * (ordered[:, above] - ordered[:, below])

@@ -1,17 +1,17 @@
-"""Answers to records in which something is missing.
+"""Probabilities of records with missing values.
 
-Missing features are filled with their means given the known ones, and the log-odds are drawn
-towards 0 by how much the network would say otherwise if the missing values lay elsewhere:
+Missing features are imputed by their conditional means given the known ones. The log-odds are then
+shrunk towards 0 by the uncertainty that remains:
 
-    log-odds = network(filled) / sqrt(1 + pi / 8 * g'Cg)
+    log-odds = network(imputed) / sqrt(1 + pi / 8 * g'Cg)
 
-with g the network's gradient at the filled features and C their covariance given the known ones. It
-is the mean of a sigmoid whose argument is spread normally, in the probit approximation (D. J. C.
+with g the network's gradient at the imputed features and C their conditional covariance. This is
+the mean of a sigmoid with a normally distributed argument, in the probit approximation (D. J. C.
 MacKay, "The evidence framework applied to classification networks", Neural Computation, 1992).
 
-The graph, which answers complete records, fills with plain means instead; so do versions that were
-written before there was an ``inputs.json``, and networks whose activation is code of one's own, whose
-layers an artifact does not hold as numbers in an ``explanation.json``.
+The graph, which scores complete records, fills missing values with the means of the training rows.
+It also scores records with missing values for versions without ``inputs.json``, and for networks
+with a custom activation, whose layers are not in ``explanation.json``.
 """
 
 from __future__ import annotations
@@ -34,37 +34,38 @@ from model.logit import to_probabilities
 from model.schema import Schema
 
 IMPUTATION_ROWS_PER_BLOCK = 1_024
-"""So that memory stays flat, and what is worked on stays in a core's cache."""
+"""Rows that are imputed together: memory is bounded, and arrays stay in a core's cache."""
 
 
 class MissingValueFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What it takes to answer incomplete records: ``inputs.json`` of an artifact.
+    """Moments for the imputation of missing values: ``inputs.json`` of an artifact.
 
     Attributes:
-        golden_probabilities: the scorer's to the golden rows, which show on load that it gives them still. Where
-            a golden row is complete it is the graph's.
+        moments: of the training features.
+        golden_probabilities: the scorer's for the golden rows, which are verified on load; those
+            of complete rows are the graph's.
     """
 
     moments: FeatureMoments
     golden_probabilities: list[float]
 
 
-_Kind = TypeVar("_Kind")
+_T = TypeVar("_T")
 
 
 class _LayersOnly(msgspec.Struct):
-    """As much of ``explanation.json`` as says what the network is."""
+    """The layers in ``explanation.json``; None for a custom activation."""
 
     layers: list[DenseLayer] | None = None
 
 
 class MissingValueScorer:
-    """Answers records by a network whose missing inputs are filled with their conditional means.
+    """Scorer of records with missing values, by a network with imputed features.
 
     Attributes:
-        imputer: fills records; what it gives also tells the variance of the answers of other
-            networks, such as those of an interval.
-        network: with the graph's weights.
+        imputer: imputes features; its result also gives the variances of other networks' log-odds,
+            such as those of bootstrap members.
+        network: a network with the graph's weights.
     """
 
     def __init__(self, imputer: ConditionalGaussianImputer, network: DenseNetwork) -> None:
@@ -72,55 +73,61 @@ class MissingValueScorer:
         self.network = network
 
     def rescore(self, values: np.ndarray, probabilities: np.ndarray) -> None:
-        """Put right, in place, the probabilities of the records in which something is missing.
+        """Overwrite the probabilities of records with missing values.
 
         Args:
             values: (n, n_columns), validated, missing as NaN.
-            probabilities: (n,), the graph's; those of complete records are left as they are.
+            probabilities: (n,), the graph's; those of complete records are not changed.
         """
         missing = self.imputer.missing_mask(values)
         rows = np.flatnonzero(missing.any(axis=1))
         if len(rows) > 1:
             rows = rows[order_by_pattern(missing[rows])]
         for start in range(0, len(rows), IMPUTATION_ROWS_PER_BLOCK):
-            part = rows[start : start + IMPUTATION_ROWS_PER_BLOCK]
-            probabilities[part] = self.probabilities(values[part])
+            block = rows[start : start + IMPUTATION_ROWS_PER_BLOCK]
+            probabilities[block] = self.probabilities(values[block])
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """(n, n_columns), validated, missing as NaN → float64 (n,)."""
+        """Return the probabilities of the positive outcome.
+
+        **Shape**: (n, n_columns), validated, missing as NaN → float64 (n,).
+        """
         return to_probabilities(self.log_odds(values))
 
     def log_odds(self, values: np.ndarray) -> np.ndarray:
-        """(n, n_columns), validated, missing as NaN → float64 (n,)."""
-        filled = self.imputer.impute(values)
-        log_odds, gradients = self.network.log_odds_and_gradients(filled.features)
-        return log_odds * shrinkage(filled.variances(gradients))
+        """Return the log-odds of the positive outcome.
+
+        **Shape**: (n, n_columns), validated, missing as NaN → float64 (n,).
+        """
+        imputed = self.imputer.impute(values)
+        log_odds, gradients = self.network.log_odds_and_gradients(imputed.features)
+        return log_odds * shrinkage(imputed.variances(gradients))
 
 
 def shrinkage(variances: np.ndarray) -> np.ndarray:
-    """What log-odds are multiplied by that have so much variance: 1 where they have none."""
+    """Return the factors on log-odds with these variances: 1 for variance 0, smaller above."""
     return 1 / np.sqrt(1 + np.pi / 8 * variances)
 
 
 def load_missing_value_scorer(
     schema: Schema, files: Mapping[str, bytes]
 ) -> MissingValueScorer | None:
-    """What answers the incomplete records of an artifact; None where its graph has to.
+    """Load the scorer of records with missing values; None if the graph has to score them.
 
     Args:
         files: of the artifact.
 
     Raises:
-        ValueError: they cannot be read, or do not fit each other.
+        ValueError: the files cannot be read, or do not fit together.
     """
     columns = optional_columns(schema)
     if not columns or not {"inputs.json", "explanation.json"} <= files.keys():
         return None
     encoding = _decode(files, "encoding.json", Encoding)
-    inputs = _decode(files, "inputs.json", MissingValueFile).moments
+    moments = _decode(files, "inputs.json", MissingValueFile).moments
     if encoding.n_columns != len(schema.columns):
-        raise ValueError("the encoding is not that of the columns")
-    imputer = ConditionalGaussianImputer(inputs, encoding, columns)
+        raise ValueError("encoding.json does not match the schema's columns")
+    imputer = ConditionalGaussianImputer(moments, encoding, columns)
     layers = _decode(files, "explanation.json", _LayersOnly).layers
     if not layers:
         return None
@@ -134,47 +141,46 @@ def build_missing_value_file(
     golden: np.ndarray,
     probabilities: np.ndarray,
 ) -> bytes:
-    """``inputs.json`` for an artifact that otherwise is whole.
+    """Build ``inputs.json`` for an artifact.
 
     Args:
-        features: float64 (n, n_features), the training inputs.
+        files: the artifact's other files.
+        features: float64 (n, n_features), of the training rows.
         golden: (k, n_columns), the golden rows.
-        probabilities: (k,), the graph's for them.
+        probabilities: (k,), the graph's for the golden rows.
 
     Raises:
-        ValueError: the files do not fit each other.
+        ValueError: the files do not fit together.
     """
-    inputs = fit_feature_moments(features)
-    without = msgspec.json.encode(MissingValueFile(moments=inputs, golden_probabilities=[]))
-    incomplete = load_missing_value_scorer(schema, {**files, "inputs.json": without})
-    answers = np.array(probabilities)
-    if incomplete is not None:
-        incomplete.rescore(golden, answers)
+    moments = fit_feature_moments(features)
+    unverified = msgspec.json.encode(MissingValueFile(moments=moments, golden_probabilities=[]))
+    scorer = load_missing_value_scorer(schema, {**files, "inputs.json": unverified})
+    golden_probabilities = np.array(probabilities)
+    if scorer is not None:
+        scorer.rescore(golden, golden_probabilities)
     return msgspec.json.encode(
-        MissingValueFile(moments=inputs, golden_probabilities=answers.tolist())
+        MissingValueFile(moments=moments, golden_probabilities=golden_probabilities.tolist())
     )
 
 
 def load_golden_probabilities(files: Mapping[str, bytes]) -> Sequence[float] | None:
-    """The answers to the golden rows that an artifact was saved with; None without inputs.json.
+    """Return the golden probabilities in ``inputs.json``; None without that file.
 
     Raises:
-        ValueError: it cannot be read.
+        ValueError: the file cannot be read.
     """
-    return (
-        _decode(files, "inputs.json", MissingValueFile).golden_probabilities
-        if "inputs.json" in files
-        else None
-    )
+    if "inputs.json" not in files:
+        return None
+    return _decode(files, "inputs.json", MissingValueFile).golden_probabilities
 
 
 def optional_columns(schema: Schema) -> Sequence[int]:
-    """The indices of the columns that a record need not know."""
+    """Return the indices of the columns that may be missing."""
     return [i for i, column in enumerate(schema.columns) if not column.required]
 
 
-def _decode(files: Mapping[str, bytes], name: str, kind: type[_Kind]) -> _Kind:
+def _decode(files: Mapping[str, bytes], name: str, file_type: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(files[name], type=kind)
+        return msgspec.json.decode(files[name], type=file_type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{name} cannot be read: {error}") from error

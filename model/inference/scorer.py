@@ -1,36 +1,44 @@
-"""Values → probabilities and answers: by the artifact's ONNX graph, and where something is missing
-by the same network with conditional means in its place (:mod:`model.inference.missing_values`).
+"""Scoring of validated records: probabilities, labels and notes.
 
-Imports neither Keras, TensorFlow, pandas nor scikit-learn; ONNX Runtime only when a graph is
-opened.
+Complete records are scored by the artifact's ONNX graph, records with missing values by the same
+network with imputed values (:mod:`model.inference.missing_values`).
+
+The module imports neither Keras, TensorFlow, pandas nor scikit-learn, and ONNX Runtime only when a
+graph is opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from model.artifacts import Artifact, GoldenRows, Manifest
+from model.artifacts import (
+    PROBABILITY_TOLERANCE,
+    Artifact,
+    GoldenRows,
+    Manifest,
+    max_difference,
+)
 from model.errors import ArtifactDamaged, GoldenRowsDiffer
 from model.inference.input_warnings import InputNotes, InputWarning, TrainingRangeChecker
 from model.inference.missing_values import load_golden_probabilities, load_missing_value_scorer
 from model.inference.onnx_session import OnnxSession
 from model.schema import Schema
 
-PROBABILITY_TOLERANCE = 1e-6
-
 
 class Prediction(msgspec.Struct, frozen=True):
-    """The answer to one record.
+    """The prediction for one record.
 
     Attributes:
         probability: of the positive outcome, 0 to 1.
-        label: the outcome's positive label where the probability reaches the threshold.
-        missing: the columns that were missing, in schema order.
-        warnings: values outside what training saw.
+        label: the outcome's positive label if the probability reaches the threshold, else the
+            negative one.
+        threshold: smallest probability that gets the positive label.
+        missing: names of the columns with a missing value, in schema order.
+        warnings: values outside the training data, in schema order.
     """
 
     probability: float
@@ -41,11 +49,11 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 class Scores(NamedTuple):
-    """What the model gives for n records, before it is put into words.
+    """Probabilities and notes of n records.
 
     Attributes:
         probabilities: float32 (n,), of the positive outcome.
-        notes: by row, where there is anything to remark.
+        notes: by row, for rows with a missing value or a warning.
     """
 
     probabilities: np.ndarray
@@ -53,16 +61,17 @@ class Scores(NamedTuple):
 
 
 class Scorer:
-    """Answers records with one version of a model.
+    """Scorer of one model version.
 
     Attributes:
-        missing_value_scorer: what answers records with missing values; None where the graph does, with the
-            means of the training rows: for a version that was written before there was anything
-            else, and for a network whose layers are not in the artifact as numbers.
+        missing_value_scorer: the scorer of records with missing values. None where the graph scores
+            them with the means of the training rows: for a schema without optional columns, for a
+            version saved before imputation existed, and for a network with a custom activation,
+            whose layers the artifact does not hold.
 
     Raises:
-        ArtifactDamaged: the graph, or what answers incomplete records, cannot be opened.
-        GoldenRowsDiffer: the answers are not those that the version was saved with.
+        ArtifactDamaged: the graph or the files of the imputation cannot be used.
+        GoldenRowsDiffer: the probabilities of the golden rows differ from the saved ones.
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -73,55 +82,61 @@ class Scorer:
             self.graph = OnnxSession(artifact.files["model.onnx"])
             golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
             rows = np.array(golden.values, dtype=np.float32)
-            difference = _max_difference(self.graph.probabilities(rows), golden.probabilities)
-        except Exception as error:  # ONNX Runtime has a class of its own for each status
+            difference = max_difference(self.graph.probabilities(rows), golden.probabilities)
+        except Exception as error:  # ONNX Runtime raises a class for each status
             raise ArtifactDamaged(
-                f"{where}: the graph or its golden rows cannot be opened ({type(error).__name__})"
+                f"{where}: the graph or the golden rows cannot be read ({type(error).__name__})"
             ) from error
         if not difference <= PROBABILITY_TOLERANCE:
             raise GoldenRowsDiffer(
-                f"{where}: the graph differs by {difference:.1e} from the answers it was saved with"
+                f"{where}: the graph's golden probabilities differ by {difference:.1e} "
+                "from the saved ones"
             )
         if set(self.manifest.ranges) != set(self.schema.column_names):
-            raise ArtifactDamaged(f"{where}: its training ranges are not those of its columns")
+            raise ArtifactDamaged(
+                f"{where}: the training ranges in the manifest do not match the schema's columns"
+            )
         self._range_checker = TrainingRangeChecker(self.schema, self.manifest.ranges)
         try:
             self.missing_value_scorer = load_missing_value_scorer(self.schema, artifact.files)
-            answers = load_golden_probabilities(artifact.files)
+            expected = load_golden_probabilities(artifact.files)
             difference = 0.0
-            if answers is not None:
-                difference = _max_difference(self.probabilities(rows), answers)
+            if expected is not None:
+                difference = max_difference(self.probabilities(rows), expected)
         except ValueError as error:
-            raise ArtifactDamaged(f"{where}: missing values cannot be filled: {error}") from error
+            raise ArtifactDamaged(f"{where}: missing values cannot be imputed: {error}") from error
         if not difference <= PROBABILITY_TOLERANCE:
             raise GoldenRowsDiffer(
-                f"{where}: answers to records with missing values differ by {difference:.1e} from "
-                "those it was saved with"
+                f"{where}: with imputed values, the golden probabilities differ by "
+                f"{difference:.1e} from the saved ones"
             )
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """float32 (n, n_columns), validated, missing as NaN → float32 (n,)."""
-        found = self.graph.probabilities(values)
+        """Return the probabilities of the positive outcome.
+
+        **Shape**: float32 (n, n_columns), validated, missing as NaN → float32 (n,).
+        """
+        probabilities = self.graph.probabilities(values)
         if self.missing_value_scorer is not None:
-            self.missing_value_scorer.rescore(values, found)
-        return found
+            self.missing_value_scorer.rescore(values, probabilities)
+        return probabilities
 
     def score(self, values: np.ndarray) -> Scores:
-        """Score n records; row i of the answer belongs to row i.
+        """Return probabilities and notes of n records; probability i belongs to row i.
 
-        What the graph gives for complete records is not touched, so that it is the same to the last
-        bit whatever else is in the batch.
+        The graph's probability of a complete record is returned unchanged, so it is the same to the
+        last bit whatever other records are in the batch.
 
         Args:
             values: float32 (n, n_columns), validated, missing as NaN.
         """
-        remarks = self._range_checker.check(values)
-        if not remarks:  # so nothing is missing
-            return Scores(self.graph.probabilities(values), remarks)
-        return Scores(self.probabilities(values), remarks)
+        notes = self._range_checker.check(values)
+        if not notes:  # no value is missing
+            return Scores(self.graph.probabilities(values), notes)
+        return Scores(self.probabilities(values), notes)
 
     def predict(self, values: np.ndarray) -> list[Prediction]:
-        """Answer n records; answer i belongs to row i.
+        """Return the predictions for n records; prediction i belongs to row i.
 
         Args:
             values: float32 (n, n_columns), validated, missing as NaN.
@@ -129,18 +144,14 @@ class Scorer:
         return self.predictions(self.score(values))
 
     def predictions(self, scores: Scores) -> list[Prediction]:
-        """The answers to what was scored, with their labels."""
+        """Return the predictions for scored records, with their labels."""
         threshold, outcome = self.manifest.threshold, self.schema.outcome
-        nothing = InputNotes()
-        answers = []
+        no_notes = InputNotes()
+        predictions = []
         for row, probability in enumerate(scores.probabilities.tolist()):
             label = outcome.positive if probability >= threshold else outcome.negative
-            remarks = scores.notes.get(row, nothing)
-            answers.append(
-                Prediction(probability, label, threshold, remarks.missing, remarks.warnings)
+            notes = scores.notes.get(row, no_notes)
+            predictions.append(
+                Prediction(probability, label, threshold, notes.missing, notes.warnings)
             )
-        return answers
-
-
-def _max_difference(found: np.ndarray, expected: Sequence[float]) -> float:
-    return float(np.abs(found - np.array(expected)).max())
+        return predictions

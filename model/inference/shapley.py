@@ -1,12 +1,12 @@
-"""Shapley values of a game: exactly, or from permutations where there are too many coalitions.
+"""Shapley values of cooperative games: exact, or estimated from permutations of the players.
 
-The players of a game share what the whole coalition is worth above the empty one. A player's share
-is the mean, over all orders in which the players could join, of what it adds when its turn comes
+The Shapley values share the worth of the grand coalition above the empty one among the players. A
+player's value is its marginal contribution, averaged over all orders in which the players can join
 (L. S. Shapley, "A value for n-person games", 1953).
 
-A game is a function from coalitions to their worth. Coalitions come as float32
-(n_coalitions, 1 + n_players): a 1, and then for each player 1 where it takes part and 0 where not.
-With the leading 1 a coalition can be multiplied by a constant and one vector a player.
+A game is a function from coalitions to their worth. Coalitions are float32
+(n_coalitions, 1 + n_players): a 1, then for each player 1 if it is a member and 0 if not. With the
+leading 1, a product with a matrix of 1 + n_players rows adds a constant to the members' rows.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import numpy as np
 Game = Callable[[np.ndarray], np.ndarray]
 """float32 (n_coalitions, 1 + n_players) → float64 (n_coalitions,)."""
 Ends = tuple[float, float]
-"""What the empty and the whole coalition are worth, more exactly than a game may know it."""
-COALITION_NUMBERS_AT_ONCE = 2**17
+"""Exact worth of the empty and of the grand coalition; a game may compute them less precisely."""
+COALITION_CELLS_PER_BLOCK = 2**17
+"""Numbers of coalitions that are evaluated together, so that memory is bounded."""
 
 
 @cache
 def all_coalitions(n_players: int) -> np.ndarray:
-    """float32 (2**n, 1 + n): all of them; the empty one is the first, the whole one the last."""
+    """Return all coalitions, float32 (2**n, 1 + n); the empty one first, the grand one last."""
     numbers = np.arange(2**n_players)
     table = np.ones((2**n_players, 1 + n_players), dtype=np.float32)
     for player in range(n_players):
@@ -36,11 +37,11 @@ def all_coalitions(n_players: int) -> np.ndarray:
 
 @cache
 def shapley_weights(n_players: int) -> np.ndarray:
-    """float64 (n, 2**n): what each coalition's worth counts in each player's Shapley value.
+    """Return the weight of each coalition's worth in each player's value, float64 (n, 2**n).
 
-    Of the n! orders, (s-1)! (n-s)! let a player complete a coalition of s; there the worth counts
-    for the player. In s! (n-s-1)! orders the player joins a coalition of s; there it counts
-    against the player.
+    A player completes a coalition of size s in (s-1)! (n-s)! of the n! orders; their share is a
+    positive weight. It joins a coalition of size s in s! (n-s-1)! orders; their share is a negative
+    weight.
     """
     members = all_coalitions(n_players)[:, 1:].T == 1
     sizes = members.sum(axis=0)
@@ -53,7 +54,7 @@ def shapley_weights(n_players: int) -> np.ndarray:
 
 
 def exact_shapley_values(game: Game, n_players: int, ends: Ends) -> np.ndarray:
-    """float64 (n,): the Shapley values, from the worth of all 2**n coalitions."""
+    """Compute the Shapley values from the worth of all 2**n coalitions, float64 (n,)."""
     if not n_players:
         return np.zeros(0)
     worth = game(all_coalitions(n_players))
@@ -64,32 +65,35 @@ def exact_shapley_values(game: Game, n_players: int, ends: Ends) -> np.ndarray:
 def sampled_shapley_values(
     game: Game, n_players: int, ends: Ends, *, n_pairs: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The Shapley values estimated from random orders of the players, and how far to trust them.
+    """Estimate the Shapley values from random orders of the players.
 
-    Each order is followed by its reverse, which takes much of the chance out of the estimate:
-    whoever came late in the one comes early in the other (Mitchell, Cooper, Frank and Holmes,
-    "Sampling permutations for Shapley value estimation", 2022). In every order the shares sum to
-    what is to be shared, and so they do in the estimate.
+    Each order is paired with its reverse, which reduces the variance: a late player in one is early
+    in the other (Mitchell, Cooper, Frank and Holmes, "Sampling permutations for Shapley value
+    estimation", 2022). The contributions of every order sum to the worth of the grand coalition
+    above the empty one, and so do the estimates.
 
     Args:
-        n_pairs: orders to draw, at least two; each pair asks for 2 (n + 1) coalitions.
+        n_pairs: pairs of orders to draw, at least two; each evaluates 2 (n + 1) coalitions.
 
     Returns:
         float64 (n,) the values, and float64 (n,) their standard errors over the pairs.
     """
     draw = np.random.default_rng(seed)
-    shares = np.empty((n_pairs, n_players))
-    at_once = max(1, COALITION_NUMBERS_AT_ONCE // (2 * (n_players + 1) ** 2))
-    for start in range(0, n_pairs, at_once):
-        block = shares[start : start + at_once]
+    contributions = np.empty((n_pairs, n_players))
+    pairs_per_block = max(1, COALITION_CELLS_PER_BLOCK // (2 * (n_players + 1) ** 2))
+    for start in range(0, n_pairs, pairs_per_block):
+        block = contributions[start : start + pairs_per_block]
         orders = np.stack([draw.permutation(n_players) for _ in block])
-        forth, back = _marginal_contributions(game, np.stack([orders, orders[:, ::-1]]), ends)
-        block[:] = (forth + back) / 2
-    return shares.mean(axis=0), shares.std(axis=0, ddof=1) / np.sqrt(n_pairs)
+        forward, reverse = _marginal_contributions(game, np.stack([orders, orders[:, ::-1]]), ends)
+        block[:] = (forward + reverse) / 2
+    return contributions.mean(axis=0), contributions.std(axis=0, ddof=1) / np.sqrt(n_pairs)
 
 
 def _marginal_contributions(game: Game, orders: np.ndarray, ends: Ends) -> np.ndarray:
-    """(..., n) orders → float64 (..., n): what each player adds when they join in that order."""
+    """Compute what each player adds when the players join in an order.
+
+    **Shape**: (..., n) orders → float64 (..., n), by player.
+    """
     n_players = orders.shape[-1]
     turns = np.argsort(orders, axis=-1)
     joined = turns[..., None, :] < np.arange(n_players + 1)[:, None]

@@ -1,9 +1,9 @@
 """Records: JSON bodies and Python objects as validated arrays.
 
 batch         the validated records of one request
-validator     every problem of every record at once
+validator     validation that reports every problem of every record at once
 fast_decoder  a compiled decoder for valid bodies
-strict_json   JSON that keeps repeated keys, NaN and huge numbers
+strict_json   JSON parsing that keeps repeated keys, NaN and huge numbers
 """
 
 from model.records.batch import OPTIONS, Batch, ColumnValues

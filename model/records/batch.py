@@ -9,11 +9,10 @@ import msgspec
 import numpy as np
 
 ColumnValues = np.ndarray | Sequence[Any]
-"""A column as it was given: numbers with NaN for missing, or any values with None for it."""
-
-
+"""The values of a column before validation: an array of numbers with NaN for missing, or a sequence
+of any values with None for missing."""
 OPTIONS = ("explain", "interval")
-"""What may stand beside ``"instances"``, true or false."""
+"""Keys that a body may have next to ``"instances"``, each true or false."""
 
 
 class Batch(msgspec.Struct, frozen=True, eq=False):
@@ -22,9 +21,10 @@ class Batch(msgspec.Struct, frozen=True, eq=False):
     Attributes:
         values: float32 (n, n_columns), one column per schema column, in schema order: numbers in
             the schema's unit, levels as their code, missing as NaN. Row i is record i.
-        path: where the records stood: None for a single record, ``""`` or ``"/instances"``.
-        explain: whether ``"explain": true`` stood beside ``"instances"``.
-        interval: likewise.
+        path: the location of the records in the body: ``""``, ``"/instances"``, or None for a
+            single record.
+        explain: whether the body has ``"explain": true`` next to ``"instances"``.
+        interval: whether it has ``"interval": true``.
     """
 
     values: np.ndarray

@@ -1,6 +1,7 @@
-"""The fast road for records without a fault: one compiled msgspec decoder, columns at a time.
+"""Fast decoder of valid records: a compiled msgspec type, checked one column at a time.
 
-Whatever is off, however slightly, is left to the patient reader of :mod:`model.records.validator.validator`.
+It accepts only what is certainly valid. It returns None for everything else, which
+:class:`model.records.validator.RecordValidator` then validates by the full rules.
 """
 
 from __future__ import annotations
@@ -20,29 +21,24 @@ from model.records.strict_json import count_colons
 from model.schema import Column, Schema, ValueParser
 
 MAX_SHARE_WITH_MISSING = 1 / 32
-"""Of a batch's rows: as many may lack something before each value is looked at for itself."""
-
+"""Largest share of rows with missing values for which packing whole rows is faster."""
+_MAX_EXACT_INTEGER = 2**53
+"""A float64 cannot represent every integer beyond this one."""
 
 _NAN = math.nan
-
-
 _astuple = msgspec.structs.astuple
 
 
-_MAX_EXACT_INTEGER = 2**53
-"""Beyond it a float64 is not the integer that was given."""
-
-
 class FastDecoder:
-    """Reads bodies that are right in every respect.
+    """A decoder of valid records.
 
     Args:
-        columns: of the schema, in its order.
+        parsers: one per column of the schema, in schema order.
     """
 
-    def __init__(self, schema: Schema, columns: Sequence[ValueParser]) -> None:
-        self._parsers = columns
-        self._codes_by_value = [column.code_by_value for column in columns]
+    def __init__(self, schema: Schema, parsers: Sequence[ValueParser]) -> None:
+        self._parsers = parsers
+        self._codes_by_value = [parser.code_by_value for parser in parsers]
         record: Any = record_type(schema)
         self._list_type = list[record]
         self._record_decoder = msgspec.json.Decoder(record)
@@ -57,12 +53,12 @@ class FastDecoder:
                 forbid_unknown_fields=True,
             )
         )
-        # Where no spelling holds a colon, the colons of a body count its keys: msgspec keeps the
-        # last of two equal keys without a word, and this is how the fast road notices.
+        # msgspec silently keeps the last of two equal keys. If no alias contains a colon, a body
+        # has as many colons as keys, so counting them detects repeated keys.
         self._colons_are_keys = not any(":" in str(a) for c in schema.columns for a in c.allowed)
 
     def decode(self, body: bytes) -> Batch | None:
-        """The batch of a faultless body, or None where the patient reader has to look."""
+        """Return the batch of a valid body, or None if the body needs full validation."""
         if not self._colons_are_keys:
             return None
         path: str | None = ""
@@ -72,12 +68,12 @@ class FastDecoder:
             if body.lstrip()[:1] == b"[":
                 rows = self._list_decoder.decode(body)
             elif b'"instances"' in body[:64]:
-                whole: Any = self._envelope_decoder.decode(body)
-                rows, path, n_keys = whole.instances, "/instances", n_keys - 1
-                if whole.explain is not msgspec.UNSET:
-                    explain, n_keys = whole.explain, n_keys - 1
-                if whole.interval is not msgspec.UNSET:
-                    interval, n_keys = whole.interval, n_keys - 1
+                envelope: Any = self._envelope_decoder.decode(body)
+                rows, path, n_keys = envelope.instances, "/instances", n_keys - 1
+                if envelope.explain is not msgspec.UNSET:
+                    explain, n_keys = envelope.explain, n_keys - 1
+                if envelope.interval is not msgspec.UNSET:
+                    interval, n_keys = envelope.interval, n_keys - 1
             else:
                 rows, path = [self._record_decoder.decode(body)], None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -88,10 +84,13 @@ class FastDecoder:
         return None if values is None else Batch(values, path, explain, interval)
 
     def decode_records(self, records: Sequence[Any]) -> np.ndarray | None:
-        """Records that are decoded already, as values; None where the patient reader has to look.
+        """Return the values of decoded records, or None if they need full validation.
 
-        Where the columns' names hold a key that stood twice, the object is a dict's subclass, and
-        only the patient reader knows what that means.
+        A record with a repeated key is an instance of a subclass of dict, which always needs full
+        validation.
+
+        Returns:
+            float32 (n, n_columns) as in :class:`Batch`.
         """
         if not all(type(record) is dict for record in records):
             return None
@@ -104,38 +103,39 @@ class FastDecoder:
         return values
 
     def decode_columns(self, columns: Mapping[str, ColumnValues]) -> np.ndarray | None:
-        """The values of faultless columns, or None where the patient reader has to look.
+        """Return the values of valid columns, or None if they need full validation.
 
         Args:
-            columns: every column of the schema by its name, all of the same length.
+            columns: every column of the schema by name, all of the same length.
 
         Returns:
             float32 (n, n_columns) as in :class:`Batch`.
         """
-        read = []
-        for reader in self._parsers:
-            numbers = _decode_column(reader, columns[reader.column.name])
+        decoded = []
+        for parser in self._parsers:
+            numbers = _decode_column(parser, columns[parser.column.name])
             if numbers is None:
                 return None
-            read.append(numbers)
-        return np.ascontiguousarray(np.array(read, dtype=np.float32).T)
+            decoded.append(numbers)
+        return np.ascontiguousarray(np.array(decoded, dtype=np.float32).T)
 
     def _rows_to_array(self, rows: Sequence[Any]) -> np.ndarray | None:
-        """Decoded rows as values; None where a level is not one of its column's."""
+        """Return decoded rows as values, or None if a code is not a level of its column."""
         if len(rows) == 1:
             return self._single_row_to_array(rows[0])
         numbers = _rows_to_float64(rows, len(self._parsers))
-        for reader, column in zip(self._parsers, np.ascontiguousarray(numbers.T), strict=True):
-            if reader.code_by_value and not _all_codes(column, reader.column):
+        columns = np.ascontiguousarray(numbers.T)
+        for parser, column_values in zip(self._parsers, columns, strict=True):
+            if parser.code_by_value and not _all_codes(column_values, parser.column):
                 return None
         return numbers.astype(np.float32)
 
     def _single_row_to_array(self, row: Any) -> np.ndarray | None:
-        """The usual request has one row, for which turning rows into columns is a detour."""
+        """Decode a single row, the usual request, without a conversion of rows to columns."""
         try:
             values = [
-                levels[value] if levels else value
-                for levels, value in zip(self._codes_by_value, _astuple(row), strict=True)
+                codes[value] if codes else value
+                for codes, value in zip(self._codes_by_value, _astuple(row), strict=True)
             ]
         except KeyError:
             return None
@@ -143,54 +143,54 @@ class FastDecoder:
 
 
 def _rows_to_float64(rows: Sequence[Any], n_columns: int) -> np.ndarray:
-    """Decoded rows as float64 (n, n_columns), None as NaN.
+    """Return decoded rows as float64 (n, n_columns), None as NaN.
 
-    Packing a row is the fastest way by far, but it fails where there is a None.
+    Packing whole rows is the fastest method, but it fails for a row with a None.
     """
     pack = struct.Struct(f"{n_columns}d").pack
     packed: list[bytes] = []
-    in_order = itertools.starmap(pack, map(_astuple, rows))
+    remaining = itertools.starmap(pack, map(_astuple, rows))
     for _ in range(int(MAX_SHARE_WITH_MISSING * len(rows)) + 1):
         try:
-            packed.extend(in_order)
-        except struct.error:  # what came before it stays, and what follows comes next
+            packed.extend(remaining)
+        except struct.error:  # extend() added the rows before this one and consumed it
             row = _astuple(rows[len(packed)])
             packed.append(pack(*[_NAN if value is None else value for value in row]))
         else:
             return np.frombuffer(b"".join(packed)).reshape(-1, n_columns)
-    values = itertools.chain.from_iterable(map(_astuple, rows))  # NumPy makes a NaN of a None
+    values = itertools.chain.from_iterable(map(_astuple, rows))  # NumPy converts None to NaN
     return np.fromiter(values, np.float64, n_columns * len(rows)).reshape(-1, n_columns)
 
 
 def _has_nan(records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a NaN was given as a number, which JSON does not know: it is not what is missing."""
+    """Return whether any record has a NaN, which JSON does not allow and which is not missing."""
     return any(value != value for record in records for value in record.values())  # noqa: PLR0124
 
 
 def _all_codes(numbers: np.ndarray, column: Column) -> bool:
-    """Whether float64 (n,) holds nothing but codes of a column, and NaN for what is missing."""
-    found = sum(np.count_nonzero(numbers == code) for code in column.codes)
-    return found + np.count_nonzero(np.isnan(numbers)) == len(numbers)
+    """Return whether every number of float64 (n,) is a code of the column or NaN."""
+    n_codes = sum(np.count_nonzero(numbers == code) for code in column.codes)
+    return n_codes + np.count_nonzero(np.isnan(numbers)) == len(numbers)
 
 
-def _decode_column(reader: ValueParser, given: ColumnValues) -> np.ndarray | None:
-    """One column in the network's coding, missing as NaN; None where anything is off."""
-    column = reader.column
-    if not isinstance(given, np.ndarray):
-        if not column.levels or not set(map(type, given)) <= {str, type(None)}:
+def _decode_column(parser: ValueParser, values: ColumnValues) -> np.ndarray | None:
+    """Return a column as float64 (n,), missing as NaN, or None if it needs full validation."""
+    column = parser.column
+    if not isinstance(values, np.ndarray):
+        if not column.levels or not set(map(type, values)) <= {str, type(None)}:
             return None
         try:
-            return np.array([reader.code_by_value[word] for word in given])
+            return np.array([parser.code_by_value[alias] for alias in values])
         except KeyError:
             return None
-    if given.dtype.kind not in "iuf":
+    if values.dtype.kind not in "iuf":
         return None
-    numbers = given.astype(np.float64)
+    numbers = values.astype(np.float64)
     if column.minimum is None or column.maximum is None:
         allowed = np.isin(numbers, column.codes)
     else:
         allowed = (numbers >= column.minimum) & (numbers <= column.maximum)
-    if given.dtype.kind in "iu":
+    if values.dtype.kind in "iu":
         allowed &= np.abs(numbers) < _MAX_EXACT_INTEGER
     elif not column.required:
         allowed |= np.isnan(numbers)
@@ -198,34 +198,34 @@ def _decode_column(reader: ValueParser, given: ColumnValues) -> np.ndarray | Non
 
 
 def record_type(schema: Schema) -> type[msgspec.Struct]:
-    """A strict msgspec type for one faultless record of the schema."""
+    """Return a strict msgspec type for one valid record of the schema."""
 
     def annotation(column: Column) -> Any:
         if column.kind == "number":
             kind: Any = Annotated[float, msgspec.Meta(ge=column.minimum, le=column.maximum)]
         else:
-            # Any number passes here, because 1.0 is the code 1; which of them are levels is looked at
+            # The type accepts any number, because 1.0 is the code 1. The decoder checks the codes
             # later, for all rows at once.
-            words = {
-                f"word_{number}": (float(level.code), word)
-                for number, (level, word) in enumerate(
-                    (level, word) for level in column.levels for word in level.aliases
+            members = {
+                f"alias_{number}": (float(level.code), alias)
+                for number, (level, alias) in enumerate(
+                    (level, alias) for level in column.levels for alias in level.aliases
                 )
             }
             level_type: Any = _LevelAlias
-            kind = level_type("Level", words) | float if words else float
+            kind = level_type("Level", members) | float if members else float
         return kind if column.required else kind | None
 
     fields = [(f"c{index}", annotation(column)) for index, column in enumerate(schema.columns)]
     names = {f"c{index}": column.name for index, column in enumerate(schema.columns)}
-    # Without the garbage collector: a record holds numbers and words, and can be part of no cycle.
+    # gc=False saves time: a record holds only numbers and enum members, so it has no cycles.
     return msgspec.defstruct("Record", fields, rename=names, forbid_unknown_fields=True, gc=False)
 
 
 class _LevelAlias(float, enum.Enum):
-    """The words for the levels of a column; to msgspec a word, and to everybody else its code."""
+    """The aliases of the levels of a column: msgspec matches the alias, NumPy sees the code."""
 
-    def __new__(cls, code: float, word: str) -> Any:
-        level = float.__new__(cls, code)
-        level._value_ = word
-        return level
+    def __new__(cls, code: float, alias: str) -> Any:
+        member = float.__new__(cls, code)
+        member._value_ = alias
+        return member

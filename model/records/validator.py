@@ -1,8 +1,8 @@
-"""Records: JSON or Python objects → validated values, or every problem of every record at once.
+"""Validation of records: JSON or Python objects to arrays, or every problem at once.
 
-A body that is right is decoded by :mod:`model.records.validator.fast_decoder`. A body that is not goes a second time
-through the patient reader below, which alone decides what is wrong; so there is one set of rules,
-and the fast road only has to notice that something is off.
+:mod:`model.records.fast_decoder` decodes valid bodies. Any other body is read again by the full
+validator below, which reports every problem. So there is one set of rules, and the fast decoder
+only has to reject what it cannot accept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model.errors import InvalidRecords, Problem
+from model.errors import InvalidRecords, Problem, ProblemCode
 from model.records.batch import OPTIONS, Batch, ColumnValues
 from model.records.fast_decoder import FastDecoder
 from model.records.strict_json import duplicate_keys, parse_strict_json
@@ -26,10 +26,13 @@ DUPLICATE_KEY_MESSAGE = "is given more than once"
 
 
 class RecordValidator:
-    """Reads the records of one schema.
+    """A validator of the records of one schema.
 
     Args:
-        max_records: more in one request are refused.
+        max_records: the largest number of records in one request.
+
+    Attributes:
+        parsers: one per column, in schema order.
     """
 
     def __init__(self, schema: Schema, *, max_records: int = 10_000) -> None:
@@ -41,17 +44,17 @@ class RecordValidator:
     def validate_json(self, body: bytes, *, ignored_key: str | None = None) -> Batch:
         """Validate the records of a request body.
 
-        The body is one record, a list of records, or ``{"instances": [records]}``; beside
-        ``"instances"`` may stand ``"explain"`` and ``"interval"``, each true or false.
+        The body is one record, a list of records, or ``{"instances": [records]}``. The last form
+        may also have ``"explain"`` and ``"interval"``, each true or false.
 
         Args:
-            ignored_key: one more key that may stand there, with anything in it; it says nothing here.
+            ignored_key: another key that is allowed next to ``"instances"``, with any value.
 
         Raises:
-            UnreadableBody: it is not JSON.
+            UnreadableBody: the body is not JSON.
             InvalidRecords: every problem of every record at once, by row and column.
 
-        >>> batch = reader.validate_json(b'''{"age": 63, "sex": "male", "cp": 1, "trestbps": 145,
+        >>> batch = validator.validate_json(b'''{"age": 63, "sex": "male", "cp": 1, "trestbps": 145,
         ...     "chol": 233, "fbs": 1, "restecg": 2, "thalach": 150, "exang": 0, "oldpeak": 2.3,
         ...     "slope": 3, "ca": null, "thal": "fixed"}''')
         >>> batch.values[0, [0, 1, 11, 12]]
@@ -60,16 +63,16 @@ class RecordValidator:
         batch = self._fast_decoder.decode(body)
         if batch is not None and 0 < len(batch.values) <= self.max_records:
             return batch
-        return self._validate_body(parse_strict_json(body), ignored_key)
+        return self.validate_content(parse_strict_json(body), ignored_key)
 
     def values(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
-        """Put records into the order in which the network reads them.
+        """Return records as an array in schema order, validated by the full rules.
 
-        Order is kept and no record is dropped, so row i answers record i.
+        The order is kept and no record is dropped: row i belongs to record i.
 
         Args:
             records: n mappings from column name to value; a missing value is None.
-            path: where they stood in the body, for the errors.
+            path: the location of the records in the body, for the error.
 
         Returns:
             float32 (n, n_columns) as in :class:`Batch`.
@@ -81,13 +84,13 @@ class RecordValidator:
         listed: list[Problem] = []
         n_problems = n_invalid = 0
         for row, record in enumerate(records):
-            room = MAX_LISTED_PROBLEMS - len(listed)
-            numbers, problems = self._check_record(record, suggest=room > 0)
+            n_listable = MAX_LISTED_PROBLEMS - len(listed)
+            numbers, problems = self._check_record(record, suggest=n_listable > 0)
             if not problems:
                 values[row] = numbers
                 continue
             n_invalid += 1
-            listed += (self._with_suggestion(problem, row) for problem in problems[:room])
+            listed += (self._with_suggestion(problem, row) for problem in problems[:n_listable])
             n_problems += len(problems)
         if n_problems:
             raise InvalidRecords(
@@ -99,7 +102,16 @@ class RecordValidator:
             )
         return values
 
-    def _validate_body(self, content: Any, ignored_key: str | None) -> Batch:
+    def validate_content(self, content: Any, ignored_key: str | None = None) -> Batch:
+        """Validate the records of a body that is already parsed.
+
+        Args:
+            content: the result of :func:`model.records.parse_strict_json`.
+            ignored_key: as for :meth:`validate_json`.
+
+        Raises:
+            InvalidRecords: every problem of every record at once, by row and column.
+        """
         path: str | None = ""
         records, options = content, dict.fromkeys(OPTIONS, False)
         if isinstance(content, dict):
@@ -118,10 +130,10 @@ class RecordValidator:
         return Batch(self.validate_records(records, path), path, **options)
 
     def validate_records(self, records: Sequence[Any], path: str | None = "") -> np.ndarray:
-        """As :meth:`values`, within the limit of one request.
+        """Validate 1 to ``max_records`` decoded records; otherwise the same as :meth:`values`.
 
         Raises:
-            InvalidRecords: also where there are none, or more than ``max_records``.
+            InvalidRecords: as for :meth:`values`, and for no records or too many.
         """
         self._check_n_records(len(records), path)
         values = self._fast_decoder.decode_records(records)
@@ -130,38 +142,39 @@ class RecordValidator:
     def validate_columns(
         self, columns: Mapping[str, ColumnValues], path: str | None = ""
     ) -> np.ndarray:
-        """Validate records that come as columns, by the very rules of :meth:`validate_records`.
+        """Validate records given as columns, by the same rules as :meth:`validate_records`.
 
-        Numbers that are right take no more than a few comparisons of whole columns; anything else
-        goes, as records, through the patient reader.
+        Valid numbers need only a few comparisons of whole columns. Other columns are converted to
+        records and validated by :meth:`values`.
 
         Args:
-            columns: by name, each with n values: numbers with NaN for missing as an ndarray, or
-                whatever stands in a record as a list, with None for missing.
-            path: where they stood in the body, for the errors.
+            columns: n values per column name: an array of numbers with NaN for missing, or a list
+                of the values that a record may contain, with None for missing.
+            path: the location of the columns in the body, for the error.
 
         Returns:
             float32 (n, n_columns) as in :class:`Batch`.
 
         Raises:
-            InvalidRecords: also where a column is absent or unknown, which is said once and not of
-                every record.
+            InvalidRecords: as for :meth:`validate_records`. An absent or unknown column is
+                reported once, not once per record.
 
-        >>> ages, others = np.array([63.0, 41.0]), {"sex": ["male", "female"], "cp": np.array([1, 2])}
+        >>> columns = {"age": np.array([63.0, 41.0]), "sex": ["male", "female"]}
+        >>> columns["cp"] = np.array([1, 2])
         >>> missing = {c.name: [None, None] for c in schema.columns if not c.required}
-        >>> reader.validate_columns({"age": ages, **others, **missing})[:, :4]
+        >>> validator.validate_columns({**columns, **missing})[:, :4]
         array([[63.,  1.,  1., nan],
                [41.,  0.,  2., nan]], dtype=float32)
         """
         names = self.schema.column_names
-        problems = [r.missing_key_problem() for r in self.parsers if r.column.name not in columns]
+        problems = [p.missing_key_problem() for p in self.parsers if p.column.name not in columns]
         unknown = [name for name in columns if name not in names]
         n_problems = len(problems) + len(unknown)
         if n_problems:
             for name in unknown[:MAX_LISTED_PROBLEMS]:
                 problem = _key_problem("unknown_column", name, "is not a column of this table")
-                near = did_you_mean(name, names)
-                problems.append(msgspec.structs.replace(problem, did_you_mean=near))
+                suggestion = did_you_mean(name, names)
+                problems.append(msgspec.structs.replace(problem, did_you_mean=suggestion))
             raise InvalidRecords(problems, n_records=0, path=path, n_problems=n_problems)
         self._check_n_records(len(columns[names[0]]), path)
         values = self._fast_decoder.decode_columns(columns)
@@ -181,21 +194,21 @@ class RecordValidator:
     def _check_record(self, record: Any, *, suggest: bool) -> tuple[list[float], list[Problem]]:
         if not isinstance(record, Mapping):
             return [], [
-                Problem(code="not_an_object", message="must be an object, one key a column")
+                Problem(code="not_an_object", message="must be an object with one key per column")
             ]
         numbers: list[float] = []
         problems: list[Problem] = []
-        for reader in self.parsers:
-            name = reader.column.name
-            found = (
-                reader.parse(record[name], suggest=suggest)
+        for parser in self.parsers:
+            name = parser.column.name
+            result = (
+                parser.parse(record[name], suggest=suggest)
                 if name in record
-                else reader.missing_key_problem()
+                else parser.missing_key_problem()
             )
-            if isinstance(found, Problem):
-                problems.append(found)
+            if isinstance(result, Problem):
+                problems.append(result)
             else:
-                numbers.append(found)
+                numbers.append(result)
         for name in itertools.filterfalse(self.schema.column_names.__contains__, record):
             problems.append(_key_problem("unknown_column", name, "is not a column of this table"))
         problems += (
@@ -205,29 +218,31 @@ class RecordValidator:
         return numbers, problems
 
     def _with_suggestion(self, problem: Problem, row: int) -> Problem:
-        """The problem with its row and, for a name that is no column, the nearest column."""
-        suggest = problem.did_you_mean
+        """Add the row to a problem and, for an unknown column, the most similar column name."""
+        suggestion = problem.did_you_mean
         if problem.code == "unknown_column" and problem.field is not None:
-            suggest = did_you_mean(problem.field, self.schema.column_names)
-        return msgspec.structs.replace(problem, row=row, did_you_mean=suggest)
+            suggestion = did_you_mean(problem.field, self.schema.column_names)
+        return msgspec.structs.replace(problem, row=row, did_you_mean=suggestion)
 
 
 def printable(name: object) -> str:
-    """A name that a client made up, safe to send back: valid Unicode, 64 characters at most."""
+    """Return a client's name in a form that is safe to send back: valid Unicode, 64 characters."""
     return str(name)[:64].encode("utf-8", "replace").decode("utf-8")
 
 
-def _nan_to_none(given: ColumnValues) -> Sequence[Any]:
-    """A column's values as they stand in records, where missing is None and not NaN."""
-    if not isinstance(given, np.ndarray):
-        return given
-    return [None if math.isnan(value) else value for value in given.tolist()]
+def _nan_to_none(values: ColumnValues) -> Sequence[Any]:
+    """Return the values of a column as in records, where missing is None instead of NaN."""
+    if not isinstance(values, np.ndarray):
+        return values
+    return [None if math.isnan(value) else value for value in values.tolist()]
 
 
 def _check_envelope_keys(content: dict[str, Any], ignored_key: str | None) -> None:
-    others = [name for name in content if name not in ("instances", *OPTIONS, ignored_key)]
+    allowed = ("instances", *OPTIONS, ignored_key)
     problems = [
-        _key_problem("unknown_key", name, 'may not stand beside "instances"') for name in others
+        _key_problem("unknown_key", name, 'is not allowed next to "instances"')
+        for name in content
+        if name not in allowed
     ]
     for name in OPTIONS:
         if not isinstance(content.get(name, False), bool):
@@ -242,9 +257,9 @@ def _check_envelope_keys(content: dict[str, Any], ignored_key: str | None) -> No
         )
 
 
-def _key_problem(code: str, name: object, message: str) -> Problem:
+def _key_problem(code: ProblemCode, name: object, message: str) -> Problem:
     return Problem(field=printable(name), code=code, message=message)
 
 
-def _body_error(code: str, message: str, path: str | None) -> InvalidRecords:
+def _body_error(code: ProblemCode, message: str, path: str | None) -> InvalidRecords:
     return InvalidRecords([Problem(code=code, message=message)], n_records=0, path=path)

@@ -1,8 +1,8 @@
 """The table schema: columns, levels, outcome, source, and the parsing of single values.
 
-table_schema  Schema, Column, Level, Outcome; reading a TOML schema
-data_source   where a table comes from, and known bad copies of it
-value_parser  one value of one column, checked by the schema's rules
+table_schema  Schema, Column, Level, Outcome; loading a schema from TOML
+data_source   the source of a table, and known bad copies of it
+value_parser  parsing and validation of one value of one column
 """
 
 from model.schema.data_source import RejectedCopy, Source

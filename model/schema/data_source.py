@@ -1,4 +1,4 @@
-"""Where a table comes from, and which files only look like it."""
+"""The source of a table, and published files that must not be used in its place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the bundled table comes from."""
+    """The publication that the bundled table is taken from."""
 
     title: str
     authors: str
@@ -16,18 +16,21 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ForbiddenTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A column of another published file that looks like the outcome and is not."""
+    """A column of another published file that looks like the outcome but has another meaning."""
 
     column: str
     reason: str
 
 
 class RejectedCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A circulating copy of the table that must not be used.
+    """A published copy of the table with known errors, which must not be used.
 
-    A file is that copy when its header holds ``header``, every cell of each column in ``codes``
-    is one of the codes given there, at least one of them is no level of this schema, and, with
-    ``repeated``, at most half of its rows are different ones.
+    A file is such a copy if all of these are true: its header contains every name in ``header``;
+    in each column of ``codes`` every cell is one of the listed codes; at least one of these cells
+    is not a level of this schema; with ``repeated``, at most half of its rows are distinct.
+
+    Attributes:
+        reason: what is wrong with the copy, and which file to use instead.
     """
 
     header: tuple[str, ...]

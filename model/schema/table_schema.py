@@ -1,7 +1,8 @@
-"""The table, declared once: columns, units, ranges, levels, outcome and source.
+"""The table schema: columns, units, ranges, levels, outcome and source.
 
-Everything that needs to know a column reads it here: table reader, preprocessing, API, JSON Schema
-and documentation. A schema is written as TOML by a person and travels in an artifact as JSON.
+A column is declared once. The table reader, the preprocessing, the API, the JSON Schema and the
+documentation are derived from the schema. A person writes it as TOML; an artifact stores it as
+JSON.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from model.schema.data_source import ForbiddenTarget, RejectedCopy, Source
 
 SCHEMA_FORMAT = 1
 TRAINING_ONLY_FIELDS = frozenset({"published", "subgroups"})
-"""What says nothing about the table or the model, and so is not in an artifact: with it, an artifact
-would no longer fit a schema that is the same in all that counts."""
+"""Fields that describe neither the table nor the model. An artifact does not store them, so that a
+change of them does not change the fingerprint."""
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One value that a category or an ordinal column can take.
+    """One level of a category or an ordinal column.
 
     Attributes:
-        code: the number that stands for it in tables, such as 6.
-        label: how a person reads it, such as "Fixed defect".
-        name: its name in features, such as ``fixed`` in ``thal=fixed``; the code unless given.
-        aliases: the words taken for it in records and tables, compared without case.
+        code: its number in tables, such as 6.
+        label: its name for people, such as "Fixed defect".
+        name: its name in features, such as ``fixed`` in ``thal=fixed``; the code if empty.
+        aliases: words accepted for it in records and tables; case is ignored.
     """
 
     code: int
@@ -40,7 +41,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @property
     def feature_name(self) -> str:
-        """The name if there is one, otherwise the code."""
+        """The name, or the code if the name is empty."""
         return self.name or str(self.code)
 
 
@@ -48,14 +49,14 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One column of the table.
 
     Attributes:
-        kind: ``number`` (standardised), ``ordinal`` (levels in an order, standardised by code)
-            or ``category`` (one-hot, one feature a level).
-        unit: of a number; "" where it has none.
-        minimum, maximum: the hard range of a number: outside it a value is an error.
+        kind: ``number`` (standardised), ``ordinal`` (ordered levels, standardised by code) or
+            ``category`` (one-hot, one feature per level).
+        unit: of a number; "" if it has none.
+        minimum, maximum: the hard range of a number; a value outside it is an error.
         levels: of an ordinal or a category, in the order of the features.
-        missing: cells of a table that mean missing, besides the table's own.
-        required: whether a record without the value is refused.
-        example: a value for documentation, in the table's coding.
+        missing: cells of a table that mean missing, in addition to those of the schema.
+        required: whether a record without the value is rejected.
+        example: a value for documentation, in the coding of the table.
     """
 
     name: str
@@ -73,44 +74,46 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if self.kind == "number":
             if self.minimum is None or self.maximum is None or self.levels:
-                raise ValueError(f"{self.name}: a number has a minimum, a maximum and no levels")
+                raise ValueError(
+                    f"{self.name}: a number must have a minimum, a maximum and no levels"
+                )
             if not self.minimum <= self.example <= self.maximum:
                 raise ValueError(f"{self.name}: the example is outside the range")
         elif len(self.levels) < 2 or self.minimum is not None or self.maximum is not None:
-            raise ValueError(f"{self.name}: {self.kind} needs levels, at least two, and no range")
+            raise ValueError(f"{self.name}: {self.kind} must have at least two levels and no range")
         elif self.example not in self.codes:
             raise ValueError(f"{self.name}: the example is not one of the levels")
-        words = [word.casefold() for level in self.levels for word in level.aliases]
-        if len(set(words)) < len(words) or len(set(self.codes)) < len(self.codes):
-            raise ValueError(f"{self.name}: two levels share a code or a spelling")
+        aliases = [alias.casefold() for level in self.levels for alias in level.aliases]
+        if len(set(aliases)) < len(aliases) or len(set(self.codes)) < len(self.codes):
+            raise ValueError(f"{self.name}: two levels share a code or an alias")
 
     @property
     def codes(self) -> tuple[int, ...]:
-        """The levels' codes; empty for a number."""
+        """The codes of the levels; empty for a number."""
         return tuple(level.code for level in self.levels)
 
     @property
     def allowed(self) -> tuple[int | str, ...]:
-        """What a record may give for a level: every code, then every spelling."""
-        return (*self.codes, *(word for level in self.levels for word in level.aliases))
+        """The values that a record may contain for a level: every code, then every alias."""
+        return (*self.codes, *(alias for level in self.levels for alias in level.aliases))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The features that this column becomes: itself, or one a level (``thal=fixed``)."""
+        """The features of this column: the column itself, or one per level (``thal=fixed``)."""
         if self.kind == "category":
             return tuple(f"{self.name}={level.feature_name}" for level in self.levels)
         return (self.name,)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is predicted, positive where ``column`` > ``above``. The one place that knows its kind.
+    """The predicted outcome: positive if ``column`` > ``above``.
 
     Attributes:
-        values: every value that the column may hold in a table.
-        positive, negative: the labels of an answer.
-        meaning: what the outcome is, for people.
-        caution: what it is not, for people.
-        forbidden_targets: columns that are refused as the outcome, with the reason.
+        values: every value that the column may have in a table.
+        positive, negative: the labels of a prediction.
+        meaning: a description of the outcome.
+        caution: the limits of its interpretation.
+        forbidden_targets: columns that are rejected as the outcome, with the reason.
     """
 
     column: str
@@ -125,16 +128,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def rule(self) -> str:
-        """The rule in words, such as ``num > 0``."""
+        """The rule as text, such as ``num > 0``."""
         return f"{self.column} > {self.above:g}"
 
 
 class Subgroups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A column by which a report tells groups of records apart.
+    """A column whose subgroups a report evaluates separately.
 
     Attributes:
-        cuts: of a number, where one group ends and the next begins, rising; near its thirds unless
-            given. An ordinal or a category has a group for each level.
+        cuts: for a number, the boundaries between the groups, in ascending order; close to its
+            terciles by default. An ordinal or a category has one group per level.
     """
 
     column: str
@@ -142,14 +145,15 @@ class Subgroups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of records and its outcome.
+    """The declaration of a table of records and its outcome.
 
     Attributes:
-        name: of the model that is trained on it; safe in a path and a URL.
+        name: the name of the model that is trained on it; safe in a path and a URL.
         missing: cells of a table that mean missing, in every column.
         columns: in the order of the values, and of a published file without a header.
-        published: sha256 of the files whose rows an artifact may hold, to explain answers with.
-        subgroups: the groups that a report looks at one by one, such as by sex and by age.
+        published: sha256 of the published files; an artifact may contain rows of these files, as
+            the background sample of explanations.
+        subgroups: the columns whose subgroups a report evaluates, such as sex and age.
     """
 
     format: int
@@ -168,57 +172,58 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.format != SCHEMA_FORMAT:
             raise ValueError(f"format must be {SCHEMA_FORMAT}")
         if not (self.name.isascii() and self.name.replace("-", "").isalnum()):
-            raise ValueError("name: letters, digits and hyphens only")
+            raise ValueError("name: only ASCII letters, digits and hyphens are allowed")
         names = [*self.column_names, self.outcome.column]
         if len(set(names)) < len(names) or len(names) < 2:
-            raise ValueError("columns: at least one, and no two of the same name")
+            raise ValueError("columns: there must be at least one, and all names must differ")
         if "instances" in names:
-            raise ValueError("columns: instances is what a request calls its records")
+            raise ValueError("columns: the name instances is reserved for the records of a request")
         self._check_subgroups()
 
     def _check_subgroups(self) -> None:
         columns = {column.name: column for column in self.columns}
-        for split in self.subgroups:
-            if split.column not in columns:
-                raise ValueError(f"subgroups: there is no column {split.column}")
-            if split.cuts and columns[split.column].levels:
-                raise ValueError(f"subgroups: {split.column} has levels, and needs no cuts")
-            if any(low >= high for low, high in itertools.pairwise(split.cuts)):
-                raise ValueError(f"subgroups: the cuts of {split.column} do not rise")
+        for subgroup in self.subgroups:
+            name = subgroup.column
+            if name not in columns:
+                raise ValueError(f"subgroups: there is no column {name}")
+            if subgroup.cuts and columns[name].levels:
+                raise ValueError(f"subgroups: {name} has levels, so it must not have cuts")
+            if any(low >= high for low, high in itertools.pairwise(subgroup.cuts)):
+                raise ValueError(f"subgroups: the cuts of {name} are not in ascending order")
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """The columns of a record, in the order of its values."""
+        """The names of the columns, in the order of the values of a record."""
         return tuple(column.name for column in self.columns)
 
     @property
     def feature_columns(self) -> tuple[Column, ...]:
-        """The columns in the order of the features: standardised ones first, then one-hot."""
+        """The columns in the order of the features: standardised first, then one-hot."""
         standardised = [column for column in self.columns if column.kind != "category"]
         return (*standardised, *(c for c in self.columns if c.kind == "category"))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The network's inputs, in order; fixed by the schema, whatever a sample holds."""
+        """The inputs of the network, in order. They depend on the schema only, not on a sample."""
         return tuple(name for column in self.feature_columns for name in column.feature_names)
 
     @property
     def fingerprint(self) -> str:
-        """``sha256:…`` of the schema as canonical JSON: equal exactly for equal schemas."""
+        """``sha256:…`` of the JSON of :meth:`to_json`, the identity of the schema."""
         return "sha256:" + hashlib.sha256(self.to_json()).hexdigest()
 
     def to_json(self) -> bytes:
-        """JSON with sorted keys, as an artifact holds it: without :data:`TRAINING_ONLY_FIELDS`."""
-        whole = msgspec.to_builtins(self)
-        content = {name: part for name, part in whole.items() if name not in TRAINING_ONLY_FIELDS}
+        """Return JSON with sorted keys, without :data:`TRAINING_ONLY_FIELDS`, for an artifact."""
+        fields = msgspec.to_builtins(self)
+        content = {key: value for key, value in fields.items() if key not in TRAINING_ONLY_FIELDS}
         return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
 
     @classmethod
     def from_json(cls, data: bytes) -> Schema:
-        """The inverse of :meth:`to_json`.
+        """Load a schema from the JSON of :meth:`to_json`.
 
         Raises:
-            InvalidSchema: not JSON, or not a schema.
+            InvalidSchema: the data is not JSON, or not a schema.
         """
         try:
             return msgspec.json.decode(data, type=cls)
@@ -227,13 +232,14 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def load_schema(path: Path) -> Schema:
-    """Read a schema from TOML.
+    """Load a schema from a TOML file.
 
-    ``extends = "other.toml"`` takes over another schema beside it; whatever the file then
-    declares itself replaces that part of the other.
+    With ``extends = "other.toml"`` it starts from another schema in the same folder. Each
+    top-level key of the file replaces the same key of the other schema.
 
     Raises:
-        InvalidSchema: no such file, not TOML, or not a schema; the message says where.
+        InvalidSchema: the file does not exist, is not TOML, or is not a schema. The message names
+            the file and the problem.
     """
     try:
         return msgspec.convert(_read_toml(path), Schema)

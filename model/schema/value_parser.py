@@ -1,8 +1,8 @@
-"""One value of one column: what a person or a program gave, read by the schema's rules.
+"""Parsing and validation of one value of one column.
 
-Records that arrive as JSON and cells of a table go through the same reader, so that both know the
-same levels and ranges. What means missing differs: null in a record, and in a table the cells that
-the schema lists.
+Records in JSON and cells of a table use the same parser, so levels and ranges are the same for
+both. Only the representation of a missing value differs: null in a record, and in a table the cells
+that the schema lists.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from model.errors import Problem
+from model.errors import Problem, ProblemCode
 from model.schema.table_schema import Column
 
 MISSING = math.nan
@@ -20,7 +20,7 @@ _TYPE_NAMES = {str: "a string", bool: "a boolean", list: "a list", dict: "an obj
 
 
 class ValueParser:
-    """Reads values of one column.
+    """A parser of the values of one column.
 
     >>> thal = ValueParser(column["thal"])
     >>> thal.parse("Fixed"), thal.parse(6), thal.parse(None)
@@ -33,9 +33,11 @@ class ValueParser:
         self.column = column
         self.codes = frozenset(column.codes)
         self.code_by_alias = {
-            word.casefold(): float(level.code) for level in column.levels for word in level.aliases
+            alias.casefold(): float(level.code)
+            for level in column.levels
+            for alias in level.aliases
         }
-        # Every value that needs no second look: codes, missing, and aliases in lower case.
+        # Values that need no further parsing: codes, None if allowed, and aliases in lower case.
         self.code_by_value: dict[Any, float] = {}
         if column.levels:
             self.code_by_value = self.code_by_alias | {code: float(code) for code in column.codes}
@@ -43,39 +45,41 @@ class ValueParser:
                 self.code_by_value[None] = MISSING
 
     def parse(self, value: Any, *, suggest: bool = True) -> float | Problem:
-        """The value in the network's coding: a number in the schema's unit, or a level's code.
+        """Return a value as a number in the schema's unit, or as the code of a level.
 
-        Missing (None) is NaN. What is not allowed comes back as a problem without a row, which
-        names what is allowed and never the value.
+        None means missing and becomes NaN.
 
         Args:
-            suggest: look for the spelling that may have been meant; it takes a while.
+            suggest: search for the most similar alias of a word that is not a level. The search
+                is slow compared with the rest of the parsing.
+
+        Returns:
+            The number, or the problem of a value that is not allowed. The problem has no row; its
+            message names the allowed values and never the value itself.
         """
         column = self.column
         if value is None:
             if column.required:
-                return self._problem(
-                    "null_not_allowed", "must be known: missing is not allowed here"
-                )
+                return self._problem("null_not_allowed", "is required and must not be missing")
             return MISSING
         if column.kind == "number":
             return self._parse_number(value)
         return self._parse_level(value, suggest)
 
     def missing_key_problem(self) -> Problem:
-        """The problem of a record that does not name the column at all."""
+        """Return the problem of a record without the key of the column."""
         if self.column.required:
-            return self._problem("absent", "is absent, and must be known")
-        return self._problem("absent", "is absent; give null where it is not known")
+            return self._problem("absent", "is absent but required")
+        return self._problem("absent", "is absent; send null if the value is missing")
 
     def _parse_number(self, value: Any) -> float | Problem:
         column = self.column
         if isinstance(value, bool) or not isinstance(value, int | float):
-            given = _TYPE_NAMES.get(type(value), "something else")
-            return self._problem("wrong_type", f"must be a number, not {given}")
+            type_name = _TYPE_NAMES.get(type(value), "another type")
+            return self._problem("wrong_type", f"must be a number, not {type_name}")
         if not _is_finite(value):
             return self._problem("not_finite", "must be a finite number")
-        assert column.minimum is not None and column.maximum is not None  # the schema saw to it
+        assert column.minimum is not None and column.maximum is not None  # Column checks it
         if column.minimum <= value <= column.maximum:
             return float(value)
         unit = f" {column.unit}" if column.unit else ""
@@ -87,42 +91,49 @@ class ValueParser:
         )
 
     def _parse_level(self, value: Any, suggest: bool) -> float | Problem:
-        near = None
+        suggestion = None
         if isinstance(value, str):
-            word = value.strip().casefold()
-            if word in self.code_by_alias:
-                return self.code_by_alias[word]
-            near = did_you_mean(word, tuple(self.code_by_alias)) if suggest else None
+            alias = value.strip().casefold()
+            if alias in self.code_by_alias:
+                return self.code_by_alias[alias]
+            suggestion = did_you_mean(alias, tuple(self.code_by_alias)) if suggest else None
         elif isinstance(value, bool) or not isinstance(value, int | float):
-            given = _TYPE_NAMES.get(type(value), "something else")
-            return self._problem("wrong_type", f"must be a level, not {given}", list_allowed=True)
+            type_name = _TYPE_NAMES.get(type(value), "another type")
+            return self._problem(
+                "wrong_type", f"must be a level, not {type_name}", list_allowed=True
+            )
         elif value in self.codes:
             return float(value)
-        return self._problem("not_allowed", "must be one of", list_allowed=True, did_you_mean=near)
+        return self._problem(
+            "not_allowed", "must be one of", list_allowed=True, did_you_mean=suggestion
+        )
 
     def _problem(
-        self, code: str, message: str, *, list_allowed: bool = False, **details: Any
+        self, code: ProblemCode, message: str, *, list_allowed: bool = False, **details: Any
     ) -> Problem:
         if list_allowed:
             details["allowed"] = self.column.allowed
-            listed = ", ".join(str(level) for level in self.column.allowed)
-            message = f"{message}: {listed}" if code == "wrong_type" else f"{message} {listed}"
+            allowed = ", ".join(str(level) for level in self.column.allowed)
+            message = f"{message}: {allowed}" if code == "wrong_type" else f"{message} {allowed}"
         return Problem(field=self.column.name, code=code, message=message, **details)
 
 
 def _is_finite(value: float) -> bool:
-    """Whether a number is finite as a float; an integer past 1.8e308 is not."""
+    """Return whether a number is finite as a float; an integer above 1.8e308 is not."""
     try:
         return math.isfinite(value)
     except OverflowError:
         return False
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str | None:
-    """The known word nearest to a mistaken one, or None where nothing is near.
+def did_you_mean(word: str, candidates: Sequence[str]) -> str | None:
+    """Return the candidate most similar to a word, or None if none is similar.
 
-    Only the first 64 characters count, and nothing of the word is kept.
+    Only the first 64 characters are compared, which bounds the time. The word is not cached.
+
+    >>> did_you_mean("thall", ["thal", "chol"])
+    'thal'
     """
-    folded = {name.casefold(): name for name in known}
-    nearest = difflib.get_close_matches(word[:64].casefold(), folded, n=1)
-    return folded[nearest[0]] if nearest else None
+    by_folded = {candidate.casefold(): candidate for candidate in candidates}
+    matches = difflib.get_close_matches(word[:64].casefold(), by_folded, n=1)
+    return by_folded[matches[0]] if matches else None

@@ -1,8 +1,8 @@
-"""The activations that a config may name, and functions of one's own that were handed in.
+"""Activations by name, and the registry of custom activation functions.
 
-A name with a colon stands for code. It is imported where a person gave it on the command line, and
-nowhere else: an artifact that names such a function is only rebuilt where the same name was handed
-in before.
+A name with a colon refers to code: ``package.module:function``. Such a function is imported only if
+a person named it on the command line. A network whose artifact names a custom function is only
+rebuilt if the same function was registered before.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from model.errors import InvalidConfig
 ACTIVATION_NAMES = ("relu", "leaky_relu", "tanh", "sigmoid", "softmax", "linear")
 
 Activation = Callable[[Any], Any]
-"""Elementwise, written with ``keras.ops``, so that it runs on every backend and can be exported."""
+"""An elementwise function in ``keras.ops``, which runs on every backend and can be exported."""
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _registered: dict[str, Activation] = {}
 
 
 def is_import_path(name: str) -> bool:
-    """Whether a name stands for a function of one's own: ``package.module:function``."""
+    """Return True if a name refers to a custom function: ``package.module:function``."""
     return _IMPORT_PATH.fullmatch(name) is not None
 
 
 def is_valid_activation(name: str) -> bool:
-    """Whether a config may name it."""
+    """Return True if a config may name this activation."""
     return name in ACTIVATION_NAMES or is_import_path(name)
 
 
 def register_custom_activation(name: str) -> None:
-    """Import a function of one's own, so that networks can be built with it.
+    """Import and register a custom activation function.
 
     Args:
-        name: ``package.module:function``, as a person gave it on the command line. Never a name
-            that was read from a file.
+        name: ``package.module:function`` from the command line. Never pass a name that was read
+            from a file: importing it runs code.
 
     Raises:
-        InvalidConfig: there is no such module, or no such function in it.
+        InvalidConfig: the module cannot be imported, or has no such function.
     """
     module_name, _, function_name = name.partition(":")
     try:
@@ -49,20 +49,20 @@ def register_custom_activation(name: str) -> None:
     except (ImportError, AttributeError) as error:
         raise InvalidConfig(f"activation: {name}: {error}") from None
     if not callable(function):
-        raise InvalidConfig(f"activation: {name}: expected a function, found {type(function)}")
+        raise InvalidConfig(f"activation: {name}: expected a function, received {type(function)}")
     _registered[name] = function
 
 
 def registered_activations() -> tuple[str, ...]:
-    """The names of the functions that were handed in."""
+    """Return the names of the registered custom functions."""
     return tuple(_registered)
 
 
 def resolve(name: str) -> str | Activation:
-    """What Keras is given: the name of one of its own, or the function that was handed in.
+    """Return what Keras takes as an activation: a built-in name or a registered function.
 
     Raises:
-        InvalidConfig: a function of one's own that was not handed in.
+        InvalidConfig: a custom function that was not registered.
     """
     if not is_import_path(name):
         return name
@@ -70,6 +70,6 @@ def resolve(name: str) -> str | Activation:
         return _registered[name]
     except KeyError:
         raise InvalidConfig(
-            f"activation: {name} is code that no artifact may have imported; name it on the "
-            f"command line: --activation {name}"
+            f"activation: {name} is a custom function, which is never imported from an artifact "
+            f"or a file; name it on the command line: --activation {name}"
         ) from None

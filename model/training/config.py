@@ -1,4 +1,4 @@
-"""The choices of a training, with their limits, and the two named sets of them."""
+"""The training configuration: settings, their limits, and named recipes."""
 
 from __future__ import annotations
 
@@ -22,41 +22,45 @@ InitialWeights = Literal["small", "glorot", "he", "normal", "zeros"]
 
 
 class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a network is built and fitted. The defaults are the recipe ``default``.
+    """The architecture and the training settings of a network.
 
-    With Keras's own first weights and 100 epochs, 497 parameters overfit 303 patients: they are
-    then worse than logistic regression. Started ten times smaller and stopped at 30 epochs, the
-    same network is level with it; docs/decisions/0004 has the figures.
+    The defaults are the recipe ``default``. With the initial weights of Keras and 100 epochs, 497
+    parameters overfit 303 patients and perform worse than logistic regression. With a tenth of the
+    initial weights in the first layer, L2 and 30 epochs, the same network matches logistic
+    regression; docs/decisions/0004 has the figures.
 
     Attributes:
         hidden: units of each hidden layer; empty for logistic regression.
-        activation: of the hidden layers: one of :data:`model.training.activations.ACTIVATION_NAMES`, or
-            ``package.module:function`` of one's own.
-        initial_weights: as :func:`model.training.initializers.draw_kernel` describes them.
-        dropout: share of every hidden layer's units that a step leaves out.
-        loss: ``focal`` gives less weight to records that are predicted well already (Lin and
+        activation: activation of the hidden layers: one of
+            :data:`model.training.activations.ACTIVATION_NAMES`, or a custom function as
+            ``package.module:function``.
+        initial_weights: initializer of the kernels; see
+            :func:`model.training.initializers.draw_kernel`.
+        dropout: fraction of each hidden layer's units that a training step drops.
+        loss: ``focal`` gives less weight to records that are already predicted well (Lin and
             others, 2017).
-        focal_gamma: how much less; 0 is cross-entropy.
-        positive_class_weight: weight of the positive records in the loss: above 1, missing one costs more
-            than a false alarm.
+        focal_gamma: focusing parameter of the focal loss; 0 is cross-entropy.
+        positive_class_weight: weight of the positive records in the loss. Above 1, a false negative
+            costs more than a false positive.
         l2: weight of the sum of squared kernel weights in the loss.
-        optimizer: ``momentum`` and ``nesterov`` are ``sgd`` with either.
-        momentum: of those two.
-        learning_rate: of the first epoch.
-        schedule: how the learning rate goes down to its last; :func:`learning_rates`.
-        final_learning_rate_ratio: learning rate of the last epoch, as a share of the first; without effect where
-            the schedule is constant.
-        batch_size: records a step; ``all`` for one step an epoch, 1 for one by one.
-        epochs: passes over the records, at most.
-        patience: stop after so many epochs without a lower validation loss, and keep the best
-            weights; 0 never stops. Needs a validation share.
-        validation_fraction: of the rows, stratified, that are only looked at; 0 for none.
-        seed: of the first weights, dropout and the validation split.
-        shuffle_seed: of the order of the rows. Networks that differ in their seed alone see the same
-            batches, so that many can be trained at once.
+        optimizer: ``momentum`` and ``nesterov`` are ``sgd`` with classical and with Nesterov
+            momentum.
+        momentum: momentum of these two optimizers.
+        learning_rate: learning rate of the first epoch.
+        schedule: learning-rate schedule; see :func:`learning_rates`.
+        final_learning_rate_ratio: learning rate of the last epoch as a fraction of the first; no
+            effect with a constant schedule.
+        batch_size: records per step; ``all`` for one step per epoch.
+        epochs: maximum number of passes over the records.
+        patience: epochs without a lower validation loss after which training stops and restores the
+            best weights; 0 disables early stopping. Requires a validation fraction.
+        validation_fraction: fraction of the rows held out for validation, stratified; 0 for none.
+        seed: seed of the initial weights, dropout and the validation split.
+        shuffle_seed: seed of the order of the rows. Networks that differ only in ``seed`` see the
+            same batches, so many of them can be trained in one program.
 
     Raises:
-        ValueError: choices that do not go together; msgspec reports it as its own error.
+        ValueError: settings that contradict each other; msgspec reports it as its own error.
     """
 
     hidden: Annotated[tuple[Units, ...], Meta(max_length=16)] = (16,)
@@ -86,28 +90,31 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         if self.activation == "softmax" and 1 in self.hidden:
             raise ValueError("activation: softmax over a single unit is always 1")
         if self.patience and not self.validation_fraction:
-            raise ValueError("patience: early stopping needs a validation_fraction to look at")
+            raise ValueError("patience: early stopping needs a validation_fraction above 0")
 
     @property
     def gives_probabilities(self) -> bool:
-        """Whether the output estimates a probability: only plain cross-entropy asks for one."""
+        """True if the output estimates a probability; only unweighted cross-entropy does."""
         return self.loss == "cross_entropy" and self.positive_class_weight == 1
 
-    def reseeded(self, start: int, order: int | None = None) -> TrainingConfig:
-        """The same with other first weights, and with other batches.
+    def reseeded(self, offset: int, shuffle_offset: int | None = None) -> TrainingConfig:
+        """Return the config with other initial weights and other batches.
 
         Args:
-            start, order: how far either seed moves on; both by the first where only that is given.
+            offset: added to ``seed``.
+            shuffle_offset: added to ``shuffle_seed``; ``offset`` if None.
         """
+        if shuffle_offset is None:
+            shuffle_offset = offset
         return msgspec.structs.replace(
             self,
-            seed=(self.seed + start) % 2**31,
-            shuffle_seed=(self.shuffle_seed + (start if order is None else order)) % 2**31,
+            seed=(self.seed + offset) % 2**31,
+            shuffle_seed=(self.shuffle_seed + shuffle_offset) % 2**31,
         )
 
 
 FIELD_TYPES: Mapping[str, Any] = {f.name: f.type for f in msgspec.structs.fields(TrainingConfig)}
-"""By name of a setting, what it may be."""
+"""The type of each setting, by name."""
 
 RECIPES: Mapping[str, TrainingConfig] = {
     "default": TrainingConfig(),
@@ -116,59 +123,63 @@ RECIPES: Mapping[str, TrainingConfig] = {
 
 
 def learning_rates(config: TrainingConfig) -> np.ndarray:
-    """float64 (epochs,): the learning rate of every epoch.
+    """Return the learning rate of each epoch.
 
-    ``linear``, ``exponential`` and ``cosine`` go from the first rate to the last along such a
-    curve; ``steps`` has three equal stretches: the first rate, the last, and between them their
-    geometric mean.
+    ``linear``, ``exponential`` and ``cosine`` decrease from the first rate to the last along a
+    line, an exponential curve or half a cosine wave. ``steps`` has three stages of equal length:
+    the first rate, the geometric mean of the first and the last, and the last.
+
+    Returns:
+        float64 (epochs,).
     """
-    done = np.linspace(0, 1, config.epochs) if config.epochs > 1 else np.zeros(1)
-    last = config.final_learning_rate_ratio
-    shares = {
-        "constant": np.ones_like(done),
-        "linear": 1 - (1 - last) * done,
-        "exponential": last**done,
-        "cosine": last + (1 - last) * (1 + np.cos(np.pi * done)) / 2,
-        "steps": last ** (np.arange(config.epochs) * 3 // config.epochs / 2),
+    progress = np.linspace(0, 1, config.epochs) if config.epochs > 1 else np.zeros(1)
+    final = config.final_learning_rate_ratio
+    ratios = {
+        "constant": np.ones_like(progress),
+        "linear": 1 - (1 - final) * progress,
+        "exponential": final**progress,
+        "cosine": final + (1 - final) * (1 + np.cos(np.pi * progress)) / 2,
+        "steps": final ** (np.arange(config.epochs) * 3 // config.epochs / 2),
     }
-    return config.learning_rate * shares[config.schedule]
+    return config.learning_rate * ratios[config.schedule]
 
 
 def make_config(
     recipe: str = "default", file: Path | None = None, settings: Mapping[str, Any] | None = None
 ) -> TrainingConfig:
-    """A recipe, changed by what a TOML file says, changed by single settings.
+    """Return a recipe, overridden by a TOML file, overridden by single settings.
 
     Args:
         recipe: a key of :data:`RECIPES`.
-        file: TOML with keys named like the attributes of :class:`TrainingConfig`.
-        settings: of the command line; a value of None is one that was not given.
+        file: TOML file whose keys are attributes of :class:`TrainingConfig`.
+        settings: settings of the command line; None for a setting that was not given.
 
     Raises:
-        InvalidConfig: every setting that is unknown or out of its limits, at once.
+        InvalidConfig: all settings that are unknown or outside their limits, or a file that cannot
+            be read.
     """
     if recipe not in RECIPES:
         raise InvalidConfig(f"recipe: expected one of {', '.join(RECIPES)}, received {recipe!r}")
-    chosen = msgspec.structs.asdict(RECIPES[recipe])
-    chosen |= _read_file(file) if file else {}
-    chosen |= {name: value for name, value in (settings or {}).items() if value is not None}
+    merged = msgspec.structs.asdict(RECIPES[recipe])
+    merged |= _read_file(file) if file else {}
+    merged |= {name: value for name, value in (settings or {}).items() if value is not None}
     problems = [
-        f"{name}: {reason}, received {value!r}"
-        for name, value in chosen.items()
-        if (reason := _setting_problem(name, value))
+        f"{name}: {problem}, received {value!r}"
+        for name, value in merged.items()
+        if (problem := _setting_problem(name, value))
     ]
     if problems:
         raise InvalidConfig("; ".join(problems))
     try:
-        return msgspec.convert(chosen, TrainingConfig)
+        return msgspec.convert(merged, TrainingConfig)
     except msgspec.ValidationError as error:
         raise InvalidConfig(str(error)) from None
 
 
 def _setting_problem(name: str, value: Any) -> str:
-    """Why a setting will not do by itself; empty if it will."""
+    """Return the problem of one setting on its own; empty if it is valid."""
     if name not in FIELD_TYPES:
-        return "there is no such setting"
+        return "unknown setting"
     try:
         msgspec.convert(value, FIELD_TYPES[name])
     except msgspec.ValidationError as error:
@@ -177,24 +188,24 @@ def _setting_problem(name: str, value: Any) -> str:
     return ""
 
 
-def allowed_literals(kind: Any) -> list[str]:
-    """The words that a setting may be."""
-    if get_origin(kind) is Literal:
-        return list(get_args(kind))
-    return [word for part in get_args(kind) for word in allowed_literals(part)]
+def allowed_literals(field_type: Any) -> list[str]:
+    """Return the strings that a type of :data:`FIELD_TYPES` lists as literals."""
+    if get_origin(field_type) is Literal:
+        return list(get_args(field_type))
+    return [literal for part in get_args(field_type) for literal in allowed_literals(part)]
 
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidConfig(f"{file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"{file}: {error}") from None
-    activation = found.get("activation")
+    activation = settings.get("activation")
     if isinstance(activation, str) and is_import_path(activation):
         raise InvalidConfig(
-            f"{file}: activation: a function of one's own is named on the command line, where a "
-            f"person can see what is imported: --activation {activation}"
+            f"{file}: activation: a custom function is code and can only be named on the command "
+            f"line; remove it from the file and use --activation {activation}"
         )
-    return found
+    return settings

@@ -1,4 +1,4 @@
-"""Fit one network, and show what is happening."""
+"""Fitting one network with Keras, with a progress bar."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ History = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted network and how it came about.
+    """A fitted network and its training history.
 
     Attributes:
-        history: one list an epoch quantity (``loss``, ``accuracy``, ``val_loss``, …), each as long
-            as there were epochs. The loss holds the L2 term, the validation loss too.
-        n_epochs: after how many epochs the weights are these; early stopping goes back to the best.
+        network: the fitted network.
+        history: per quantity (``loss``, ``accuracy``, ``val_loss``, …) one value per completed
+            epoch. Loss and validation loss include the L2 penalty.
+        n_epochs: number of epochs after which the network had these weights. With early stopping
+            this is the best epoch, not the last one.
     """
 
     network: keras.Model
@@ -36,7 +38,7 @@ class FitResult:
     n_epochs: int
 
     def weights(self) -> bytes:
-        """The network's weights as Keras saves them: HDF5, numbers only."""
+        """Return the network's weights in Keras's HDF5 format, which holds only numbers."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.weights.h5"
             save_weights(self.network, path)
@@ -54,51 +56,61 @@ def fit_network(
     progress: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> FitResult:
-    """Fit a network; on the CPU the same seed gives the same weights.
+    """Fit one network. On the CPU the same seed gives the same weights.
 
-    Sets the global seeds of Python, NumPy and the Keras backend, from which dropout may draw. First
-    weights and the order of the rows come from the seed alone, the same on every backend.
+    Initial weights and the order of the rows depend on the config's seeds alone and are the same on
+    every backend. Dropout may draw from the global generators of Python, NumPy and the Keras
+    backend, so their seeds are set as well.
 
     Args:
-        features: (n, n_features), standardised and one-hot, without NaN.
-        labels: (n,) of 0 and 1; (n, n_classes) of 0 and 1, or (n,) of numbers, for such a head.
-        head: what the network gives.
-        weights: (n,), how much every row counts in the loss; 1 if None.
-        validation: features and labels that are only looked at, after every epoch.
-        progress: show a bar on stderr; nothing is shown where that is no terminal.
-        callbacks: of Keras, besides.
+        features: (n, n_features), standardised and one-hot encoded, without NaN.
+        labels: (n,) of 0 and 1 for one probability; (n, n_classes) of 0 and 1 for several classes;
+            (n,) numbers for a linear head.
+        config: architecture and training settings.
+        head: the output layer.
+        weights: (n,), weight of each row in the loss; 1 if None.
+        validation: features and labels of held-out rows, evaluated after every epoch.
+        progress: show a progress bar on stderr if that is a terminal.
+        callbacks: additional Keras callbacks.
+
+    Returns:
+        The fitted network; with early stopping, the network with its best weights.
+
+    Raises:
+        InvalidConfig: the loss does not fit the head, or the activation is a custom function that
+            was not registered.
     """
     keras.utils.set_random_seed(config.seed)
     network = build_network(config, features.shape[1], head)
     batches = ShuffledBatches(*_as_arrays(features, labels), config, weights)
-    watchers = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle)]
+    own_callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle)]
     if config.schedule != "constant":
         rates = learning_rates(config).tolist()
-        watchers.append(keras.callbacks.LearningRateScheduler(lambda epoch: rates[epoch]))
+        own_callbacks.append(keras.callbacks.LearningRateScheduler(lambda epoch: rates[epoch]))
     if config.patience:
-        watchers.append(
+        own_callbacks.append(
             keras.callbacks.EarlyStopping(patience=config.patience, restore_best_weights=True)
         )
     if progress:
-        watchers.append(EpochProgressBar(config.epochs))
+        own_callbacks.append(EpochProgressBar(config.epochs))
     history = network.fit(
         batches,
         validation_data=_as_arrays(*validation) if validation else None,
         epochs=config.epochs,
         verbose=0,
-        shuffle=False,  # the batches come in an order of their own
-        callbacks=[*watchers, *callbacks],
+        shuffle=False,  # ShuffledBatches shuffles
+        callbacks=[*own_callbacks, *callbacks],
     ).history
     history.pop("learning_rate", None)
     n_epochs = len(history["loss"])
     if config.patience:
         n_epochs = 1 + int(np.argmin(history["val_loss"]))
-    found = {name: [float(v) for v in values] for name, values in history.items()}
-    return FitResult(network, found, n_epochs)
+    as_floats = {name: [float(v) for v in values] for name, values in history.items()}
+    return FitResult(network, as_floats, n_epochs)
 
 
 class ShuffledBatches(keras.utils.PyDataset):
-    """Features, labels and weights of the rows, in an order that the seed alone determines."""
+    """Batches of features, labels and weights, in an order that depends on the seed alone."""
 
     def __init__(
         self,
@@ -109,27 +121,28 @@ class ShuffledBatches(keras.utils.PyDataset):
     ) -> None:
         super().__init__()
         self._features, self._labels = features, labels
-        costs = np.where(labels[:, 0] == 1, config.positive_class_weight, 1)
-        self._weights = (costs if weights is None else costs * weights).astype(features.dtype)
+        class_weights = np.where(labels[:, 0] == 1, config.positive_class_weight, 1)
+        row_weights = class_weights if weights is None else class_weights * weights
+        self._weights = row_weights.astype(features.dtype)
         n_rows = len(features)
-        self._size = n_rows if config.batch_size == "all" else min(config.batch_size, n_rows)
-        self._orders = EpochShuffler(n_rows, seed=config.shuffle_seed)
-        self._order = np.arange(n_rows)  # Keras looks at a batch before the first epoch
+        self._batch_size = n_rows if config.batch_size == "all" else min(config.batch_size, n_rows)
+        self._shuffler = EpochShuffler(n_rows, seed=config.shuffle_seed)
+        self._order = np.arange(n_rows)  # Keras requests a batch before the first epoch begins
 
     def __len__(self) -> int:
-        return math.ceil(len(self._features) / self._size)
+        return math.ceil(len(self._features) / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows = self._order[index * self._size : (index + 1) * self._size]
+        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         return self._features[rows], self._labels[rows], self._weights[rows]
 
     def shuffle(self, epoch: int, logs: Any = None) -> None:
-        """Take the order of the next epoch.
+        """Draw the order of the next epoch.
 
-        Called by a callback: Keras begins and ends epochs of its own before the first, on some
-        backends.
+        A callback calls this instead of Keras's own epoch hooks, because on some backends Keras
+        begins and ends epochs of the dataset before the first epoch of training.
         """
-        self._order = self._orders.next()[0]
+        self._order = self._shuffler.next()[0]
 
 
 def _as_arrays(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -138,13 +151,21 @@ def _as_arrays(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
 
 
 def predict(network: keras.Model, features: np.ndarray) -> np.ndarray:
-    """float64 (n,): the network's probabilities, in one call without Keras's batch machinery."""
+    """Return the network's outputs for all rows in one call, without Keras's batching.
+
+    Args:
+        network: a network with one output.
+        features: (n, n_features).
+
+    Returns:
+        float64 (n,): probabilities, or numbers where the network has a linear head.
+    """
     output = network(np.asarray(features, dtype=np.float32), training=False)
     return keras.ops.convert_to_numpy(output)[:, 0].astype(np.float64)
 
 
 class EpochProgressBar(keras.callbacks.Callback):
-    """A bar with the epoch, the losses and metrics, and the time left; quiet off a terminal."""
+    """A progress bar with losses, metrics and the remaining time; silent without a terminal."""
 
     def __init__(self, epochs: int) -> None:
         super().__init__()
@@ -153,10 +174,10 @@ class EpochProgressBar(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Move the bar on, and show what Keras knows after this epoch."""
+        """Advance the bar and show the losses and metrics of the epoch."""
         self.bar.set_postfix({name: f"{value:.4f}" for name, value in (logs or {}).items()})
         self.bar.update()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Leave the full bar on the screen."""
+        """Close the bar; its last state stays on the screen."""
         self.bar.close()

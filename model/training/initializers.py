@@ -1,8 +1,8 @@
-"""Where a training starts and in what order it sees the rows: drawn by NumPy, by seed alone.
+"""Initial weights, drawn by NumPy from the seed alone.
 
-Keras's own initialisers and shuffling differ from one backend to another, and would count the
-member axis of :mod:`model.training.ensemble.fit` as inputs. Drawn here, the same seed gives every backend the
-same first weights and the same batches, to one network and to a thousand.
+The initializers of Keras give other numbers on each backend, and would count the member axis of
+:mod:`model.training.ensemble` as inputs. Drawn here, a seed gives the same initial weights on every
+backend, for a single network and for each member of an ensemble.
 """
 
 from __future__ import annotations
@@ -14,42 +14,48 @@ import numpy as np
 from model.training.config import InitialWeights, TrainingConfig
 
 NORMAL_STDDEV = 0.05
-"""Standard deviation of ``normal``: that of Keras's RandomNormal."""
+"""Standard deviation of ``normal``, as in Keras's RandomNormal."""
 
 
 def draw_kernel(
     kind: InitialWeights, shape: tuple[int, int], *, seed: int, layer: int
 ) -> np.ndarray:
-    """The first weights of a dense layer.
+    """Return the initial kernel of a dense layer.
 
-    - ``glorot``: uniform with variance 2 / (inputs + units) (Glorot and Bengio, 2010), Keras's
-      default;
-    - ``small``: of the first layer a tenth of that, of all others the same;
+    - ``glorot``: uniform with variance 2 / (inputs + units) (Glorot and Bengio, 2010), the default
+      of Keras;
+    - ``small``: a tenth of ``glorot`` in the first layer, ``glorot`` in all others;
     - ``he``: normal with variance 2 / inputs (He and others, 2015);
-    - ``normal``: normal with a standard deviation of 0.05, whatever the layer's size;
-    - ``zeros``: units that start alike stay alike.
+    - ``normal``: normal with a standard deviation of 0.05 for layers of any size;
+    - ``zeros``: all zeros; the units of a layer stay equal during training.
 
     Args:
+        kind: the initializer.
         shape: (n_inputs, n_units).
-        layer: its number, from 0; layers of one network are drawn independently.
+        seed: the network's seed.
+        layer: index of the layer, from 0. The layers of a network are drawn independently.
 
     Returns:
-        float64 of that shape.
+        float64 (n_inputs, n_units).
     """
     n_inputs, n_units = shape
-    draw = np.random.default_rng([seed, layer])
+    rng = np.random.default_rng([seed, layer])
     if kind == "zeros":
         return np.zeros(shape)
     if kind == "he":
-        return draw.normal(0, np.sqrt(2 / n_inputs), shape)
+        return rng.normal(0, np.sqrt(2 / n_inputs), shape)
     if kind == "normal":
-        return draw.normal(0, NORMAL_STDDEV, shape)
+        return rng.normal(0, NORMAL_STDDEV, shape)
     limit = np.sqrt(6 / (n_inputs + n_units))
-    return draw.uniform(-limit, limit, shape) * (0.1 if kind == "small" and layer == 0 else 1)
+    return rng.uniform(-limit, limit, shape) * (0.1 if kind == "small" and layer == 0 else 1)
 
 
 def draw_kernels(config: TrainingConfig, n_features: int, n_outputs: int = 1) -> list[np.ndarray]:
-    """float64 (n_inputs, n_units) of every layer of a config's network; biases start at zero."""
+    """Return the initial kernel of each layer of a config's network; biases start at zero.
+
+    Returns:
+        One float64 (n_inputs, n_units) array per layer, from the first hidden layer to the output.
+    """
     widths = [n_features, *config.hidden, n_outputs]
     return [
         draw_kernel(config.initial_weights, shape, seed=config.seed, layer=layer)
@@ -58,6 +64,6 @@ def draw_kernels(config: TrainingConfig, n_features: int, n_outputs: int = 1) ->
 
 
 def n_parameters(config: TrainingConfig, n_features: int, n_outputs: int = 1) -> int:
-    """Weights and biases of a config's network."""
+    """Return the number of weights and biases of a config's network."""
     widths = [n_features, *config.hidden, n_outputs]
     return sum((n_inputs + 1) * n_units for n_inputs, n_units in itertools.pairwise(widths))

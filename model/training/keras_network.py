@@ -1,4 +1,4 @@
-"""The network: the only file that names Keras layers."""
+"""The Keras network: building, compiling, calibrating, saving and loading it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from model.training.initializers import draw_kernel
 
 
 class Head(NamedTuple):
-    """What a network's last layer gives; here everything is read that depends on the outcome's kind.
+    """The output layer of a network, which depends on the kind of outcome.
 
     Attributes:
         units: 1, or the number of classes.
@@ -33,34 +33,38 @@ PROBABILITY_HEAD = Head()
 
 
 class SeededInitializer(keras.initializers.Initializer):
-    """First weights as :func:`model.training.initializers.draw_kernel` draws them."""
+    """A Keras initializer that draws with :func:`model.training.initializers.draw_kernel`."""
 
     def __init__(self, config: TrainingConfig, layer: int) -> None:
         self.config, self.layer = config, layer
 
     def __call__(self, shape: tuple[int, int], dtype: Any = None) -> Any:
-        """A tensor of that shape, which is (n_inputs, n_units)."""
+        """Return the initial kernel as a tensor of shape (n_inputs, n_units)."""
         kind, seed = self.config.initial_weights, self.config.seed
-        drawn = draw_kernel(kind, shape, seed=seed, layer=self.layer)
-        return keras.ops.convert_to_tensor(drawn, dtype)
+        kernel = draw_kernel(kind, shape, seed=seed, layer=self.layer)
+        return keras.ops.convert_to_tensor(kernel, dtype)
 
 
 def build_network(
     config: TrainingConfig, n_features: int, head: Head = PROBABILITY_HEAD
 ) -> keras.Model:
-    """A compiled functional network: features → hidden layers → output.
+    """Build and compile a functional network: features → hidden layers → output.
 
     With 29 features and the default 16 ReLU units it has 29*16 + 16 + 16 + 1 = 497 parameters.
-    Equal configs give equal first weights, whatever was drawn before, on every backend.
+    Equal configs give equal initial weights on every backend, independent of earlier random draws.
+    Only the Keras 3 API is used, so the network trains on TensorFlow, JAX and PyTorch.
 
     **Shape**: float32 (n, n_features) → float32 (n, head.units); by default (n, 1), the probability
-    of the positive outcome, or a score where the config's loss asks for something else.
+    of the positive outcome, or a score if the loss is not plain cross-entropy.
 
-    Keras 3 API only, so that the same network trains on TensorFlow, JAX and PyTorch.
+    Args:
+        config: architecture and training settings.
+        n_features: number of input features.
+        head: the output layer.
 
     Raises:
-        InvalidConfig: the loss does not fit the head, or the activation is code that nobody
-            handed in.
+        InvalidConfig: the loss does not fit the head, or the activation is a custom function that
+            was not registered.
     """
     features = keras.Input((n_features,), name="features")
 
@@ -85,8 +89,8 @@ def build_network(
         optimizer=_optimizer(config),
         loss=_loss(config, head),
         metrics=_metrics(head),
-        # On TensorFlow compiling takes longer than 30 epochs of a network this small; JAX without
-        # it would run step by step.
+        # On TensorFlow, XLA compilation takes longer than 30 epochs of a network this small.
+        # Without compilation, JAX runs every operation separately.
         jit_compile=False if keras.config.backend() == "tensorflow" else "auto",
     )
     return network
@@ -110,16 +114,18 @@ def _optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
 
 
 def check_head(loss: LossName, head: Head) -> None:
-    """Refuse a loss of probabilities for an output that is none.
+    """Validate that a loss fits the output layer.
 
     Raises:
-        InvalidConfig: cross-entropy of any kind for a linear output.
+        InvalidConfig: cross-entropy or focal loss for a linear output.
     """
     if head.activation == "linear" and loss != "squared_error":
-        raise InvalidConfig(f"loss: {loss} needs probabilities, and the output is a number")
+        raise InvalidConfig(
+            f"loss: {loss} needs probabilities, but the output is a number; use squared_error"
+        )
 
 
-def _loss(config: TrainingConfig, head: Head) -> keras.losses.LossName:
+def _loss(config: TrainingConfig, head: Head) -> keras.losses.Loss:
     check_head(config.loss, head)
     match config.loss, head.activation:
         case "squared_error", _:
@@ -145,53 +151,59 @@ def _metrics(head: Head) -> list[keras.metrics.Metric]:
 
 
 def scale_output(network: keras.Model, slope: float, intercept: float) -> None:
-    """Make intercept + slope * x of the log-odds x, by the weights of the last unit, in place."""
+    """Replace the log-odds x by intercept + slope * x, in place, in the last layer's weights."""
     kernel, bias = network.layers[-1].get_weights()
     network.layers[-1].set_weights([kernel * slope, bias * slope + intercept])
 
 
 def append_layers(network: keras.Model, layers: Sequence[DenseLayer]) -> keras.Model:
-    """The network with its log-odds led through further layers; itself where there are none.
+    """Return the network with its log-odds passed through further layers.
 
-    Its last unit becomes linear, and keeps its weights. What comes back is not compiled.
+    The last layer becomes linear and keeps its weights. The result is not compiled; without layers
+    it is the network itself.
 
     Args:
-        layers: (n, 1) → (n, 1), the last one with the activation that makes a probability.
+        network: a network with one output, a probability.
+        layers: map (n, 1) to (n, 1); the last one's activation must return a probability.
     """
     if not layers:
         return network
     last = network.layers[-1]
-    weights = [last.get_weights(), *([np.array(a.kernel), np.array(a.bias)] for a in layers)]
+    weights = [last.get_weights()]
+    weights += [[np.array(layer.kernel), np.array(layer.bias)] for layer in layers]
     x = last.input
     added = [keras.layers.Dense(1, name="log_odds")]
     for number, layer in enumerate(layers, start=1):
         name = "probability" if number == len(layers) else f"calibration_{number}"
         added.append(keras.layers.Dense(len(layer.bias), layer.activation, name=name))
-    for layer in added:
-        x = layer(x)
-    for layer, numbers in zip(added, weights, strict=True):
-        layer.set_weights(numbers)
+    for keras_layer in added:
+        x = keras_layer(x)
+    for keras_layer, kernel_and_bias in zip(added, weights, strict=True):
+        keras_layer.set_weights(kernel_and_bias)
     return keras.Model(network.input, x, name=network.name)
 
 
 def save_weights(network: keras.Model, path: Path) -> None:
-    """Write the weights as Keras does, in HDF5, without the state of the optimizer."""
+    """Write the weights in Keras's HDF5 format, without the state of the optimizer."""
     _without_optimizer(network).save_weights(path)
 
 
 def load_network(
     config: TrainingConfig, n_features: int, weights: Path, appended: Sequence[DenseLayer] = ()
 ) -> keras.Model:
-    """The network with the weights that :func:`save_weights` wrote.
+    """Build a network and load the weights that :func:`save_weights` wrote.
 
-    Nothing but numbers is read from the file: layers come from the config, never from a name in
+    Only numbers are read from the file. The layers are built from the config, never from a name in
     an artifact.
 
     Args:
-        appended: the layers that :func:`append_layers` put behind it before it was saved.
+        config: the config that the network was built with.
+        n_features: number of input features.
+        weights: the HDF5 file.
+        appended: the layers that :func:`append_layers` added before the network was saved.
 
     Raises:
-        InvalidConfig: its activation is code that nobody handed in.
+        InvalidConfig: the activation is a custom function that was not registered.
     """
     network = append_layers(build_network(config, n_features), appended)
     _without_optimizer(network).load_weights(weights)
@@ -199,12 +211,12 @@ def load_network(
 
 
 def _without_optimizer(network: keras.Model) -> keras.Model:
-    """The same layers as a model that was not compiled, and so has no optimizer to save."""
+    """Return an uncompiled model of the same layers, which has no optimizer state to save."""
     return keras.Model(network.input, network.output)
 
 
 def read_layers(network: keras.Model) -> list[DenseLayer]:
-    """The numbers of a network's layers, for whoever works without Keras."""
+    """Return a network's layers as plain numbers, for code that does not import Keras."""
     layers = []
     for layer in dense_layers(network):
         kernel, bias = layer.get_weights()
@@ -214,12 +226,12 @@ def read_layers(network: keras.Model) -> list[DenseLayer]:
 
 
 def dense_layers(network: keras.Model) -> list[keras.layers.Layer]:
-    """The layers that have weights."""
+    """Return the layers that have weights."""
     return [layer for layer in network.layers if layer.weights]
 
 
 def describe_layers(network: keras.Model) -> list[dict[str, Any]]:
-    """One entry a layer: name, output shape without the batch, and number of parameters."""
+    """Return the name, output shape without the batch axis, and parameter count of each layer."""
     return [
         {"name": layer.name, "shape": tuple(layer.output.shape[1:]), "params": layer.count_params()}
         for layer in network.layers

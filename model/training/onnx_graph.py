@@ -1,7 +1,7 @@
-"""Fitted preprocessing + network → one ONNX graph, from the values of a record to a probability.
+"""Preprocessing and network as one ONNX graph, from the values of a record to a probability.
 
-The graph is what serves. It is made from the fitted preprocessing's numbers and the saved Keras
-weights, so training and serving cannot drift apart.
+The service runs this graph. It is built from the statistics of the fitted preprocessing and the
+saved Keras weights, so training and serving cannot diverge.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from model.features import Encoding
 
 
 class EncodingLayer(keras.layers.Layer):
-    """The fitted preprocessing as a layer: values → features, as the ColumnTransformer makes them.
+    """The fitted preprocessing as a layer, equivalent to the fitted ``ColumnTransformer``.
 
-    Works on the transposed table, where ONNX Runtime broadcasts over long rows.
+    Computes on the transposed table, where ONNX Runtime broadcasts over long rows.
 
     **Shape**: float32 (n, n_columns), missing as NaN → float32 (n, n_features).
     """
@@ -35,23 +35,26 @@ class EncodingLayer(keras.layers.Layer):
         self.codes, self.fills = _column_vector(encoding.codes), _column_vector(encoding.fills)
 
     def call(self, values: keras.KerasTensor) -> keras.KerasTensor:
-        """Values to features, in the operations that every Keras backend exports."""
+        """Encode values as features, with operations that every Keras backend can export."""
         raw = ops.take(ops.transpose(values), self.column_indices, axis=0)  # (n_features, n)
         n_standardised = len(self.means)
-        # Keras's operations and not Python's: on PyTorch a tensor minus a NumPy array leaves the
-        # trace, and becomes a constant of the graph.
+        # ops.subtract and ops.divide, not - and /: on PyTorch an arithmetic operator between a
+        # tensor and a NumPy array is not traced, and its result becomes a constant of the graph.
         standardised = ops.divide(ops.subtract(raw[:n_standardised], self.means), self.scales)
         one_hot = ops.cast(ops.equal(raw[n_standardised:], self.codes), "float32")
         features = ops.concatenate([standardised, one_hot], axis=0)
         return ops.transpose(ops.where(ops.isnan(raw), self.fills, features))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """(n, n_columns) → (n, n_features)."""
+        """Return the shape of the features: (n, n_columns) → (n, n_features)."""
         return (input_shape[0], len(self.column_indices))
 
 
 def join_encoding(encoding: Encoding, network: keras.Model) -> keras.Model:
-    """The whole as one Keras model: float32 (n, n_columns) values → (n, 1) probabilities."""
+    """Return preprocessing and network as one Keras model.
+
+    **Shape**: float32 (n, n_columns), missing as NaN → float32 (n, 1) probabilities.
+    """
     values = keras.Input((encoding.n_columns,), name="values")
     return keras.Model(
         values, network(EncodingLayer(encoding)(values)), name="values_to_probability"
@@ -59,19 +62,18 @@ def join_encoding(encoding: Encoding, network: keras.Model) -> keras.Model:
 
 
 def build_graph(encoding: Encoding, network: keras.Model) -> bytes:
-    """The whole as an ONNX graph; its one input is called ``values``.
+    """Return preprocessing and network as a serialised ONNX graph with one input, ``values``.
 
-    **Shape**: float32 (n, n_columns), missing as NaN → float32 (n, 1).
+    **Shape**: float32 (n, n_columns), missing as NaN → float32 (n, 1) probabilities.
     """
-    whole = join_encoding(encoding, network)
-    whole(np.zeros((1, encoding.n_columns), dtype=np.float32))  # Keras exports only what was called
-    said = io.StringIO()
+    joined = join_encoding(encoding, network)
+    joined(np.zeros((1, encoding.n_columns), dtype=np.float32))  # Keras exports only called models
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # Exporters warn of names that NumPy 2 deprecated, and of constants in a trace.
+        # The exporters use names that NumPy 2 deprecated, and warn about constants in a trace.
         warnings.simplefilter("ignore")
         path = Path(folder) / "model.onnx"
-        with contextlib.redirect_stdout(said):
-            whole.export(str(path), format="onnx", verbose=False)
+        with contextlib.redirect_stdout(io.StringIO()):
+            joined.export(str(path), format="onnx", verbose=False)
         return path.read_bytes()
 
 

@@ -1,6 +1,7 @@
 """The command line: ``python -m pipelines COMMAND``.
 
 options    options that several commands share
+errors     expected errors as messages
 train      train, retrain
 evaluate   evaluate
 sweep      sweep
@@ -15,11 +16,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
 
 import click
 
-from model.errors import ModelError
+from pipelines.cli.errors import ErrorReportingGroup
 from pipelines.cli.evaluate import evaluate_command
 from pipelines.cli.sweep import sweep_command
 from pipelines.cli.train import retrain_command, train_command
@@ -31,19 +31,7 @@ from pipelines.cli.versions import (
 )
 
 
-class _CommandGroup(click.Group):
-    """A command group that reports expected errors as messages; others keep their traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ModelError as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:  # a read-only folder, a full disk
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=_CommandGroup)
+@click.group(cls=ErrorReportingGroup)
 def main() -> None:
     """Train and evaluate a model, and manage its versions."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from model.evaluation import Estimate, ModelComparison
-from pipelines.evaluation import ExternalValidation
+
+if TYPE_CHECKING:
+    from pipelines.evaluation import ExternalValidation
 
 _TITLES = {
     "log_loss": "log loss",

@@ -68,7 +68,7 @@ def reference(fold: Fold) -> np.ndarray:
 def tuned_logistic_regression(fold: Fold) -> np.ndarray:
     """Logistic regression whose penalty is chosen inside the fold."""
     losses = np.zeros(len(TUNED_C))
-    for train, test in _inner_folds(fold):
+    for train, test in inner_folds(fold):
         # Each starts from the solution before it, which is near.
         model = LogisticRegression(solver="newton-cholesky", warm_start=True)
         for choice, c in enumerate(TUNED_C):
@@ -115,7 +115,7 @@ def tuned_gradient_boosting(fold: Fold) -> np.ndarray:
         )
 
     losses = np.zeros((len(TUNED_DEPTHS), len(TUNED_N_ESTIMATORS)))
-    for train, test in _inner_folds(fold):
+    for train, test in inner_folds(fold):
         for choice, depth in enumerate(TUNED_DEPTHS):
             model = build(depth, TUNED_N_ESTIMATORS[-1])
             model.fit(fold.features[train], fold.labels[train])
@@ -132,7 +132,7 @@ def support_vectors(fold: Fold) -> np.ndarray:
     # The sigmoid is fitted to margins from inner folds, the machine itself to all training rows.
     inner = [
         (np.searchsorted(fold.train, train), np.searchsorted(fold.train, test))
-        for train, test in _inner_folds(fold)
+        for train, test in inner_folds(fold)
     ]
     return _fit_and_predict(
         CalibratedClassifierCV(SVC(), method="sigmoid", cv=inner, ensemble=False), fold
@@ -206,7 +206,7 @@ def _fit_and_predict(model: Any, fold: Fold) -> np.ndarray:
     return model.predict_proba(fold.features[fold.test])[:, 1]
 
 
-def _inner_folds(fold: Fold) -> Iterator[Split]:
+def inner_folds(fold: Fold) -> Iterator[Split]:
     """Folds of the training side, as row numbers of the whole table; copies stay together."""
     labels, groups = fold.labels[fold.train], fold.groups[fold.train]
     inner = repeated_folds(labels, groups, n_splits=N_INNER_FOLDS, n_repeats=1, seed=fold.number)

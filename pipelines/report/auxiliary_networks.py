@@ -1,7 +1,9 @@
-"""Networks that are trained for the report alone, to see what a lone network cannot show.
+"""Networks trained only for the report.
 
-All in a few programs that take seconds: networks of every fold from several
-seeds, networks of every fold from fewer records, and networks of bootstrap samples.
+They show what a single network cannot: variation between folds and seeds, the effect of the number
+of training records, and optimism. There are networks for every fold from several seeds, networks
+for every fold from fewer records, and networks of bootstrap samples. A few ensemble programs train
+all of them in seconds.
 """
 
 from __future__ import annotations
@@ -22,31 +24,32 @@ from pipelines.evaluation import SEED, fit_encodings, prepare_folds
 from pipelines.report.context import ReportContext
 
 N_SEEDS = 3
-"""Networks a fold."""
+"""Networks per fold."""
 TRAINING_FRACTIONS = (0.2, 0.4, 0.7)
-"""Of a fold's records, that networks are trained on to see what more of them are worth."""
+"""Fractions of a fold's training records, for the learning curve."""
 N_BOOTSTRAP = 200
-"""Enough for optimism (Steyerberg, Clinical Prediction Models, 2019, chapter 5)."""
+"""Bootstrap samples; enough for optimism (Steyerberg, Clinical Prediction Models, 2019, ch. 5)."""
 MAX_RECORDS = 5_000
-"""Records: of a larger table a sample is taken, or the report would take longer than the training."""
+"""Most records used. Without this limit a report could take longer than the training."""
 
 
 @dataclass(frozen=True)
 class AuxiliaryNetworks:
-    """What was trained beside the network that the report is about.
+    """The networks trained for a report, in addition to the network that it describes.
 
     Attributes:
         table: the table, or a sample of it.
-        is_sample: whether it is one.
-        config: of all of them: the recipe, without a validation share. Where the network stopped
-            early, they are trained for as many epochs as it kept.
-        splits, encodings: of the ten folds.
-        folds: the networks of every fold, ``N_SEEDS`` each; the fold's own records were looked at
+        is_sample: True for a sample.
+        config: the training config of all these networks: the recipe without a validation
+            fraction. If the reported network stopped early, they are trained for as many epochs as
+            it kept.
+        splits, encodings: those of the ten folds.
+        folds: the networks of every fold, ``N_SEEDS`` each. The fold's test records were evaluated
             after every epoch.
-        by_size: by share of a fold's records, which is how many on average, and the out-of-fold
-            probabilities (n,) of networks trained on so few.
-        bootstrap_networks: networks of bootstrap samples of records.
-        bootstrap_counts: (N_BOOTSTRAP, n), how often each record was drawn for them.
+        by_size: for each training fraction, the mean number of training records, and the
+            out-of-fold probabilities (n,) of networks trained on so many.
+        bootstrap_networks: the networks of the bootstrap samples.
+        bootstrap_counts: (N_BOOTSTRAP, n), the number of times each record was drawn.
     """
 
     table: Table
@@ -60,10 +63,10 @@ class AuxiliaryNetworks:
     bootstrap_counts: np.ndarray
 
     def predict_folds(self, values: Sequence[np.ndarray]) -> np.ndarray:
-        """What the networks of every fold say of values of their own.
+        """Return the probabilities that each fold's networks predict for that fold's values.
 
         Args:
-            values: for every fold (m, n_columns), m the same for all.
+            values: one array (m, n_columns) per fold, with the same m for all folds.
 
         Returns:
             float64 (n_folds, N_SEEDS, m): probabilities before any calibration.
@@ -73,15 +76,21 @@ class AuxiliaryNetworks:
 
 
 def train_auxiliary_networks(context: ReportContext) -> AuxiliaryNetworks:
-    """Train all of them.
+    """Train the networks of the folds, of the fractions and of the bootstrap samples.
+
+    Args:
+        context: the training that the report is about.
+
+    Returns:
+        The trained networks, and the table or the sample of it that they were trained on.
 
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
     """
-    table, config = _limit_records(context.table), _config_without_validation(context)
+    table, config = _limit_records(context.table), config_without_validation(context)
     labels, groups = table.labels, table.groups
     folds = prepare_folds(table, seed=SEED, n_repeats=1)
-    # Other first weights for every network, other batches for every fold.
+    # Every network gets its own initial weights; the seeds of a fold share their batches.
     members = [
         MemberSpec(
             config.reseeded(number + 1_000 * seed, number),
@@ -93,12 +102,15 @@ def train_auxiliary_networks(context: ReportContext) -> AuxiliaryNetworks:
         for seed in range(N_SEEDS)
     ]
     features = np.stack([folds.features(number) for number in range(len(folds))])
-    of_folds = fit_ensemble(features, labels, members)
-    draws = bootstrap_statistic(np.asarray, groups, seed=SEED, n_samples=N_BOOTSTRAP)
-    resampled = fit_ensemble(
+    fold_networks = fit_ensemble(features, labels, members)
+    bootstrap_counts = bootstrap_statistic(np.asarray, groups, seed=SEED, n_samples=N_BOOTSTRAP)
+    bootstrap_networks = fit_ensemble(
         context.encoding.encode(table.values),
         labels,
-        [MemberSpec(config.reseeded(number), weights=drawn) for number, drawn in enumerate(draws)],
+        [
+            MemberSpec(config.reseeded(number), weights=counts)
+            for number, counts in enumerate(bootstrap_counts)
+        ],
     )
     return AuxiliaryNetworks(
         table=table,
@@ -106,37 +118,37 @@ def train_auxiliary_networks(context: ReportContext) -> AuxiliaryNetworks:
         config=config,
         splits=folds.splits,
         encodings=folds.encodings,
-        folds=of_folds,
+        folds=fold_networks,
         by_size=_train_on_fractions(table, config, folds.splits),
-        bootstrap_networks=resampled,
-        bootstrap_counts=draws,
+        bootstrap_networks=bootstrap_networks,
+        bootstrap_counts=bootstrap_counts,
     )
 
 
 def _train_on_fractions(
     table: Table, config: TrainingConfig, splits: Sequence[Split]
 ) -> list[tuple[float, np.ndarray]]:
-    draw = np.random.default_rng(SEED)
-    sides = [
-        _draw_stratified(table.labels, train, share, draw)
-        for share in TRAINING_FRACTIONS
+    rng = np.random.default_rng(SEED)
+    training_rows = [
+        _draw_stratified(table.labels, train, fraction, rng)
+        for fraction in TRAINING_FRACTIONS
         for train, _ in splits
     ]
     members = [
-        MemberSpec(config.reseeded(place % len(splits)), rows, table=place)
-        for place, rows in enumerate(sides)
+        MemberSpec(config.reseeded(index % len(splits)), rows, table=index)
+        for index, rows in enumerate(training_rows)
     ]
-    encodings = fit_encodings(table, sides)
+    encodings = fit_encodings(table, training_rows)
     features = np.stack([encoding.encode(table.values) for encoding in encodings])
-    found = fit_ensemble(features, table.labels, members).predict(features)
-    sizes = [len(rows) for rows in sides]
-    fewer = []
+    probabilities = fit_ensemble(features, table.labels, members).predict(features)
+    sizes = [len(rows) for rows in training_rows]
+    by_size = []
     for start in range(0, len(members), len(splits)):
         held_out = np.empty(len(table))
         for number, (_, test) in enumerate(splits):
-            held_out[test] = found[start + number, test]
-        fewer.append((float(np.mean(sizes[start : start + len(splits)])), held_out))
-    return fewer
+            held_out[test] = probabilities[start + number, test]
+        by_size.append((float(np.mean(sizes[start : start + len(splits)])), held_out))
+    return by_size
 
 
 def _limit_records(table: Table) -> Table:
@@ -149,19 +161,21 @@ def _limit_records(table: Table) -> Table:
     )
 
 
-def _config_without_validation(context: ReportContext) -> TrainingConfig:
-    """The recipe for as many epochs as the network's weights are from, and nothing set aside."""
-    config, seen = context.config, context.history.get("val_loss", ())
-    epochs = int(np.argmin(seen)) + 1 if config.patience and len(seen) else config.epochs
+def config_without_validation(context: ReportContext) -> TrainingConfig:
+    """Return the recipe without a validation set, for the epochs that the network's weights had."""
+    config, losses = context.config, context.history.get("val_loss", ())
+    epochs = int(np.argmin(losses)) + 1 if config.patience and len(losses) else config.epochs
     return msgspec.structs.replace(config, epochs=epochs, patience=0, validation_fraction=0.0)
 
 
 def _draw_stratified(
-    labels: np.ndarray, rows: np.ndarray, share: float, draw: np.random.Generator
+    labels: np.ndarray, rows: np.ndarray, fraction: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """A share of some rows, of either outcome alike, and at least one of each."""
+    """Draw a fraction of some rows within each outcome, and at least one row of each."""
     parts = []
     for outcome in (0, 1):
-        here = rows[labels[rows] == outcome]
-        parts.append(draw.choice(here, max(1, round(share * len(here))), replace=False))
+        candidates = rows[labels[rows] == outcome]
+        parts.append(
+            rng.choice(candidates, max(1, round(fraction * len(candidates))), replace=False)
+        )
     return np.sort(np.concatenate(parts))

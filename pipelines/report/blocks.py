@@ -1,4 +1,4 @@
-"""What a section of the report is made of, and how its numbers are written."""
+"""Blocks of a section of the report, and the formatting of its numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ NOT_KNOWN = "—"
 
 @dataclass(frozen=True)
 class FigureBlock:
-    """A figure: SVG as :func:`pipelines.html.svg.as_svg` gives it, and the words below it."""
+    """A figure.
+
+    Attributes:
+        svg: an ``<svg>`` element, as :func:`pipelines.html.svg.as_svg` returns it.
+        caption: the text below the figure.
+    """
 
     svg: str
     caption: str
@@ -25,9 +30,12 @@ class TableBlock:
     """A table of text.
 
     Attributes:
-        head: the titles of the columns.
-        rows: as many cells each as there are titles.
-        caption: above it.
+        head: the column titles; empty strings for a table without a header.
+        rows: the cells, one for each title.
+        caption: the text above the table; empty for none.
+
+    Raises:
+        ValueError: a row and the header differ in their number of cells.
     """
 
     head: Sequence[str]
@@ -36,19 +44,19 @@ class TableBlock:
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.head) for row in self.rows):
-            raise ValueError("a row has another number of cells than the head")
+            raise ValueError("A row must have as many cells as the header.")
 
 
 @dataclass(frozen=True)
 class BulletList:
-    """Several statements, one a line."""
+    """A list of statements, one per line."""
 
     items: Sequence[str]
 
 
 @dataclass(frozen=True)
 class CodeBlock:
-    """What is typed or read letter by letter."""
+    """Literal text in a fixed-width font, such as a command."""
 
     text: str
 
@@ -62,8 +70,9 @@ class Section:
     """One section of the page.
 
     Attributes:
-        key: its anchor, and how others refer to it.
-        title: what it answers.
+        key: the anchor in the page.
+        title: the heading.
+        blocks: the content, in order.
     """
 
     key: str
@@ -72,47 +81,69 @@ class Section:
 
     @property
     def named_blocks(self) -> list[tuple[str, Block]]:
-        """Every block with the name of its kind, in small letters, for the template."""
+        """Return each block with the lower-case name of its class, which the template reads."""
         return [(type(block).__name__.lower(), block) for block in self.blocks]
 
 
 def format_number(value: float | None, digits: int = 3, sign: str = "") -> str:
-    """A number with a minus sign that is one; a dash for what is not known."""
+    """Return a number with a true minus sign, or a dash for None and NaN.
+
+    Args:
+        value: the number.
+        digits: decimal places.
+        sign: the sign option of a format specification; "+" also marks positive numbers.
+    """
     if value is None or math.isnan(value):
         return NOT_KNOWN
-    rounded = round(value, digits) + 0.0  # no minus before a zero
+    rounded = round(value, digits) + 0.0  # -0.0 becomes 0.0
     return f"{rounded:{sign}.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def with_interval(figure: Estimate | None, digits: int = 3, sign: str = "") -> str:
-    """A figure and its 95 % interval."""
-    if figure is None or math.isnan(figure.value):
+def with_interval(estimate: Estimate | None, digits: int = 3, sign: str = "") -> str:
+    """Return an estimate with its 95 % interval, or a dash for None and NaN.
+
+    Args:
+        estimate: the estimate.
+        digits, sign: as in :func:`format_number`.
+    """
+    if estimate is None or math.isnan(estimate.value):
         return NOT_KNOWN
-    low, high = (format_number(end, digits, sign) for end in (figure.low, figure.high))
-    return f"{format_number(figure.value, digits, sign)} ({low} to {high})"
+    low, high = (format_number(end, digits, sign) for end in (estimate.low, estimate.high))
+    return f"{format_number(estimate.value, digits, sign)} ({low} to {high})"
 
 
-def percent(share: float, digits: int = 0) -> str:
-    """A share of one in hundredths."""
-    return NOT_KNOWN if math.isnan(share) else f"{format_number(100 * share, digits)} %"
+def percent(fraction: float, digits: int = 0) -> str:
+    """Return a fraction as a percentage, or a dash for NaN.
+
+    >>> percent(0.459)
+    '46 %'
+    """
+    return NOT_KNOWN if math.isnan(fraction) else f"{format_number(100 * fraction, digits)} %"
 
 
 def join_with_and(words: Iterable[str]) -> str:
-    """``a, b and c``."""
+    """Join words with commas and a final "and".
+
+    >>> join_with_and(["a", "b", "c"])
+    'a, b and c'
+    """
     *others, last = list(words) or [NOT_KNOWN]
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def one_line(text: str) -> str:
-    """A text of the schema without its line breaks."""
+    """Return a text of the schema on one line, each run of white space as one space."""
     return " ".join(text.split())
 
 
 def escape_mathtext(text: str) -> str:
-    """Words of the schema as matplotlib draws them letter by letter: a dollar sign starts no formula."""
+    """Return a text of the schema on one line, with every dollar sign escaped.
+
+    Otherwise matplotlib would read the text between two dollar signs as a formula.
+    """
     return one_line(text).replace("$", r"\$")
 
 
 def wrapped(text: str, width: int = 24) -> str:
-    """The same in short lines, at most three of them."""
+    """Wrap :func:`escape_mathtext` of a text at ``width`` characters, into at most three lines."""
     return "\n".join(textwrap.wrap(escape_mathtext(text), width, max_lines=3, placeholder=" …"))

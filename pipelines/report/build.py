@@ -1,4 +1,4 @@
-"""The page: every section in its order, in one file without outside assets."""
+"""Construction of the report: all sections in one HTML file without external assets."""
 
 from __future__ import annotations
 
@@ -26,11 +26,18 @@ logger = logging.getLogger(__name__)
 
 
 def write_report(context: ReportContext, store: Store) -> Artifact:
-    """Build the report of a training, and add it to its version.
+    """Build the report of a training and attach it to its version.
+
+    Args:
+        context: the training that the report is about.
+        store: the store that holds the version.
+
+    Returns:
+        The artifact with the report among the files of its manifest.
 
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
-        FileExistsError: the version has one.
+        FileExistsError: the version already has a report.
     """
     version = context.manifest.version
     artifact = store.add_attachment(version, REPORT_FILE, build_report(context))
@@ -39,9 +46,15 @@ def write_report(context: ReportContext, store: Store) -> Artifact:
 
 
 def build_report(context: ReportContext) -> bytes:
-    """The report of one training as HTML.
+    """Return the report of one training as HTML.
 
-    Trains a few hundred further networks for it, in seconds.
+    Trains about 260 networks for it (:mod:`pipelines.report.auxiliary_networks`), in seconds.
+
+    Args:
+        context: the training that the report is about.
+
+    Returns:
+        A complete HTML page, UTF-8.
 
     Raises:
         InvalidConfig: too few records of an outcome for ten folds.
@@ -60,7 +73,14 @@ def build_report(context: ReportContext) -> bytes:
 
 
 def build_sections(context: ReportContext) -> list[Section]:
-    """In the order of the page."""
+    """Return the sections in the order of the page.
+
+    Args:
+        context: the training that the report is about.
+
+    Raises:
+        InvalidConfig: too few records of an outcome for ten folds.
+    """
     auxiliary = train_auxiliary_networks(context)
     sections = [
         model_card(context),

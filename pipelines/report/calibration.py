@@ -1,4 +1,4 @@
-"""What a probability is worth: whether it means what it says, and what acting on it does."""
+"""Report sections on the probabilities: calibration, decision curve, confusion at the threshold."""
 
 from __future__ import annotations
 
@@ -19,46 +19,52 @@ from pipelines.report.blocks import (
 from pipelines.report.context import ReportContext
 
 MIN_NET_BENEFIT = -0.05
-"""Of the net benefit that is drawn: further down, nobody would act so."""
+"""Lower end of the net-benefit axis. Curves far below zero have no use for a decision."""
 
 
 def reliability(context: ReportContext) -> Section:
-    """Slope, intercept, and the share of positives by probability."""
+    """Return the section on calibration: slope, intercept and reliability curve.
+
+    Args:
+        context: the training that the report is about.
+    """
     metrics = context.manifest.metrics
     choice = msgspec.convert(metrics["calibration"], CalibrationSelection)
     curve = msgspec.convert(metrics["reliability"], ReliabilityCurve)
-    taken = choice.calibration.method
+    method = choice.calibration.method
     states = [("as the network gives them", choice.before)]
-    if taken != "none":
-        states.append((f"calibrated by {METHOD_NAMES[taken]}, as served", choice.after))
+    if method != "none":
+        states.append((f"calibrated by {METHOD_NAMES[method]}, as served", choice.after))
     rows = [
         (
             name,
-            with_interval(found.slope),
-            with_interval(found.intercept, sign="+"),
-            with_interval(found.in_the_large, sign="+"),
+            with_interval(regression.slope),
+            with_interval(regression.intercept, sign="+"),
+            with_interval(regression.in_the_large, sign="+"),
         )
-        for name, found in states
+        for name, regression in states
     ]
-    kept = (
+    decision = (
         "No calibration was put behind the network"
-        if taken == "none"
-        else f"The network's output is calibrated by {METHOD_NAMES[taken]}"
+        if method == "none"
+        else f"The network's output is calibrated by {METHOD_NAMES[method]}"
     )
     return Section(
         "reliability",
         "Do the probabilities mean what they say?",
         [
-            "Of the records that are given 30 %, 30 % should be positive. A slope below 1 says that "
-            "probabilities are too extreme, one above 1 that they are too timid; calibration in the "
-            "large is above 0 where there were more positives than the probabilities promised.",
+            "Of the records that are given 30 %, 30 % should be positive. A slope below 1 says "
+            "that probabilities are too extreme, one above 1 that they are too timid; calibration "
+            "in the large is above 0 where there were more positives than the probabilities "
+            "promised.",
             TableBlock(
                 ("Log-odds", "Slope (1)", "Intercept (0)", "In the large (0)"),
                 rows,
                 "Calibration out of fold, with 95 % intervals; in brackets what honest ones have.",
             ),
-            f"{kept}: a calibration is taken only where it helps records that it was not fitted to"
-            f"{'' if choice.requested == 'auto' else ', unless it is asked for, as here'}.",
+            f"{decision}: a calibration is taken only where it helps records that it was not "
+            "fitted "
+            f"to{'' if choice.requested == 'auto' else ', unless it is asked for, as here'}.",
             _reliability_curve(curve),
         ],
     )
@@ -75,14 +81,25 @@ def _reliability_curve(curve: ReliabilityCurve) -> FigureBlock:
         p, curve.shares, color=COLOURS[0], linestyle=DASHES[0], label="share of positives, smoothed"
     )
     axes.fill_between(p, curve.low, curve.high, color=FILLS[0], linewidth=0, label="its 95 % band")
-    means = np.array([one.probability for one in curve.bins])
-    shares = np.array([one.share for one in curve.bins])
-    ends = np.array([[one.share - one.low for one in curve.bins],
-                     [one.high - one.share for one in curve.bins]])  # fmt: skip
+    means = np.array([part.probability for part in curve.bins])
+    shares = np.array([part.share for part in curve.bins])
+    ends = np.array(
+        [
+            [part.share - part.low for part in curve.bins],
+            [part.high - part.share for part in curve.bins],
+        ]
+    )
     axes.errorbar(
-        means, shares, np.maximum(ends, 0), color=COLOURS[1], marker=MARKERS[1], linestyle="none",
-        elinewidth=1, capsize=2, label="tenths of the records,\nwith 95 % intervals",
-    )  # fmt: skip
+        means,
+        shares,
+        np.maximum(ends, 0),
+        color=COLOURS[1],
+        marker=MARKERS[1],
+        linestyle="none",
+        elinewidth=1,
+        capsize=2,
+        label="tenths of the records,\nwith 95 % intervals",
+    )
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
@@ -90,14 +107,18 @@ def _reliability_curve(curve: ReliabilityCurve) -> FigureBlock:
     figure.legend(loc="outside right upper")
     return FigureBlock(
         as_svg(figure, "Share of positive records by the probability that they were given."),
-        f"Reliability. The line is a local regression over the nearest {percent(curve.span)} of the "
-        "records; one point of it is inside the band with 95 %, the whole line with less. The "
+        f"Reliability. The line is a local regression over the nearest {percent(curve.span)} of "
+        "the records; one point of it is inside the band with 95 %, the whole line with less. The "
         "points are those of tenths of the records, with Wilson's intervals.",
     )
 
 
 def decision_analysis(context: ReportContext) -> Section:
-    """The decision curve, and the confusion at the threshold."""
+    """Return the section on decisions: decision curve and confusion at the threshold.
+
+    Args:
+        context: the training that the report is about.
+    """
     curve = msgspec.convert(context.manifest.metrics["decision_curve"], DecisionCurve)
     return Section(
         "decisions",
@@ -138,37 +159,55 @@ def _decision_curve(context: ReportContext, curve: DecisionCurve) -> FigureBlock
 
 
 def _confusion(context: ReportContext) -> list[str | TableBlock]:
-    found, outcome = context.at_threshold, context.schema.outcome
-    stated = (
-        f"It follows from the stated cost: a missed positive is as bad as {found.cost_ratio:g} "
-        "false alarms, 1 / (1 + ratio)."
-        if found.stated
-        else f"Nobody has stated what a missed positive costs; this threshold takes it for as bad as "
-        f"{found.cost_ratio:g} false alarm{'' if found.cost_ratio == 1 else 's'}."
+    performance, outcome = context.at_threshold, context.schema.outcome
+    cost_statement = (
+        "It follows from the stated cost: a missed positive is as bad as "
+        f"{performance.cost_ratio:g} false alarms, 1 / (1 + ratio)."
+        if performance.stated
+        else "Nobody has stated what a missed positive costs; this threshold takes it for as bad "
+        f"as {performance.cost_ratio:g} false alarm{'' if performance.cost_ratio == 1 else 's'}."
     )
     counts = TableBlock(
         ("", f"called “{outcome.positive}”", f"called “{outcome.negative}”"),
         [
-            (f"is “{outcome.positive}”", with_interval(found.true_positives, 0), with_interval(found.false_negatives, 0)),
-            (f"is “{outcome.negative}”", with_interval(found.false_positives, 0), with_interval(found.true_negatives, 0)),
+            (
+                f"is “{outcome.positive}”",
+                with_interval(performance.true_positives, 0),
+                with_interval(performance.false_negatives, 0),
+            ),
+            (
+                f"is “{outcome.negative}”",
+                with_interval(performance.false_positives, 0),
+                with_interval(performance.true_negatives, 0),
+            ),
         ],
-        f"Confusion at the threshold {found.threshold:.3g}: records out of fold, with 95 % intervals.",
-    )  # fmt: skip
-    shares = TableBlock(
+        f"Confusion at the threshold {performance.threshold:.3g}: records out of fold, with 95 % "
+        "intervals.",
+    )
+    rates = TableBlock(
         ("", "Value (95 % interval)"),
         [
-            ("Sensitivity: of the positive, called so", with_interval(found.sensitivity)),
-            ("Specificity: of the negative, called so", with_interval(found.specificity)),
-            ("Positive predictive value: of those called positive, who are", with_interval(found.ppv)),
-            ("Negative predictive value: of those called negative, who are", with_interval(found.npv)),
-            ("Net benefit (positives per record)", with_interval(found.net_benefit, sign="+")),
+            ("Sensitivity: of the positive, called so", with_interval(performance.sensitivity)),
+            ("Specificity: of the negative, called so", with_interval(performance.specificity)),
+            (
+                "Positive predictive value: of those called positive, who are",
+                with_interval(performance.ppv),
+            ),
+            (
+                "Negative predictive value: of those called negative, who are",
+                with_interval(performance.npv),
+            ),
+            (
+                "Net benefit (positives per record)",
+                with_interval(performance.net_benefit, sign="+"),
+            ),
         ],
         "Predictive values hold only where as many are positive as here: "
         f"{percent(context.n_positive / len(context.table))}.",
-    )  # fmt: skip
+    )
     return [
-        f"The threshold is {format_number(found.threshold)}: a probability at or above it is called "
-        f"“{outcome.positive}”. {stated}",
+        f"The threshold is {format_number(performance.threshold)}: a probability at or above it is "
+        f"called “{outcome.positive}”. {cost_statement}",
         counts,
-        shares,
+        rates,
     ]

@@ -1,4 +1,4 @@
-"""What a report is about: one training, with everything that its sections read."""
+"""The training that a report is about, with the data that the sections read."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ class ReportContext:
     """One training.
 
     Attributes:
-        manifest: of the version that was saved.
-        encoding: its preprocessing.
-        weights: kernel, bias, kernel, bias, … of its network, as training left them.
-        calibration: which the network that serves has absorbed.
-        n_parameters: of the network that serves.
-        history: of its training.
-        rows: numbers of the table's rows that it was fitted to.
-        apparent: (n,), its probabilities for the whole table.
-        out_of_fold: (n_repeats, n), the probabilities that the manifest's figures are about.
-        decision: whether the version became current, and why; empty where nobody has decided.
+        table: the table that the version was trained on.
+        manifest: the manifest of the saved version.
+        encoding: the preprocessing.
+        weights: kernel, bias, kernel, bias, … of the network, before the calibration.
+        calibration: the calibration; the served network contains it.
+        n_parameters: the number of parameters of the served network.
+        history: the losses per epoch of the training.
+        rows: row numbers of the records that the network was fitted to.
+        apparent: (n,), the network's probabilities for all records of the table.
+        out_of_fold: (n_repeats, n), the probabilities from which the manifest's metrics were
+            computed.
+        decision: whether the version became the current one, and why; empty without a decision.
     """
 
     table: Table
@@ -50,62 +52,73 @@ class ReportContext:
 
     @property
     def schema(self) -> Schema:
-        """Of the table."""
+        """The schema of the table."""
         return self.table.schema
 
     @property
     def config(self) -> TrainingConfig:
-        """How the network was built and fitted."""
+        """The config that the network was built and fitted with."""
         return msgspec.convert(self.manifest.training, TrainingConfig)
 
     @cached_property
     def evaluation(self) -> ModelComparison:
-        """The figures of the folds, from the manifest."""
+        """The metrics of the folds, from the manifest."""
         return msgspec.convert(self.manifest.metrics["folds"], ModelComparison)
 
     @cached_property
     def at_threshold(self) -> ThresholdPerformance:
-        """What the threshold does, from the manifest."""
+        """The performance at the threshold, from the manifest."""
         return msgspec.convert(self.manifest.metrics["threshold"], ThresholdPerformance)
 
     @property
     def is_private(self) -> bool:
-        """Whether the rows of the table must stay where they are."""
+        """True if the schema does not list the file as published: no record may be disclosed."""
         return self.table.sha256 not in self.schema.published
 
     @property
     def n_positive(self) -> int:
-        """Records with the positive outcome."""
+        """The number of records with the positive outcome."""
         return int(self.table.labels.sum())
 
     def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
-        """What the version's calibration makes of the probabilities of networks without one."""
+        """Apply the version's calibration to the probabilities of other, uncalibrated networks."""
         if self.calibration.method == "none":
             return probabilities
         return to_probabilities(self.calibration.apply(to_log_odds(probabilities)))
 
 
 def build_report_context(
-    artifact: Artifact, table: Table, weights: Sequence[np.ndarray], rows: np.ndarray,
-    apparent: np.ndarray, out_of_fold: np.ndarray, *, decision: str = "",
-) -> ReportContext:  # fmt: skip
-    """Everything that an artifact holds itself, and what only its training knows.
+    artifact: Artifact,
+    table: Table,
+    weights: Sequence[np.ndarray],
+    rows: np.ndarray,
+    apparent: np.ndarray,
+    out_of_fold: np.ndarray,
+    *,
+    decision: str = "",
+) -> ReportContext:
+    """Build the context of a report from an artifact and the results of its training.
 
     Args:
-        weights: of the network before it absorbed a calibration.
-        rows, apparent: as of :class:`ReportContext`.
-        out_of_fold: (…, n)
+        artifact: the saved version.
+        table: the table that it was trained on.
+        weights: the network's weights before the calibration.
+        rows, apparent: as in :class:`ReportContext`.
+        out_of_fold: (…, n); the leading axes are flattened to repeats.
+        decision: as in :class:`ReportContext`.
     """
     files = artifact.files
     calibration = msgspec.json.decode(files.get("calibration.json", b"{}"), type=Calibration)
-    further = [np.size(part) for a in calibration.layers() for part in (a.kernel, a.bias)]
+    calibration_sizes = [
+        np.size(array) for layer in calibration.layers() for array in (layer.kernel, layer.bias)
+    ]
     return ReportContext(
         table=table,
         manifest=artifact.manifest,
         encoding=msgspec.json.decode(files["encoding.json"], type=Encoding),
         weights=weights,
         calibration=calibration,
-        n_parameters=sum([*(weight.size for weight in weights), *further]),
+        n_parameters=sum([*(weight.size for weight in weights), *calibration_sizes]),
         history=msgspec.json.decode(files["history.json"], type=dict[str, list[float]]),
         rows=rows,
         apparent=apparent,

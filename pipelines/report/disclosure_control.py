@@ -1,9 +1,9 @@
-"""Counts of records by value and outcome, so coarse that no record shows where none may.
+"""Counts of records by value and outcome, merged until they disclose no record of a private table.
 
-Where the rows of a table must not leave (the schema does not name the file as published), a count
-below :data:`MIN_CELL_COUNT` of either outcome is not shown: the cell is merged with its neighbour, or a
-level with the next rarest, until every count is at least that large. Merging rather than leaving
-out, because a single count that was left out follows from the others and their sum (Hundepool and
+A table is private if the schema does not list its file as published. Then a count below
+:data:`MIN_CELL_COUNT` of either outcome is not shown. Its cell is merged with the next cell, or a
+level with the next rarest level, until every count is at least that large. Cells are merged and not
+suppressed, because a single suppressed count follows from the others and their sum (Hundepool and
 others, Statistical Disclosure Control, 2012, chapter 5).
 """
 
@@ -25,11 +25,12 @@ STEP_SIZES = (1, 2, 2.5, 5, 10)
 
 @dataclass(frozen=True)
 class Cell:
-    """Records with a value in a range, or at one of some levels.
+    """The records with a value in a range, or with one of several levels.
 
     Attributes:
-        low, high: of a number, from low to below high; NaN for levels.
-        counts: records with the negative and with the positive outcome.
+        label: the range or the levels as text.
+        counts: the numbers of records with the negative and with the positive outcome.
+        low, high: the range of a number, from low to below high; NaN for levels.
     """
 
     label: str
@@ -39,41 +40,51 @@ class Cell:
 
     @property
     def n(self) -> int:
-        """Records of either outcome."""
+        """The number of records of both outcomes."""
         return sum(self.counts)
 
     @property
     def is_small(self) -> bool:
-        """Whether a count in it is too small to be shown of a table that must not leave."""
+        """True if a count is too small to be shown for a private table."""
         return min(self.counts) < MIN_CELL_COUNT
 
 
 def count_cells(
     column: Column, values: np.ndarray, labels: np.ndarray, *, private: bool
 ) -> list[Cell]:
-    """Cells of the known values of one column: rising ranges, or levels as the schema orders them.
+    """Count the known values of one column by outcome.
 
     Args:
+        column: the column of the schema.
         values: (n,), missing as NaN.
         labels: (n,) of 0 and 1.
-        private: whether the rows must not leave.
+        private: merge the cells with small counts.
 
     Returns:
-        As few as none, where nothing is known or every count would be too small.
+        Ranges in ascending order, or levels in the order of the schema with merged levels last.
+        Levels without a record are left out. Empty if no value is known, or if every count would be
+        too small.
     """
     known = ~np.isnan(values)
     values, labels = values[known], labels[known]
     if not len(values):
         return []
-    found = _levels(column, values, labels) if column.levels else _bins(values, labels)
+    cells = _levels(column, values, labels) if column.levels else _bins(values, labels)
     if private:
-        found = _merge_levels(found) if column.levels else _merge_bins(found)
-        found = [cell for cell in found if not cell.is_small]
-    return found
+        cells = _merge_levels(cells) if column.levels else _merge_bins(cells)
+        cells = [cell for cell in cells if not cell.is_small]
+    return cells
 
 
 def nice_edges(low: float, high: float, max_bins: int = MAX_BINS) -> np.ndarray:
-    """Rising round numbers around a range, the last one above it, with at most so many steps.
+    """Return round bin edges that contain a range, the last edge above ``high``.
+
+    Args:
+        low, high: the range.
+        max_bins: most bins.
+
+    Returns:
+        Ascending, equally spaced edges.
 
     >>> nice_edges(29.0, 77.0)
     array([25., 30., 35., 40., 45., 50., 55., 60., 65., 70., 75., 80.])
@@ -81,29 +92,29 @@ def nice_edges(low: float, high: float, max_bins: int = MAX_BINS) -> np.ndarray:
     width = (high - low) / (max_bins - 1) or 1.0
     magnitude = 10.0 ** math.floor(math.log10(width))
     step = next(magnitude * s for s in STEP_SIZES if magnitude * s >= width * (1 - 1e-9))
-    # A quotient that is a whole number but for its rounding counts as one.
+    # The tolerance keeps an end that is a multiple of the step, up to rounding, on its own edge.
     first, last = (math.floor(end / step + 1e-9) for end in (low, high))
     return np.round(np.arange(first, last + 2) * step, 3 - math.floor(math.log10(step)))
 
 
 def range_label(low: float, high: float) -> str:
-    """Such as ``45 to 50``: from the one to below the other."""
+    """Return the text of the range from low to below high, such as ``45 to 50``."""
     return f"{low:g} to {high:g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _bins(values: np.ndarray, labels: np.ndarray) -> list[Cell]:
     edges = nice_edges(float(values.min()), float(values.max()))
-    place = np.clip(np.digitize(values, edges) - 1, 0, len(edges) - 2)
+    bin_index = np.clip(np.digitize(values, edges) - 1, 0, len(edges) - 2)
     return [
-        Cell(range_label(low, high), _count(labels[place == i]), float(low), float(high))
-        for i, (low, high) in enumerate(itertools.pairwise(edges))
+        Cell(range_label(low, high), _count(labels[bin_index == index]), float(low), float(high))
+        for index, (low, high) in enumerate(itertools.pairwise(edges))
     ]
 
 
 def _levels(column: Column, values: np.ndarray, labels: np.ndarray) -> list[Cell]:
-    """Levels that nobody has are left out: the schema names them, the table does not."""
-    found = [Cell(level.label, _count(labels[values == level.code])) for level in column.levels]
-    return [cell for cell in found if cell.n]
+    """Count the levels that occur in the table; the schema may declare others."""
+    cells = [Cell(level.label, _count(labels[values == level.code])) for level in column.levels]
+    return [cell for cell in cells if cell.n]
 
 
 def _merge_bins(cells: Sequence[Cell]) -> list[Cell]:
@@ -119,27 +130,27 @@ def _merge_bins(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _merge_levels(cells: Sequence[Cell]) -> list[Cell]:
-    """The rarest levels together, as many as are needed, in the place of the last of them."""
+    """Merge the rarest levels, as few as suffice, into one cell at the end."""
     ranked = sorted(range(len(cells)), key=lambda i: min(cells[i].counts))
     n_small = sum(cell.is_small for cell in cells)
     if not n_small:
         return list(cells)
     for n_merged in range(max(n_small, 2), len(cells) + 1):
-        chosen = sorted(ranked[:n_merged])
-        other = cells[chosen[0]]
-        for i in chosen[1:]:
-            other = _join(other, cells[i])
-        if not other.is_small or n_merged == len(cells):
-            kept = [cell for i, cell in enumerate(cells) if i not in chosen]
-            return [*kept, other]
+        merged_indices = sorted(ranked[:n_merged])
+        merged_cell = cells[merged_indices[0]]
+        for i in merged_indices[1:]:
+            merged_cell = _join(merged_cell, cells[i])
+        if not merged_cell.is_small or n_merged == len(cells):
+            kept = [cell for i, cell in enumerate(cells) if i not in merged_indices]
+            return [*kept, merged_cell]
     return list(cells)
 
 
-def _join(one: Cell, other: Cell) -> Cell:
-    counts = (one.counts[0] + other.counts[0], one.counts[1] + other.counts[1])
-    if math.isnan(one.low):
-        return Cell(f"{one.label}; {other.label}", counts)
-    return Cell(range_label(one.low, other.high), counts, one.low, other.high)
+def _join(first: Cell, second: Cell) -> Cell:
+    counts = (first.counts[0] + second.counts[0], first.counts[1] + second.counts[1])
+    if math.isnan(first.low):
+        return Cell(f"{first.label}; {second.label}", counts)
+    return Cell(range_label(first.low, second.high), counts, first.low, second.high)
 
 
 def _count(labels: np.ndarray) -> tuple[int, int]:

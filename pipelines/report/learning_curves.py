@@ -1,4 +1,4 @@
-"""Learning curves: over the epochs, and over the number of records."""
+"""Learning curves by epoch and by number of training records."""
 
 from __future__ import annotations
 
@@ -21,9 +21,17 @@ LOSS_LABELS = {
 
 
 def learning_curves(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Section:
-    """Whether it trained long enough, too long, and whether more records would help."""
-    held = np.nanmean(auxiliary.folds.validation_losses(), axis=1)
-    best, last = int(np.argmin(held)) + 1, len(held)
+    """Return the section on the learning curves.
+
+    They show whether the network was trained for too few or too many epochs, and whether more
+    records would improve it.
+
+    Args:
+        context: the training that the report is about.
+        auxiliary: the networks trained for the report.
+    """
+    validation_loss = np.nanmean(auxiliary.folds.validation_losses(), axis=1)
+    best, last = int(np.argmin(validation_loss)) + 1, len(validation_loss)
     smallest, largest = auxiliary.by_size[0], _full_training_size(auxiliary)
     return Section(
         "learning",
@@ -31,12 +39,14 @@ def learning_curves(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Sec
         [
             f"{len(auxiliary.splits)} folds, {N_SEEDS} networks each from different first weights: "
             f"the loss of the records that a network did not see is lowest after epoch {best} of "
-            f"{last}, and {format_number(float(held[-1] - held[best - 1]), 4)} higher after the last one.",
+            f"{last}, and "
+            f"{format_number(float(validation_loss[-1] - validation_loss[best - 1]), 4)} higher "
+            "after the last one.",
             _over_epochs(context, auxiliary),
-            f"On records that they did not see, networks trained on {largest[0]:.0f} records have a "
-            f"log loss of {format_number(_log_loss(auxiliary, largest[1]))}, and on {smallest[0]:.0f} records "
-            f"one of {format_number(_log_loss(auxiliary, smallest[1]))}. The recipe is the same, so fewer "
-            "records also mean fewer steps of the optimiser.",
+            f"On records that they did not see, networks trained on {largest[0]:.0f} records have "
+            f"a log loss of {format_number(_log_loss(auxiliary, largest[1]))}, and on "
+            f"{smallest[0]:.0f} records one of {format_number(_log_loss(auxiliary, smallest[1]))}. "
+            "The recipe is the same, so fewer records also mean fewer steps of the optimiser.",
             _over_records(auxiliary),
         ],
     )
@@ -45,30 +55,42 @@ def learning_curves(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Sec
 @plot_style()
 def _over_epochs(context: ReportContext, auxiliary: AuxiliaryNetworks) -> FigureBlock:
     figure, (axes,) = panels(1, height=3.0)
-    losses, held = auxiliary.folds.losses(), auxiliary.folds.validation_losses()
+    losses, validation_losses = auxiliary.folds.losses(), auxiliary.folds.validation_losses()
     epochs = np.arange(1, len(losses) + 1)
-    low, high = np.nanquantile(held, [0.1, 0.9], axis=1)
+    low, high = np.nanquantile(validation_losses, [0.1, 0.9], axis=1)
     axes.fill_between(
         epochs, low, high, color=FILLS[0], linewidth=0, label="the middle 80 % of the folds"
     )
     axes.plot(
-        epochs, np.nanmean(held, axis=1), color=COLOURS[1], linestyle=DASHES[0],
+        epochs,
+        np.nanmean(validation_losses, axis=1),
+        color=COLOURS[1],
+        linestyle=DASHES[0],
         label="folds: records not seen",
-    )  # fmt: skip
+    )
     axes.plot(
-        epochs, np.nanmean(losses, axis=1), color=COLOURS[2], linestyle=DASHES[1],
+        epochs,
+        np.nanmean(losses, axis=1),
+        color=COLOURS[2],
+        linestyle=DASHES[1],
         label="folds: training records",
-    )  # fmt: skip
-    own = context.history["loss"]
+    )
+    own_losses = context.history["loss"]
     axes.plot(
-        np.arange(1, len(own) + 1), own, color=COLOURS[0], linestyle=DASHES[2],
+        np.arange(1, len(own_losses) + 1),
+        own_losses,
+        color=COLOURS[0],
+        linestyle=DASHES[2],
         label="this network: training records",
-    )  # fmt: skip
+    )
     if "val_loss" in context.history:
         axes.plot(
-            np.arange(1, len(own) + 1), context.history["val_loss"], color=COLOURS[3],
-            linestyle=DASHES[3], label="this network: validation records",
-        )  # fmt: skip
+            np.arange(1, len(own_losses) + 1),
+            context.history["val_loss"],
+            color=COLOURS[3],
+            linestyle=DASHES[3],
+            label="this network: validation records",
+        )
     label(axes, "epoch (passes over the records)", f"loss ({LOSS_LABELS[context.config.loss]})")
     axes.legend()
     return FigureBlock(
@@ -81,17 +103,26 @@ def _over_epochs(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Figure
 @plot_style()
 def _over_records(auxiliary: AuxiliaryNetworks) -> FigureBlock:
     figure, (axes,) = panels(1, height=2.7)
-    found = [*auxiliary.by_size, _full_training_size(auxiliary)]
-    sizes = np.array([size for size, _ in found])
-    ends = np.array([_interval(auxiliary, held_out) for _, held_out in found])
+    by_size = [*auxiliary.by_size, _full_training_size(auxiliary)]
+    sizes = np.array([size for size, _ in by_size])
+    intervals = np.array([_interval(auxiliary, held_out) for _, held_out in by_size])
     axes.errorbar(
-        sizes, ends[:, 0], [ends[:, 0] - ends[:, 1], ends[:, 2] - ends[:, 0]], color=COLOURS[0],
-        marker=MARKERS[0], linestyle=DASHES[0], capsize=3, elinewidth=1,
+        sizes,
+        intervals[:, 0],
+        [intervals[:, 0] - intervals[:, 1], intervals[:, 2] - intervals[:, 0]],
+        color=COLOURS[0],
+        marker=MARKERS[0],
+        linestyle=DASHES[0],
+        capsize=3,
+        elinewidth=1,
         label="networks, with 95 % interval",
-    )  # fmt: skip
-    guess = float(_prevalence_log_loss(auxiliary))
+    )
+    prevalence_loss = float(_prevalence_log_loss(auxiliary))
     axes.axhline(
-        guess, color=COLOURS[5], linestyle=DASHES[1], label="the share of positives for all"
+        prevalence_loss,
+        color=COLOURS[5],
+        linestyle=DASHES[1],
+        label="the share of positives for all",
     )
     label(axes, "records trained on", "log loss (nats)")
     axes.legend()
@@ -103,12 +134,15 @@ def _over_records(auxiliary: AuxiliaryNetworks) -> FigureBlock:
 
 
 def _full_training_size(auxiliary: AuxiliaryNetworks) -> tuple[float, np.ndarray]:
-    """A fold's whole training side, one network a fold, as of the smaller ones."""
+    """Return the mean size of a fold's training set, and the out-of-fold probabilities (n,).
+
+    They are those of the first network of each fold, as the smaller sizes have one network a fold.
+    """
     table = auxiliary.table
-    found = auxiliary.predict_folds([table.values] * len(auxiliary.splits))
+    probabilities = auxiliary.predict_folds([table.values] * len(auxiliary.splits))
     held_out = np.empty(len(table))
-    for number_, (_, test) in enumerate(auxiliary.splits):
-        held_out[test] = found[number_, 0, test]
+    for number, (_, test) in enumerate(auxiliary.splits):
+        held_out[test] = probabilities[number, 0, test]
     return float(np.mean([len(train) for train, _ in auxiliary.splits])), held_out
 
 
@@ -127,5 +161,5 @@ def _interval(auxiliary: AuxiliaryNetworks, held_out: np.ndarray) -> tuple[float
 
 
 def _prevalence_log_loss(auxiliary: AuxiliaryNetworks) -> float:
-    share = auxiliary.table.labels.mean()
-    return -(share * np.log(share) + (1 - share) * np.log1p(-share))
+    prevalence = auxiliary.table.labels.mean()
+    return -(prevalence * np.log(prevalence) + (1 - prevalence) * np.log1p(-prevalence))

@@ -1,8 +1,9 @@
-"""The loss around the solution.
+"""The training loss around the trained weights.
 
-Along random directions in the space of all weights, each scaled unit by unit to the size of the
-network's own weights, so that the picture does not depend on how large those are (Li and others,
-"Visualizing the loss landscape of neural nets", 2018). A unit's bias counts with its kernel.
+It is computed along random directions in weight space. Each direction is scaled, unit by unit, to
+the norm of the network's own weights, because otherwise the picture would depend on their scale (Li
+and others, "Visualizing the loss landscape of neural nets", 2018). A unit's bias belongs to its
+weight vector.
 """
 
 from __future__ import annotations
@@ -20,24 +21,28 @@ from pipelines.report.weight_space import training_loss
 
 N_GRID = 31
 MAX_STEP = 1.0
-"""As far as the network's own weights are long."""
+"""Largest step, in norms of the network's own weights."""
 N_LINES = 20
 MAX_RECORDS = 1_000
 
 Weights = list[np.ndarray]
 
 
-def random_direction(weights: Sequence[np.ndarray], draw: np.random.Generator) -> Weights:
-    """A random direction whose part at every unit is as long as that unit's own weights.
+def random_direction(weights: Sequence[np.ndarray], rng: np.random.Generator) -> Weights:
+    """Draw a random direction with, for every unit, the norm of that unit's weights.
 
     Args:
         weights: kernel (inputs, units), bias (units,), kernel, bias, …
+        rng: the random generator.
+
+    Returns:
+        Arrays of the same shapes.
     """
     direction: Weights = []
     for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
-        own = np.concatenate([kernel, bias[None]])
-        step = draw.standard_normal(own.shape)
-        step *= np.linalg.norm(own, axis=0) / np.linalg.norm(step, axis=0)
+        unit_weights = np.concatenate([kernel, bias[None]])
+        step = rng.standard_normal(unit_weights.shape)
+        step *= np.linalg.norm(unit_weights, axis=0) / np.linalg.norm(step, axis=0)
         direction += [step[:-1], step[-1]]
     return direction
 
@@ -45,15 +50,24 @@ def random_direction(weights: Sequence[np.ndarray], draw: np.random.Generator) -
 def loss_along(
     context: ReportContext, directions: Sequence[Weights], steps: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """float64 (m,): the training loss at weights + steps[0] * directions[0] + …
+    """Return the training loss at weights + steps[0] * directions[0] + …
 
     Args:
+        context: the training that the report is about; at most ``MAX_RECORDS`` of its records are
+            used.
+        directions: arrays of the shapes of the weights.
         steps: (m,) for every direction.
+
+    Returns:
+        float64 (m,), with the penalty and the weight of the positive class.
     """
     points = []
-    for number_, weight in enumerate(context.weights):
-        away = [one[number_][..., None] * step for one, step in zip(directions, steps, strict=True)]
-        points.append(weight[..., None] + sum(away))
+    for index, weight in enumerate(context.weights):
+        offsets = [
+            direction[index][..., None] * step
+            for direction, step in zip(directions, steps, strict=True)
+        ]
+        points.append(weight[..., None] + sum(offsets))
     rows = context.rows
     if len(rows) > MAX_RECORDS:
         rows = np.random.default_rng(SEED).choice(rows, MAX_RECORDS, replace=False)
@@ -62,27 +76,31 @@ def loss_along(
 
 
 def loss_surface(context: ReportContext) -> Section:
-    """The plane of two random directions, and sections along more of them."""
-    draw = np.random.default_rng(SEED)
-    plane = [random_direction(context.weights, draw) for _ in range(2)]
+    """Return the section on the loss surface: a plane, and lines in further random directions.
+
+    Args:
+        context: the training that the report is about.
+    """
+    rng = np.random.default_rng(SEED)
+    plane = [random_direction(context.weights, rng) for _ in range(2)]
     axis = np.linspace(-MAX_STEP, MAX_STEP, N_GRID)
     a, b = (grid.reshape(-1) for grid in np.meshgrid(axis, axis))
     surface = loss_along(context, plane, [a, b]).reshape(N_GRID, N_GRID)
     lines = np.array(
         [
-            loss_along(context, [random_direction(context.weights, draw)], [axis])
+            loss_along(context, [random_direction(context.weights, rng)], [axis])
             for _ in range(N_LINES)
         ]
     )
-    here, lowest = surface[N_GRID // 2, N_GRID // 2], min(surface.min(), lines.min())
+    loss, lowest = surface[N_GRID // 2, N_GRID // 2], min(surface.min(), lines.min())
     return Section(
         "surface",
         "The loss around the solution",
         [
-            f"The loss of the training records is {format_number(float(here))} at the weights that serve, "
-            f"before any calibration, and {format_number(float(lowest))} at the lowest point of these "
-            "sections. Training ends after a number of epochs that was chosen for records that it has "
-            "not seen, and need not be at the bottom.",
+            f"The loss of the training records is {format_number(float(loss))} at the weights that "
+            f"serve, before any calibration, and {format_number(float(lowest))} at the lowest "
+            "point of these sections. Training ends after a number of epochs that was chosen for "
+            "records that it has not seen, and need not be at the bottom.",
             _draw_surface(context, axis, surface, lines),
         ],
     )
@@ -98,10 +116,10 @@ def _draw_surface(
     if len(levels) < 2:
         levels = np.array([surface.min() - 1e-3, surface.max() + 1e-3])
     plane.contourf(axis, axis, surface, levels=levels, cmap=COLORMAP, extend="both")
-    drawn = plane.contour(
+    contours = plane.contour(
         axis, axis, surface, levels=levels[1:-1:2], colors="white", linewidths=0.7
     )
-    plane.clabel(drawn, fmt="%.2f", fontsize=7)
+    plane.clabel(contours, fmt="%.2f", fontsize=7)
     plane.plot(0, 0, marker="*", markersize=11, color="white", markeredgecolor=COLOURS[0])
     plane.grid(visible=False)
     plane.set_aspect("equal")
@@ -112,9 +130,11 @@ def _draw_surface(
     sections.plot(axis, np.median(lines, axis=0), color=COLOURS[0], linestyle=DASHES[0])
     sections.axvline(0, color=COLOURS[1], linestyle=DASHES[1], linewidth=1)
     label(
-        sections, "step (lengths of the weights)", f"loss ({LOSS_LABELS[context.config.loss]})",
+        sections,
+        "step (lengths of the weights)",
+        f"loss ({LOSS_LABELS[context.config.loss]})",
         f"{len(lines)} other directions",
-    )  # fmt: skip
+    )
     return FigureBlock(
         as_svg(figure, "Training loss in a plane through the solution, and along more directions."),
         "Training loss, penalty included, along random directions from the solution (star, dashed "

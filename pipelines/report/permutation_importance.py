@@ -1,8 +1,8 @@
-"""What the model looks at: how much worse it predicts when a column says nothing.
+"""Permutation importance of the columns.
 
-Permutation importance (Breiman, "Random forests", 2001; Fisher, Rudin and Dominici, "All models are
-wrong, but many are useful", 2019) on records that the networks did not see: a column's values are
-shuffled among the records of a fold, and the log loss rises by what the networks took from them.
+The values of a column are shuffled among the test records of a fold, and the increase of the log
+loss is measured (Breiman, "Random forests", 2001; Fisher, Rudin and Dominici, "All models are
+wrong, but many are useful", 2019). The networks were not trained on these records.
 """
 
 from __future__ import annotations
@@ -29,16 +29,19 @@ from pipelines.report.blocks import (
 from pipelines.report.context import ReportContext
 
 N_SHUFFLES = 20
+"""Shuffles of each column."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Of one column, in nats of log loss.
+    """The importance of one column, in nats of log loss.
 
     Attributes:
-        loss_increase: mean over records, shuffles and networks, with its 95 % interval over records.
-        shuffles: (N_SHUFFLES,), the mean over all records of every single shuffle.
-        folds: (n_folds,), the mean of every fold.
+        column: the column of the schema.
+        loss_increase: the mean over records, shuffles and networks, with its 95 % interval from a
+            bootstrap of records.
+        shuffles: (N_SHUFFLES,), the mean over all records, for each shuffle.
+        folds: (n_folds,), the mean over shuffles and records, for each fold.
     """
 
     column: Column
@@ -50,126 +53,180 @@ class Importance:
 def permutation_importance(
     context: ReportContext, auxiliary: AuxiliaryNetworks
 ) -> list[Importance]:
-    """Of every column, the most important one first."""
+    """Compute the importance of every column, in descending order.
+
+    Args:
+        context: the training that the report is about.
+        auxiliary: the networks trained for the report.
+    """
     table = auxiliary.table
-    whole = _losses(context, auxiliary, [table.values[rows] for rows in _held_out_rows(auxiliary)])
-    draw = np.random.default_rng(SEED)
-    found = []
+    baseline_losses = held_out_losses(
+        context, auxiliary, [table.values[rows] for rows in held_out_rows(auxiliary)]
+    )
+    rng = np.random.default_rng(SEED)
+    importances = []
     for index, column in enumerate(table.schema.columns):
         shuffled = [
-            _shuffled(table.values[rows], index, draw) for rows in _held_out_rows(auxiliary)
+            shuffle_column(table.values[rows], index, rng) for rows in held_out_rows(auxiliary)
         ]
-        losses = _losses(context, auxiliary, shuffled)
-        found.append(_summarise(column, auxiliary, losses, whole))
-    return sorted(found, key=lambda one: -one.loss_increase.value)
+        losses = held_out_losses(context, auxiliary, shuffled)
+        importances.append(_summarise(column, auxiliary, losses, baseline_losses))
+    return sorted(importances, key=lambda importance: -importance.loss_increase.value)
 
 
 def importance_section(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Section:
-    """The importance of the columns, as a figure and as numbers."""
-    found = permutation_importance(context, auxiliary)
-    unclear = [one.column.title for one in found if one.loss_increase.low <= 0]
+    """Return the section on permutation importance: a figure and a table.
+
+    Args:
+        context: the training that the report is about.
+        auxiliary: the networks trained for the report.
+    """
+    importances = permutation_importance(context, auxiliary)
+    uncertain = [
+        importance.column.title for importance in importances if importance.loss_increase.low <= 0
+    ]
     return Section(
         "importance",
         "What the model looks at",
         [
             f"Each column was shuffled {N_SHUFFLES} times among the records of a fold, which the "
             f"fold's {N_SEEDS} networks had not seen. The rise of their log loss is what they took "
-            "from the column and could take from no other: of two columns that say the same, neither "
-            "is important. It describes the networks, and says nothing of causes.",
-            _dots(found),
+            "from the column and could take from no other: of two columns that say the same, "
+            "neither is important. It describes the networks, and says nothing of causes.",
+            _dots(importances),
             TableBlock(
                 ("Column", "Rise of the log loss, nats", "sd over shuffles", "sd over folds"),
                 [
                     (
-                        one.column.title,
-                        with_interval(one.loss_increase, 4, "+"),
-                        format_number(float(one.shuffles.std(ddof=1)), 4),
-                        format_number(float(one.folds.std(ddof=1)), 4),
+                        importance.column.title,
+                        with_interval(importance.loss_increase, 4, "+"),
+                        format_number(float(importance.shuffles.std(ddof=1)), 4),
+                        format_number(float(importance.folds.std(ddof=1)), 4),
                     )
-                    for one in found
+                    for importance in importances
                 ],
-                "Permutation importance out of fold, with 95 % intervals from a bootstrap of records.",
+                "Permutation importance out of fold, with 95 % intervals from a bootstrap of "
+                "records.",
             ),
             *(
-                [f"The interval of {len(unclear)} of {len(found)} columns does not lie above zero: "
-                 "these records do not show that the networks gain anything from them."]
-                if unclear
+                [
+                    f"The interval of {len(uncertain)} of {len(importances)} columns does not lie "
+                    "above zero: these records do not show that the networks gain anything from "
+                    "them."
+                ]
+                if uncertain
                 else []
             ),
         ],
-    )  # fmt: skip
+    )
 
 
-def _held_out_rows(auxiliary: AuxiliaryNetworks) -> list[np.ndarray]:
-    """Rows of every fold's own records, as many of each: a short fold repeats its first."""
+def held_out_rows(auxiliary: AuxiliaryNetworks) -> list[np.ndarray]:
+    """Return the rows of every fold's test records, padded to equal length by repetition."""
     longest = max(len(test) for _, test in auxiliary.splits)
     return [np.resize(test, longest) for _, test in auxiliary.splits]
 
 
-def _shuffled(values: np.ndarray, index: int, draw: np.random.Generator) -> np.ndarray:
-    """(m, c) → (N_SHUFFLES * m, c)"""
-    many = np.tile(values, (N_SHUFFLES, 1))
-    orders = draw.permuted(np.tile(np.arange(len(values)), (N_SHUFFLES, 1)), axis=1)
-    many[:, index] = values[orders.reshape(-1), index]
-    return many
+def shuffle_column(values: np.ndarray, index: int, rng: np.random.Generator) -> np.ndarray:
+    """Shuffle one column of some records N_SHUFFLES times.
+
+    Args:
+        values: (m, n_columns).
+        index: the column.
+        rng: the random generator.
+
+    Returns:
+        (N_SHUFFLES * m, n_columns), the shuffled copies one after another.
+    """
+    shuffled = np.tile(values, (N_SHUFFLES, 1))
+    orders = rng.permuted(np.tile(np.arange(len(values)), (N_SHUFFLES, 1)), axis=1)
+    shuffled[:, index] = values[orders.reshape(-1), index]
+    return shuffled
 
 
-def _losses(
+def held_out_losses(
     context: ReportContext, auxiliary: AuxiliaryNetworks, values: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """(n_folds, times, m): log loss of every record as often as it stands there, over the seeds."""
-    labels = np.stack([auxiliary.table.labels[rows] for rows in _held_out_rows(auxiliary)])
-    given = context.calibrated(auxiliary.predict_folds(values))
-    p = np.clip(given, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY).reshape(
+    """Return the log loss of copies of the folds' test records, each the mean over the seeds.
+
+    Args:
+        context: the training that the report is about.
+        auxiliary: the networks trained for the report.
+        values: (n_copies * m, n_columns) per fold, copies of the m records of
+            :func:`held_out_rows`.
+
+    Returns:
+        float64 (n_folds, n_copies, m), in nats.
+    """
+    labels = np.stack([auxiliary.table.labels[rows] for rows in held_out_rows(auxiliary)])
+    predictions = context.calibrated(auxiliary.predict_folds(values))
+    clipped = np.clip(predictions, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY).reshape(
         len(labels), N_SEEDS, -1, labels.shape[1]
     )
     positive = labels[:, None, None, :] == 1
-    return -np.where(positive, np.log(p), np.log1p(-p)).mean(axis=1)
+    return -np.where(positive, np.log(clipped), np.log1p(-clipped)).mean(axis=1)
 
 
 def _summarise(
-    column: Column, auxiliary: AuxiliaryNetworks, losses: np.ndarray, whole: np.ndarray
+    column: Column, auxiliary: AuxiliaryNetworks, losses: np.ndarray, baseline_losses: np.ndarray
 ) -> Importance:
-    """Put the records of the folds back into their places."""
-    table, risen = auxiliary.table, losses - whole
-    rises = np.empty((risen.shape[1], len(table)))
-    for number_, (_, test) in enumerate(auxiliary.splits):
-        rises[:, test] = risen[number_, :, : len(test)]
-    of_record = rises.mean(axis=0)
+    """Return the importance of a column from the losses (n_folds, n_copies, m) of the folds."""
+    table, increases = auxiliary.table, losses - baseline_losses
+    increase_by_record = np.empty((increases.shape[1], len(table)))
+    for number, (_, test) in enumerate(auxiliary.splits):
+        increase_by_record[:, test] = increases[number, :, : len(test)]
+    record_increases = increase_by_record.mean(axis=0)
     draws = bootstrap_statistic(
-        lambda weights: weights @ of_record / weights.sum(axis=1), table.groups, seed=SEED
+        lambda weights: weights @ record_increases / weights.sum(axis=1), table.groups, seed=SEED
     )
     return Importance(
         column=column,
-        loss_increase=estimate(draws, of_record.mean(keepdims=True)),
-        shuffles=rises.mean(axis=1),
-        folds=np.array([of_record[test].mean() for _, test in auxiliary.splits]),
+        loss_increase=estimate(draws, record_increases.mean(keepdims=True)),
+        shuffles=increase_by_record.mean(axis=1),
+        folds=np.array([record_increases[test].mean() for _, test in auxiliary.splits]),
     )
 
 
 @plot_style()
-def _dots(found: Sequence[Importance]) -> FigureBlock:
-    figure, (axes,) = panels(1, height=0.9 + 0.27 * len(found))
-    places = np.arange(len(found))
-    for place, one in zip(places, found, strict=True):
+def _dots(importances: Sequence[Importance]) -> FigureBlock:
+    figure, (axes,) = panels(1, height=0.9 + 0.27 * len(importances))
+    positions = np.arange(len(importances))
+    for position, importance in zip(positions, importances, strict=True):
         axes.plot(
-            one.folds, np.full(len(one.folds), place), linestyle="none", marker="|",
-            markersize=7, color=FILLS[3], label="one fold" if place == 0 else None,
-        )  # fmt: skip
-    values = np.array([one.loss_increase.value for one in found])
-    ends = np.array([[one.loss_increase.value - one.loss_increase.low for one in found],
-                     [one.loss_increase.high - one.loss_increase.value for one in found]])  # fmt: skip
+            importance.folds,
+            np.full(len(importance.folds), position),
+            linestyle="none",
+            marker="|",
+            markersize=7,
+            color=FILLS[3],
+            label="one fold" if position == 0 else None,
+        )
+    estimates = [importance.loss_increase for importance in importances]
+    values = np.array([bar.value for bar in estimates])
+    errors = [
+        [max(bar.value - bar.low, 0) for bar in estimates],
+        [max(bar.high - bar.value, 0) for bar in estimates],
+    ]
     axes.errorbar(
-        values, places, xerr=np.maximum(ends, 0), color=COLOURS[0], marker=MARKERS[0],
-        linestyle="none", elinewidth=1.6, capsize=3, label="all records, 95 % interval",
-    )  # fmt: skip
+        values,
+        positions,
+        xerr=errors,
+        color=COLOURS[0],
+        marker=MARKERS[0],
+        linestyle="none",
+        elinewidth=1.6,
+        capsize=3,
+        label="all records, 95 % interval",
+    )
     axes.axvline(0, color=COLOURS[5], linewidth=1)
-    axes.set_yticks(places, [escape_mathtext(one.column.title) for one in found])
+    axes.set_yticks(
+        positions, [escape_mathtext(importance.column.title) for importance in importances]
+    )
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     label(axes, "rise of the log loss when the column is shuffled (nats)", "")
     axes.legend(loc="lower right")
-    first = found[0].column.title
+    first = importances[0].column.title
     return FigureBlock(
         as_svg(figure, f"Permutation importance of every column; the largest is that of {first}."),
         "Permutation importance out of fold. Thin strokes are single folds, of a tenth of the "

@@ -1,9 +1,9 @@
-"""The TRIPOD+AI items that a machine can fill, and "not reported" for the rest.
+"""The TRIPOD+AI checklist, filled from the schema, the table and the training.
 
 Collins and others, "TRIPOD+AI statement: updated guidance for reporting clinical prediction models
 that use regression or machine learning methods", BMJ 2024;385:e078378. The 52 items and sub-items
-are named here in a few words; what they ask for is in the statement. An item is filled only from
-what the schema, the table and the training say; nothing is guessed from them.
+have short titles here; the statement says what they require. An item is filled only with facts from
+the schema, the table and the training, never with a guess. The others are "not reported".
 """
 
 from __future__ import annotations
@@ -78,14 +78,18 @@ ITEMS: Mapping[str, str] = {
 
 
 def reporting_items(context: ReportContext) -> Section:
-    """Every item, with what is known of it."""
-    found = fill_items(context)
-    rows = [(key, name, found.get(key, NOT_REPORTED)) for key, name in ITEMS.items()]
+    """Return the section with the checklist, one row per item.
+
+    Args:
+        context: the training that the report is about.
+    """
+    texts = fill_items(context)
+    rows = [(key, name, texts.get(key, NOT_REPORTED)) for key, name in ITEMS.items()]
     return Section(
         "tripod",
         "TRIPOD+AI",
         [
-            f"{len(found)} of the {len(ITEMS)} items of TRIPOD+AI (Collins and others, BMJ "
+            f"{len(texts)} of the {len(ITEMS)} items of TRIPOD+AI (Collins and others, BMJ "
             "2024;385:e078378), in whole or in part, from what the schema, the table and the "
             f"training say. The rest are “{NOT_REPORTED}”: a person has to write them.",
             TableBlock(("Item", "Topic", "What is known"), rows),
@@ -94,29 +98,34 @@ def reporting_items(context: ReportContext) -> Section:
 
 
 def fill_items(context: ReportContext) -> dict[str, str]:
-    """By key of :data:`ITEMS`, those that can be filled."""
+    """Return the texts of the items that can be filled, by key of :data:`ITEMS`.
+
+    Args:
+        context: the training that the report is about.
+    """
     return _methods(context) | _analysis(context) | _results(context)
 
 
 def _methods(context: ReportContext) -> dict[str, str]:
     schema, table = context.schema, context.table
-    rarer = min(context.n_positive, len(table) - context.n_positive)
+    n_rarer = min(context.n_positive, len(table) - context.n_positive)
     remarks = f" Remarks: {'; '.join(table.warnings)}." if table.warnings else ""
     return {
         "1": f"Development of a prediction model of “{schema.outcome.positive}”: {schema.title}.",
         "4": "Development and internal validation; no external validation.",
         "5a": f"{describe_source(context)} The schema describes: {one_line(schema.description)} "
         f"Representativeness: {NOT_REPORTED}.",
-        "7": "Every cell was checked against the declared ranges and levels; copies of a record are "
-        f"kept together.{remarks}",
+        "7": "Every cell was checked against the declared ranges and levels; copies of a record "
+        f"are kept together.{remarks}",
         "8a": f"{one_line(schema.outcome.meaning)} {one_line(schema.outcome.caution)}",
         "9a": f"All {len(schema.columns)} columns of the table; none was selected by its values.",
         "9b": "; ".join(
-            f"{column.title}{f' ({column.unit})' if column.unit else ''}: {one_line(column.help).rstrip('.')}"
+            f"{column.title}{f' ({column.unit})' if column.unit else ''}: "
+            f"{one_line(column.help).rstrip('.')}"
             for column in schema.columns
         ),
         "10": f"{len(table)} records, {context.n_positive} positive, {context.n_parameters} "
-        f"parameters: {rarer / context.n_parameters:.2f} records of the rarer outcome for each. "
+        f"parameters: {n_rarer / context.n_parameters:.2f} records of the rarer outcome for each. "
         f"Calculation of a sample size: {NOT_REPORTED}.",
         "11": "No record is omitted. In training, a missing number is given its column's mean, a "
         f"missing level the shares of the levels. In use, {describe_missing_values(schema)}",
@@ -124,53 +133,54 @@ def _methods(context: ReportContext) -> dict[str, str]:
 
 
 def _analysis(context: ReportContext) -> dict[str, str]:
-    found, config = context.evaluation, context.config
-    taken = context.calibration.method
-    cost = (
-        f"A missed positive counts {config.positive_class_weight:g} times in the loss; calibration: {taken}."
+    evaluation, config = context.evaluation, context.config
+    method = context.calibration.method
+    class_imbalance = (
+        f"A missed positive counts {config.positive_class_weight:g} times in the loss; "
+        f"calibration: {method}."
         if config.positive_class_weight != 1
         else "No method against class imbalance was used."
     )
     return {
-        "12a": f"{found.n_repeats} x {found.n_splits} stratified folds for evaluation; "
+        "12a": f"{evaluation.n_repeats} x {evaluation.n_splits} stratified folds for evaluation; "
         f"{len(context.rows)} records for the model itself.",
         "12b": "Numbers and ordered levels are standardised, levels become one input each; their "
         "effects and interactions are the network's own.",
-        "12c": f"{describe_network(context)} Validated by folds with everything fitted inside, and by "
-        "the bootstrap. Rationale of the recipe and earlier tuning: "
-        f"{NOT_REPORTED}.",
+        "12c": f"{describe_network(context)} Validated by folds with everything fitted inside, and "
+        f"by the bootstrap. Rationale of the recipe and earlier tuning: {NOT_REPORTED}.",
         "12e": "Log loss, AUC, Brier score, accuracy, calibration error, slope and intercept, "
         "reliability curve, net benefit, sensitivity, specificity and predictive values; "
-        f"{found.baseline} on the same folds.",
-        "12f": f"Recalibration fitted out of fold was considered; taken: {taken}.",
+        f"{evaluation.baseline} on the same folds.",
+        "12f": f"Recalibration fitted out of fold was considered; taken: {method}.",
         "12g": "By an ONNX graph from the values of a record to its probability, over HTTP.",
-        "13": cost,
+        "13": class_imbalance,
         "15": describe_output(context),
         "16": "None: evaluation is by folds of the same records.",
     }
 
 
 def _results(context: ReportContext) -> dict[str, str]:
-    n, n_positive, found = len(context.table), context.n_positive, context.evaluation
-    groups = [split.column for split in context.schema.subgroups]
-    part = round(n / found.n_splits)
+    n, n_positive, evaluation = len(context.table), context.n_positive, context.evaluation
+    columns = [split.column for split in context.schema.subgroups]
+    fold_size = round(n / evaluation.n_splits)
     n_fitted = int(context.table.labels[context.rows].sum())
-    known = {
+    texts = {
         "20a": f"{n} records, {n_positive} with the outcome and {n - n_positive} without; how they "
         f"were recruited: {NOT_REPORTED}.",
         "20b": "See “The data at a glance”.",
-        "21": f"Model: {len(context.rows)} records, {n_fitted} events. Each fold: about {n - part} to fit, {part} "
-        "to evaluate.",
-        "22": "Weights, preprocessing and graph lie in this version's folder, with their checksums.",
+        "21": f"Model: {len(context.rows)} records, {n_fitted} events. Each fold: about "
+        f"{n - fold_size} to fit, {fold_size} to evaluate.",
+        "22": "Weights, preprocessing and graph lie in this version's folder, with their "
+        "checksums.",
         "23a": "See “How good the predictions are”, “Do the probabilities mean what they say?” and "
-        + ("“Subgroups”." if groups else f"“Optimism”; subgroups: {NOT_REPORTED}."),
+        + ("“Subgroups”." if columns else f"“Optimism”; subgroups: {NOT_REPORTED}."),
         "24": "See “Do the probabilities mean what they say?”.",
         "26": " ".join(limitations(context)),
-        "27a": f"{describe_missing_values(context.schema)} Values outside the declared ranges are refused, "
-        "values that training did not see are remarked on in the answer.",
+        "27a": f"{describe_missing_values(context.schema)} Values outside the declared ranges are "
+        "refused, values that training did not see are remarked on in the answer.",
     }
     if not context.is_private:
-        known["18e"] = f"The table is published. {describe_source(context)}"
-    if groups:
-        known["20b"] += f" Groups by {join_with_and(groups)}: see “Subgroups”."
-    return known
+        texts["18e"] = f"The table is published. {describe_source(context)}"
+    if columns:
+        texts["20b"] += f" Groups by {join_with_and(columns)}: see “Subgroups”."
+    return texts

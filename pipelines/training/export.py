@@ -31,23 +31,26 @@ INPUT_FILES = ("encoding.json", "network.json", "network.weights.h5", "calibrati
 """The files of an artifact from which the graph is built."""
 
 
-def export_graph(files: Mapping[str, bytes], backend: str) -> bytes:
+def export_graph(
+    files: Mapping[str, bytes], backend: str, exporters: Mapping[str, str] = EXPORTERS
+) -> bytes:
     """Return the ONNX graph of a fitted preprocessing and network.
 
     Args:
         files: at least those of :data:`INPUT_FILES`, as in an artifact.
         backend: the Keras backend that trained the network.
+        exporters: by backend, the package with which it exports.
 
     Raises:
         ExportUnavailable: no installed backend can export.
     """
     exporting_backends = [
-        name for name, exporter in EXPORTERS.items() if _is_installed(name, exporter)
+        name for name, exporter in exporters.items() if _is_installed(name, exporter)
     ]
     if not exporting_backends:
-        needed = ", ".join(f"{name} with {exporter}" for name, exporter in EXPORTERS.items())
+        options = ", ".join(f"{name} with {exporter}" for name, exporter in exporters.items())
         raise ExportUnavailable(
-            f"no installed Keras backend can export to ONNX; install one of {needed}"
+            f"no installed Keras backend can export to ONNX; install one of: {options}"
         )
     if backend in exporting_backends:
         return build_graph_from_files(files)

@@ -87,7 +87,7 @@ def retrain_model(request: RetrainRequest, store: Store) -> tuple[Artifact, Deci
     files, parity = build_artifact_files(table, fitted, assessment.calibration, request.config)
     artifact = store.add(_build_manifest(table, fitted, request, assessment, parity), files)
     logger.info("Saved as version %s.", artifact.manifest.version)
-    champion = _load_champion(store, request)
+    champion = load_champion(store, request)
     decision = decide(table, artifact, assessment.probabilities, champion)
     if decision.promote:
         store.promote(artifact.manifest.version)
@@ -171,7 +171,7 @@ def _build_manifest(
     )
 
 
-def _load_champion(store: Store, request: RetrainRequest) -> Artifact | None:
+def load_champion(store: Store, request: RetrainRequest) -> Artifact | None:
     """Return the current version, or None if there is none or it cannot be read."""
     try:
         champion = store.read(store.current().version)

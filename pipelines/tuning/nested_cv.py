@@ -117,7 +117,7 @@ def run_nested_cv(
             )
     n_features = len(table.schema.feature_names)
     ordered = sorted(configs, key=lambda c: (n_parameters(c, n_features), c.epochs))
-    splits, outer_folds = _nested_splits(table, seed, n_repeats)
+    splits, outer_folds = nested_splits(table, seed, n_repeats)
     n, per_outer = len(table), 1 + N_INNER_FOLDS
     outer = np.empty((len(ordered), n_repeats, n))
     inner = np.empty((len(ordered), n_repeats, N_OUTER_FOLDS, N_INNER_FOLDS))
@@ -142,7 +142,7 @@ def count_networks(n_configs: int, n_repeats: int) -> int:
     return n_configs * n_repeats * N_OUTER_FOLDS * (1 + N_INNER_FOLDS)
 
 
-def _nested_splits(
+def nested_splits(
     table: Table, seed: int, n_repeats: int
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Return the splits (train, test), and the outer fold that tests each patient.

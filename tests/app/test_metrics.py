@@ -10,10 +10,10 @@ from model.artifacts import Store
 from tests.unit.app.test_metrics import Samples, samples, value
 
 
-def test_a_reload_loses_no_count(
+def test_a_reload_of_gunicorn_loses_no_count(
     trained: Store, serve: Any, record: dict[str, Any], tmp_path: Path
 ) -> None:
-    """SIGHUP reads the configuration anew and starts new workers while the old ones live."""
+    """On SIGHUP gunicorn starts new workers while the old ones still run."""
 
     def records() -> float:
         return value(samples(server.text("/metrics")), "tabular_records_total", version="1")
@@ -30,10 +30,10 @@ def test_a_reload_loses_no_count(
         assert len(list(tmp_path.glob("histogram_*.db"))) <= 5
 
 
-def test_several_workers_and_the_death_of_each(
+def test_killed_workers_lose_no_count(
     trained: Store, serve: Any, record: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Nothing that was counted is lost when workers are killed, and the files do not grow in number."""
+    """The counters survive killed workers, and the number of files stays bounded."""
 
     def read() -> Samples:
         with urllib.request.urlopen(f"{server.address}/metrics") as response:
@@ -49,10 +49,10 @@ def test_several_workers_and_the_death_of_each(
             server.wait_until(
                 lambda: value(read(), "tabular_model_workers", version="1") == 2, "both workers"
             )
-            found = read()
-            assert value(found, "tabular_records_total", version="1") == n_sent
+            metrics = read()
+            assert value(metrics, "tabular_records_total", version="1") == n_sent
             requests = {"route": "/predict", "status": "200", "version": "1"}
-            assert value(found, "tabular_requests_total", **requests) == n_sent
+            assert value(metrics, "tabular_requests_total", **requests) == n_sent
             n_files.add(len(list(tmp_path.glob("*.db"))))
             before = set(server.workers)
             for worker in before:
@@ -63,4 +63,4 @@ def test_several_workers_and_the_death_of_each(
                 ),
                 "new workers",
             )
-        assert max(n_files) <= 2 * 5 + 5, "files of a place are taken over, not added to"
+        assert max(n_files) <= 2 * 5 + 5, "a new worker must reuse the files of its slot"

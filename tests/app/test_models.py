@@ -6,10 +6,10 @@ from typing import Any
 from model.artifacts import Store
 
 
-def test_a_service_that_started_without_a_model_gets_one(
+def test_a_service_without_a_model_loads_the_first_promoted_one(
     store: Store, serve: Callable[..., Any], record: dict[str, Any]
 ) -> None:
-    """The real server, a real store, and a promotion while it runs."""
+    """A version is promoted while the server runs."""
     pointer = store.folder / "current.json"
     pointer.unlink()
     with serve(store.folder, RELOAD_SECONDS="0.1") as server:

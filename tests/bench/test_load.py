@@ -1,4 +1,4 @@
-"""The load generator against a server that does exactly what a test tells it to."""
+"""The load generator against a server with scripted responses."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from bench.load import Load, drive, measure, post
 
 REQUEST = post("/predict", b'{"age": 54}')
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-Answer = Callable[[int], Iterable[bytes]]
+Script = Callable[[int], Iterable[bytes]]
+"""From the number of a request to the pieces of its response."""
 
 
-class Scripted:
-    """Answers request number i of all with the pieces that a script gives; none: hang up."""
+class ScriptedServer:
+    """A server that sends the pieces of a script; with ``hang_up`` it closes after a response."""
 
-    def __init__(self, script: Answer, *, hang_up: bool) -> None:
+    def __init__(self, script: Script, *, hang_up: bool) -> None:
         self.requests: list[bytes] = []
         self._script, self._hang_up = script, hang_up
         self._counting = threading.Lock()
@@ -58,20 +59,22 @@ class Scripted:
 
 
 @contextmanager
-def scripted(script: Answer, *, hang_up: bool = False) -> Iterator[Scripted]:
-    server = Scripted(script, hang_up=hang_up)
+def scripted(script: Script, *, hang_up: bool = False) -> Iterator[ScriptedServer]:
+    server = ScriptedServer(script, hang_up=hang_up)
     try:
         yield server
     finally:
         server.close()
 
 
-def drive_many(script: Answer, n: int = 400, *, hang_up: bool = False) -> tuple[Load, Scripted]:
+def drive_many(
+    script: Script, n: int = 400, *, hang_up: bool = False
+) -> tuple[Load, ScriptedServer]:
     with scripted(script, hang_up=hang_up) as server:
         return drive(server.port, REQUEST, n_requests=n, connections=4), server
 
 
-def test_it_sends_as_many_as_it_was_asked_for_and_counts_every_answer() -> None:
+def test_it_sends_the_number_of_requests_and_counts_every_response() -> None:
     load, server = drive_many(lambda _: [GOOD])
     assert len(server.requests) == load.n_answers == 400
     assert set(server.requests) == {REQUEST}
@@ -81,22 +84,22 @@ def test_it_sends_as_many_as_it_was_asked_for_and_counts_every_answer() -> None:
     assert load.per_second > 0
 
 
-def test_for_a_time_it_counts_what_was_answered_within_it() -> None:
+def test_with_a_time_limit_it_counts_responses_before_the_deadline() -> None:
     with scripted(lambda _: [GOOD]) as server:
         load = measure(server.port, REQUEST, seconds=0.3, connections=4)
     assert load.n_answers <= len(server.requests) <= load.n_answers + 4
     assert load.per_second == pytest.approx(load.n_answers / 0.3, rel=0.2)
 
 
-def test_what_comes_after_the_time_is_waited_for_and_not_counted() -> None:
+def test_responses_after_the_deadline_are_awaited_and_not_counted() -> None:
     pause = threading.Event()
 
-    def first_four_at_once(number: int) -> Iterator[bytes]:
+    def first_four_immediately(number: int) -> Iterator[bytes]:
         if number >= 4:
             pause.wait(1.0)
         yield GOOD
 
-    with scripted(first_four_at_once) as server:
+    with scripted(first_four_immediately) as server:
         load = drive(server.port, REQUEST, seconds=0.3, connections=4)
     assert (load.n_answers, load.failures, len(server.requests)) == (4, {}, 8)
     assert load.per_second == pytest.approx(4 / 0.3)
@@ -110,19 +113,19 @@ def test_what_comes_after_the_time_is_waited_for_and_not_counted() -> None:
         [GOOD.replace(b"Content-Length", b"content-length")],
     ],
 )
-def test_an_answer_counts_once_however_it_arrives(pieces: list[bytes]) -> None:
+def test_a_response_in_several_pieces_counts_once(pieces: list[bytes]) -> None:
     pause = threading.Event()
 
-    def apart(_: int) -> Iterator[bytes]:
+    def in_pieces(_: int) -> Iterator[bytes]:
         for piece in pieces:
             yield piece
             pause.wait(0.002)
 
-    load, server = drive_many(apart, 100)
+    load, server = drive_many(in_pieces, 100)
     assert (load.n_answers, len(server.requests), load.failures) == (100, 100, {})
 
 
-def test_latency_is_that_of_the_whole_answer() -> None:
+def test_latency_includes_the_whole_response() -> None:
     pause = threading.Event()
 
     def slowly(_: int) -> Iterator[bytes]:
@@ -134,11 +137,11 @@ def test_latency_is_that_of_the_whole_answer() -> None:
     assert load.p50_ms > 45
 
 
-def test_what_is_not_200_is_counted_as_failed_and_refused_by_measure() -> None:
-    busy = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+def test_other_statuses_count_as_failures_and_measure_raises() -> None:
+    unavailable = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
     def every_fourth(number: int) -> list[bytes]:
-        return [GOOD if number % 4 else busy]
+        return [GOOD if number % 4 else unavailable]
 
     load, _ = drive_many(every_fourth)
     assert load.failures == {"status 503": 100}
@@ -147,24 +150,24 @@ def test_what_is_not_200_is_counted_as_failed_and_refused_by_measure() -> None:
         measure(server.port, REQUEST, seconds=0.1)
 
 
-def test_a_server_that_says_that_it_closes_is_connected_to_again() -> None:
+def test_it_reconnects_after_connection_close() -> None:
     closing = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     load, _ = drive_many(lambda _: [closing], hang_up=True)
     assert (load.n_answers, load.failures, load.n_connects) == (400, {}, 400)
 
 
-def test_an_answer_that_is_longer_than_it_says_is_a_failure() -> None:
+def test_a_response_longer_than_its_content_length_is_a_failure() -> None:
     load, _ = drive_many(lambda _: [GOOD + b"x"], 20)
     assert (load.n_answers, load.failures) == (0, {"closed": 20})
 
 
 @pytest.mark.parametrize("pieces", [[], [GOOD[:-1]], [GOOD[:10]]])
-def test_an_answer_that_is_cut_short_is_a_failure(pieces: list[bytes]) -> None:
+def test_an_incomplete_response_is_a_failure(pieces: list[bytes]) -> None:
     load, _ = drive_many(lambda _: pieces, 20, hang_up=True)
     assert (load.n_answers, load.failures) == (0, {"closed": 20})
 
 
-def test_a_server_that_is_gone_ends_the_measurement(free_port: int) -> None:
+def test_a_server_that_does_not_run_ends_the_measurement(free_port: int) -> None:
     load = drive(free_port, REQUEST, n_requests=5)
     assert (load.n_answers, load.failures) == (0, {"closed": 5})
     with pytest.raises(RuntimeError, match="x closed"):

@@ -31,8 +31,8 @@ from model.inference import Scorer
 from model.schema import Schema
 
 
-def reseal(artifact: Artifact, **changes: Any) -> None:
-    """Change the manifest as somebody would who knows how it is sealed."""
+def rewrite_manifest(artifact: Artifact, **changes: Any) -> None:
+    """Change the manifest and its checksum."""
     manifest = with_checksum(msgspec.structs.replace(artifact.manifest, **changes))
     (artifact.folder / MANIFEST_FILE).write_bytes(encode_manifest(manifest))
 
@@ -44,42 +44,42 @@ def replace(artifact: Artifact, name: str, data: bytes) -> None:
     write_artifact(folder, artifact.manifest, {**artifact.files, name: data})
 
 
-def test_what_was_written_is_read(artifact: Artifact, tmp_path: Path) -> None:
-    again = write_artifact(tmp_path / "7", artifact.manifest, artifact.files)
+def test_a_written_artifact_can_be_read(artifact: Artifact, tmp_path: Path) -> None:
+    written = write_artifact(tmp_path / "7", artifact.manifest, artifact.files)
     without_report = {name: artifact.manifest.files[name] for name in FILES}
-    assert again.manifest == with_checksum(
+    assert written.manifest == with_checksum(
         msgspec.structs.replace(artifact.manifest, files=without_report)
     )
-    assert again.files == artifact.files
-    assert again.schema == artifact.schema
+    assert written.files == artifact.files
+    assert written.schema == artifact.schema
     assert sorted(path.name for path in (tmp_path / "7").iterdir()) == sorted(
         [*FILES, MANIFEST_FILE]
     )
 
 
-def test_what_people_read_is_added_once_verified_and_not_held(
+def test_an_attachment_is_added_once_and_verified_but_not_kept_in_memory(
     artifact: Artifact, tmp_path: Path
 ) -> None:
     bare = write_artifact(tmp_path / "7", artifact.manifest, artifact.files)
-    (bare.folder / "report.html").write_bytes(b"of a writer that was killed")
+    (bare.folder / "report.html").write_bytes(b"from a killed writer")
     assert read_artifact(bare.folder).manifest == bare.manifest
-    added = add_attachment(bare, "report.html", b"<p>good")
-    assert added.files == bare.files and added.manifest.files["report.html"].bytes == 7
+    added = add_attachment(bare, "report.html", b"<p>first")
+    assert added.files == bare.files and added.manifest.files["report.html"].bytes == 8
     assert read_artifact(bare.folder).manifest == added.manifest
     with pytest.raises(FileExistsError):
-        add_attachment(added, "report.html", b"<p>better")
+        add_attachment(added, "report.html", b"<p>second")
     with pytest.raises(ValueError, match=r"expected one of report\.html; received model\.onnx"):
         add_attachment(added, "model.onnx", b"")
-    assert (bare.folder / "report.html").read_bytes() == b"<p>good"
-    (bare.folder / "report.html").write_bytes(b"<p>evil")
-    with pytest.raises(ArtifactDamaged, match=r"report\.html is not the file that was written"):
+    assert (bare.folder / "report.html").read_bytes() == b"<p>first"
+    (bare.folder / "report.html").write_bytes(b"<p>wrong")
+    with pytest.raises(ArtifactDamaged, match=r"report\.html does not match its checksum"):
         read_artifact(bare.folder)
     (bare.folder / "report.html").unlink()
     with pytest.raises(ArtifactIncomplete, match=r"report\.html is missing"):
         read_artifact(bare.folder)
 
 
-def test_the_manifest_says_how_it_came_about(artifact: Artifact, schema: Schema) -> None:
+def test_the_manifest_describes_the_training(artifact: Artifact, schema: Schema) -> None:
     manifest = artifact.manifest
     assert manifest.schema_fingerprint == schema.fingerprint
     assert (manifest.data.rows, manifest.data.positives) == (303, 139)
@@ -104,17 +104,17 @@ def test_a_flipped_byte(artifact: Artifact, name: str) -> None:
     data = bytearray(artifact.files[name])
     data[len(data) // 2] ^= 1
     (artifact.folder / name).write_bytes(data)
-    with pytest.raises(ArtifactDamaged, match=f"version 1: {name} is not the file"):
+    with pytest.raises(ArtifactDamaged, match=f"version 1: {name} does not match"):
         read_artifact(artifact.folder)
 
 
 def test_a_flipped_byte_anywhere_in_the_manifest(artifact: Artifact) -> None:
     path = artifact.folder / MANIFEST_FILE
-    whole = path.read_bytes()
-    for place in range(0, len(whole), 97):
-        if not whole[place : place + 1].isspace():
-            damaged = bytearray(whole)
-            damaged[place] ^= 1
+    original = path.read_bytes()
+    for index in range(0, len(original), 97):
+        if not original[index : index + 1].isspace():
+            damaged = bytearray(original)
+            damaged[index] ^= 1
             path.write_bytes(damaged)
             with pytest.raises(ArtifactError):
                 read_artifact(artifact.folder)
@@ -131,15 +131,14 @@ def test_another_schema(artifact: Artifact) -> None:
 
 def test_another_schema_than_the_one_in_use(artifact: Artifact) -> None:
     read_artifact(artifact.folder, fingerprint=artifact.schema.fingerprint)
-    with pytest.raises(SchemaMismatch, match="another schema than the one in use"):
+    with pytest.raises(SchemaMismatch, match="a different schema from the one in use"):
         read_artifact(artifact.folder, fingerprint="sha256:0")
 
 
-def test_a_newer_format_is_said_before_anything_else(artifact: Artifact) -> None:
-    content = json.loads((artifact.folder / MANIFEST_FILE).read_bytes())
-    content = {"format_version": 3, "quite": "different"}
+def test_a_newer_format_is_checked_first(artifact: Artifact) -> None:
+    content = {"format_version": 3, "unknown": "field"}
     (artifact.folder / MANIFEST_FILE).write_text(json.dumps(content))
-    with pytest.raises(ArtifactTooNew, match="format 3, and this release reads up to 2"):
+    with pytest.raises(ArtifactTooNew, match="format 3, but this release reads formats up to 2"):
         read_artifact(artifact.folder)
 
 
@@ -151,39 +150,39 @@ def test_golden_rows_that_are_not_reproduced(artifact: Artifact) -> None:
         Scorer(read_artifact(artifact.folder))
 
 
-def test_golden_rows_that_are_none(artifact: Artifact) -> None:
+def test_an_artifact_without_golden_rows_is_damaged(artifact: Artifact) -> None:
     replace(artifact, "golden.json", b'{"values": [], "probabilities": []}')
     with pytest.raises(ArtifactDamaged, match="golden rows cannot be opened"):
         Scorer(read_artifact(artifact.folder))
 
 
-def test_a_graph_that_is_none(artifact: Artifact) -> None:
+def test_a_file_that_is_not_a_graph(artifact: Artifact) -> None:
     replace(artifact, "model.onnx", b"not a graph")
     with pytest.raises(ArtifactDamaged, match="cannot be opened"):
         Scorer(read_artifact(artifact.folder))
 
 
 def test_a_version_without_ranges_for_a_column_is_damaged(artifact: Artifact) -> None:
-    reseal(artifact, ranges={})
+    rewrite_manifest(artifact, ranges={})
     with pytest.raises(ArtifactDamaged, match="ranges"):
         Scorer(read_artifact(artifact.folder))
 
 
-def test_golden_rows_are_no_patients(artifact: Artifact, table: Any) -> None:
+def test_golden_rows_are_not_patients(artifact: Artifact, table: Any) -> None:
     golden = json.loads(artifact.files["golden.json"])["values"]
     patients = {tuple(row) for row in table.values.astype("float32").tolist()}
     assert len(golden) > 50
     assert not patients & {tuple(row) for row in golden}
 
 
-def test_a_taken_place_is_left_alone(artifact: Artifact) -> None:
+def test_an_existing_folder_is_not_overwritten(artifact: Artifact) -> None:
     with pytest.raises(FileExistsError):
         write_artifact(artifact.folder, artifact.manifest, artifact.files)
     read_artifact(artifact.folder)
     assert not list(artifact.folder.parent.glob(".writing-*"))
 
 
-def test_results_can_be_added_later(artifact: Artifact) -> None:
+def test_metrics_can_be_added_later(artifact: Artifact) -> None:
     added = add_metrics(artifact, {"evaluation": {"log_loss": 0.37}})
     assert added.manifest.metrics["evaluation"] == {"log_loss": 0.37}
     assert added.manifest.metrics["folds"] == artifact.manifest.metrics["folds"]
@@ -202,18 +201,18 @@ def test_loading_imports_nothing_that_an_artifact_names(artifact: Artifact, tmp_
     program = """
 import sys
 from pathlib import Path
-from model.artifacts import read_artifact
+from model.artifacts.artifact import read_artifact
 from model.inference import Scorer
 artifact = read_artifact(Path(sys.argv[1]))
 Scorer(artifact)
-from pipelines.reloading import load_keras_network
+from pipelines.training.export import load_keras_network
 try:
     load_keras_network(artifact)
 except Exception as error:
     print(type(error).__name__)
 """
     root = Path(__file__).parent.parent.parent
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, str(artifact.folder)],
         cwd=tmp_path,
         env={"PYTHONPATH": f"{root}:{tmp_path}", "TF_CPP_MIN_LOG_LEVEL": "3", "PATH": ""},
@@ -221,5 +220,5 @@ except Exception as error:
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "ArtifactDamaged"
+    assert process.stdout.strip() == "ArtifactDamaged"
     assert not (tmp_path / "planted.txt").exists()

@@ -18,28 +18,28 @@ from model.logit import to_log_odds, to_probabilities
 
 
 def sample(n: int = 303, repeats: int = 3, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Outcomes, and honest log-odds that differ a little between repeats."""
+    """Return outcomes, and calibrated log-odds that vary slightly between repeats."""
     draw = np.random.default_rng(seed)
     truth = draw.normal(scale=1.8, size=n)
     labels = (draw.uniform(size=n) < to_probabilities(truth)).astype(int)
     return labels, truth + draw.normal(scale=0.1, size=(repeats, n))
 
 
-def bent(log_odds: np.ndarray) -> np.ndarray:
-    """Honest above even odds, and five times too extreme below."""
+def distort_below_one_half(log_odds: np.ndarray) -> np.ndarray:
+    """Return log-odds that are five times too extreme below 0, and unchanged above."""
     return np.where(log_odds < 0, log_odds * 5, log_odds)
 
 
-def test_honest_log_odds_are_left_alone() -> None:
+def test_calibrated_log_odds_are_not_changed() -> None:
     labels, log_odds = sample()
-    choice, after = select_calibration(labels, np.arange(303), log_odds, seed=1)
-    assert choice.calibration.method == "none" and choice.requested == "auto"
+    selection, after = select_calibration(labels, np.arange(303), log_odds, seed=1)
+    assert selection.calibration.method == "none" and selection.requested == "auto"
     np.testing.assert_array_equal(after, log_odds)
-    first, *others = choice.candidates.values()
-    assert tuple(choice.candidates) == METHODS
+    first, *others = selection.candidates.values()
+    assert tuple(selection.candidates) == METHODS
     assert first.compared_with is None and first.difference is None
-    assert all(trial.compared_with == "none" for trial in others)
-    assert all(trial.difference and trial.difference.high > 0 for trial in others)
+    assert all(candidate.compared_with == "none" for candidate in others)
+    assert all(candidate.difference and candidate.difference.high > 0 for candidate in others)
 
 
 @pytest.mark.parametrize(
@@ -47,77 +47,81 @@ def test_honest_log_odds_are_left_alone() -> None:
     [
         (lambda x: x * 2.5, 303, "temperature"),
         (lambda x: x + 2, 303, "platt"),
-        (bent, 1_000, "isotonic"),
+        (distort_below_one_half, 1_000, "isotonic"),
     ],
 )
-def test_what_is_wrong_is_put_right_by_the_method_that_can(
+def test_each_distortion_is_corrected_by_the_matching_method(
     change: object, n: int, expected: Method
 ) -> None:
     assert callable(change)
     labels, log_odds = sample(n)
-    choice, after = select_calibration(labels, np.arange(n), change(log_odds), seed=1)
-    taken = choice.calibration.method
-    assert taken == expected
-    difference = choice.candidates[taken].difference
+    selection, after = select_calibration(labels, np.arange(n), change(log_odds), seed=1)
+    method = selection.calibration.method
+    assert method == expected
+    difference = selection.candidates[method].difference
     assert difference and difference.high < 0
-    assert choice.calibration == fit_calibration(taken, labels, change(log_odds))
-    found = estimate_calibration(labels, np.arange(n), after, seed=1, n_samples=50)
-    assert found.slope and found.in_the_large
-    assert found.slope.value == pytest.approx(1, abs=0.1)
-    if taken != "temperature":  # which leaves it as it was
-        assert found.in_the_large.value == pytest.approx(0, abs=0.1)
+    assert selection.calibration == fit_calibration(method, labels, change(log_odds))
+    estimates = estimate_calibration(labels, np.arange(n), after, seed=1, n_samples=50)
+    assert estimates.slope and estimates.in_the_large
+    assert estimates.slope.value == pytest.approx(1, abs=0.1)
+    if method != "temperature":  # which does not change it
+        assert estimates.in_the_large.value == pytest.approx(0, abs=0.1)
 
 
-def test_figures_are_those_of_patients_that_the_calibration_did_not_see() -> None:
+def test_log_losses_are_of_patients_that_the_calibration_was_not_fitted_to() -> None:
     labels, log_odds = sample()
-    choice, after = select_calibration(
+    selection, after = select_calibration(
         labels, np.arange(303), log_odds, requested="isotonic", seed=1
     )
-    everyone = np.ones((1, 303))
-    trial, plain = choice.candidates["isotonic"], choice.candidates["none"]
-    expected = log_loss(labels, to_probabilities(after), everyone)[0]
-    assert choice.calibration.method == "isotonic"
-    assert trial.log_loss.value == pytest.approx(expected)
-    seen = to_probabilities(choice.calibration.apply(log_odds))
-    assert log_loss(labels, seen, everyone)[0] < trial.log_loss.value
-    assert trial.difference
-    difference = trial.log_loss.value - plain.log_loss.value
-    assert trial.difference.value == pytest.approx(difference)
+    weights = np.ones((1, 303))
+    candidate, uncalibrated = selection.candidates["isotonic"], selection.candidates["none"]
+    expected = log_loss(labels, to_probabilities(after), weights)[0]
+    assert selection.calibration.method == "isotonic"
+    assert candidate.log_loss.value == pytest.approx(expected)
+    fitted_to_all = to_probabilities(selection.calibration.apply(log_odds))
+    assert log_loss(labels, fitted_to_all, weights)[0] < candidate.log_loss.value
+    assert candidate.difference
+    difference = candidate.log_loss.value - uncalibrated.log_loss.value
+    assert candidate.difference.value == pytest.approx(difference)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_patient_is_calibrated_by_the_others_of_all_repeats(method: Method) -> None:
+def test_each_patient_is_calibrated_by_the_other_folds_of_all_repeats(method: Method) -> None:
     labels, log_odds = sample(120, repeats=2)
     groups = np.arange(120) // 2  # every record twice
     labels = labels[groups * 2]
-    found = cross_fit(method, labels, groups, log_odds, seed=4, n_splits=5)
+    calibrated = cross_fit(method, labels, groups, log_odds, seed=4, n_splits=5)
     folds = list(repeated_folds(labels, groups, n_splits=5, n_repeats=2, seed=4))
     for number, (train, test) in enumerate(folds):
         assert not set(groups[train]) & set(groups[test])
-        fitted = fit_calibration(method, labels[train], log_odds[:, train])
-        expected = fitted.apply(log_odds[number // 5, test])
-        np.testing.assert_allclose(found[number // 5, test], expected)
+        calibration = fit_calibration(method, labels[train], log_odds[:, train])
+        expected = calibration.apply(log_odds[number // 5, test])
+        np.testing.assert_allclose(calibrated[number // 5, test], expected)
 
 
-def test_a_loss_that_gives_no_probabilities_is_always_calibrated() -> None:
+def test_a_loss_without_probabilities_is_always_calibrated() -> None:
     labels, log_odds = sample()
-    choice, _ = select_calibration(
+    selection, _ = select_calibration(
         labels, np.arange(303), log_odds, gives_probabilities=False, seed=1
     )
-    assert choice.calibration.method == "platt"
-    assert tuple(choice.candidates) == ("platt", "isotonic")
-    assert choice.candidates["isotonic"].compared_with == "platt"
+    assert selection.calibration.method == "platt"
+    assert tuple(selection.candidates) == ("platt", "isotonic")
+    assert selection.candidates["isotonic"].compared_with == "platt"
     labels, log_odds = sample(1_000)
-    choice, _ = select_calibration(
-        labels, np.arange(1_000), bent(log_odds), gives_probabilities=False, seed=1
+    selection, _ = select_calibration(
+        labels,
+        np.arange(1_000),
+        distort_below_one_half(log_odds),
+        gives_probabilities=False,
+        seed=1,
     )
-    assert choice.calibration.method == "isotonic"
+    assert selection.calibration.method == "isotonic"
 
 
 @pytest.mark.parametrize("requested", ["none", "temperature"])
-def test_a_score_is_never_passed_off_as_a_probability(requested: RequestedMethod) -> None:
+def test_methods_that_leave_a_score_are_refused(requested: RequestedMethod) -> None:
     check_requested_method(requested, gives_probabilities=True)
-    with pytest.raises(InvalidConfig, match=f"expected auto, platt or isotonic.*'{requested}'"):
+    with pytest.raises(InvalidConfig, match=f"received '{requested}'.*use auto, platt or isotonic"):
         check_requested_method(requested, gives_probabilities=False)
     labels, log_odds = sample()
     with pytest.raises(InvalidConfig):
@@ -127,20 +131,20 @@ def test_a_score_is_never_passed_off_as_a_probability(requested: RequestedMethod
 
 
 def test_saturated_probabilities_can_be_calibrated() -> None:
-    """Single precision says 0 and 1 of log-odds beyond 17."""
+    """In single precision, probabilities are 0 and 1 for log-odds beyond 17."""
     labels, log_odds = sample()
     saturated = to_log_odds(to_probabilities(log_odds * 30).astype(np.float32))
-    choice, after = select_calibration(labels, np.arange(303), saturated, seed=1)
-    assert choice.calibration.method != "none"
+    selection, after = select_calibration(labels, np.arange(303), saturated, seed=1)
+    assert selection.calibration.method != "none"
     assert np.isfinite(after).all()
 
 
 @pytest.mark.slow
-def test_honest_log_odds_are_seldom_touched() -> None:
-    """An interval that lies below zero by chance is rarer than 1 in 40: calibrating costs something."""
-    taken = 0
+def test_calibrated_log_odds_are_rarely_changed() -> None:
+    """Intervals are below zero by chance in fewer than 1 of 40 tables: calibration has a cost."""
+    n_changed = 0
     for seed in range(200):
         labels, log_odds = sample(repeats=1, seed=seed)
-        choice, _ = select_calibration(labels, np.arange(303), log_odds, seed=seed)
-        taken += choice.calibration.method != "none"
-    assert taken <= 5
+        selection, _ = select_calibration(labels, np.arange(303), log_odds, seed=seed)
+        n_changed += selection.calibration.method != "none"
+    assert n_changed <= 5

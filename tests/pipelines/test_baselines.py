@@ -77,7 +77,7 @@ def test_no_baseline_sees_the_outcomes_of_the_test_side(baseline: Baseline, fold
 def test_the_penalty_is_the_one_with_the_best_inner_log_loss(fold: Fold) -> None:
     inner = [
         (np.searchsorted(fold.train, train), np.searchsorted(fold.train, test))
-        for train, test in baselines._inner_folds(fold)
+        for train, test in baselines.inner_folds(fold)
     ]
     theirs = LogisticRegressionCV(
         Cs=TUNED_C, cv=inner, scoring="neg_log_loss", max_iter=2_000,
@@ -98,7 +98,7 @@ def test_inner_folds_lie_in_the_training_side_and_keep_copies_together(fold: Fol
     groups = np.arange(303) // 2
     copies = dataclasses.replace(fold, groups=groups)
     tested = []
-    for train, test in baselines._inner_folds(copies):
+    for train, test in baselines.inner_folds(copies):
         assert not set(groups[train]) & set(groups[test])
         np.testing.assert_array_equal(np.sort([*train, *test]), fold.train)
         tested += test.tolist()

@@ -69,7 +69,7 @@ def test_a_store_that_may_not_be_written(run: Any, tmp_path: Path) -> None:
 def test_evaluating_with_another_schema_is_refused(run: Any, store: Store) -> None:
     result = run("evaluate", "--schema", "schemas/cleveland-release.toml", "--store", store.folder)
     assert result.exit_code == 1
-    assert "it was trained on another schema than the one in use" in result.output
+    assert "it was trained with a different schema from the one in use" in result.output
 
 
 def test_an_empty_store(run: Any, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def baseline(table: Table) -> np.ndarray:
 def judged(table: Table, predictions: np.ndarray, **choices: Any) -> Assessment:
     both = {"a": predictions, REFERENCE: predictions}
     evaluation = compare(table.labels, table.groups, both, seed=1, n_splits=10)
-    given: dict[str, Any] = {"asked": "auto", "cost_ratio": None, "gives_probabilities": True}
+    given: dict[str, Any] = {"requested": "auto", "cost_ratio": None, "gives_probabilities": True}
     return assess_predictions(table, evaluation, both, **given | choices)
 
 
@@ -111,13 +111,17 @@ def test_what_was_found_is_told(
 ) -> None:
     with caplog.at_level(logging.INFO, logger="pipelines.training.assess"):
         judged(table, baseline, requested="platt", cost_ratio=4.0)
-    before, method, after, threshold = (record.getMessage() for record in caplog.records)
-    assert "slope" in before and "slope" in after
-    assert f": {METHOD_NAMES['platt']} (as requested)" in method
-    assert f"{METHOD_NAMES['temperature']} +" in method
-    assert f"{METHOD_NAMES['isotonic']} +" in method
-    assert method.count("against none") == 3
-    assert threshold.startswith("Threshold 0.2 (cost ratio 4): sensitivity ")
+    before, taken, after, threshold = (list(record.args or ()) for record in caplog.records)
+    assert before and after and before != after, "slope and intercept, before and then"
+    method, requested, candidates = map(str, taken)
+    assert method == METHOD_NAMES["platt"] and "requested" in requested
+    by_method = dict(zip(("temperature", "platt", "isotonic"), candidates.split("; "), strict=True))
+    for name, trial in by_method.items():
+        assert trial.startswith(METHOD_NAMES[name]) and trial.endswith(METHOD_NAMES["none"])  # type: ignore[index]
+    assert by_method["temperature"].split(METHOD_NAMES["temperature"])[1].strip().startswith("+")
+    assert by_method["isotonic"].split(METHOD_NAMES["isotonic"])[1].strip().startswith("+")
+    assert threshold[0] == pytest.approx(0.2) and "4" in str(threshold[1])
+    assert len(threshold) == 7, "the threshold, its reason and five figures"
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
@@ -133,7 +137,7 @@ def test_the_network_absorbs_the_calibration(table: Table, method: Method) -> No
 def test_a_calibrated_version_with_a_stated_cost_ratio(
     store: Store, table: Table, schema: Schema, artifact: Artifact
 ) -> None:
-    """From the command line to saved weights, graph, explanation and label, by isotonic steps."""
+    """From the command line to saved weights, graph, explanation and label, by isotonic regression."""
     request = ["retrain", "--calibration", "isotonic", "--cost-ratio", "4", "--store", store.folder]
     result = CliRunner().invoke(main, [str(word) for word in request])
     assert result.exit_code == 0, result.output
@@ -198,14 +202,14 @@ def test_a_loss_without_probabilities_needs_a_calibration(
     table: Table, baseline: np.ndarray
 ) -> None:
     assert judged(table, baseline, gives_probabilities=False).calibration.method == "platt"
-    with pytest.raises(InvalidConfig, match="calibration: expected auto, platt or isotonic"):
+    with pytest.raises(InvalidConfig, match="not a probability; use auto, platt or isotonic"):
         judged(table, baseline, gives_probabilities=False, requested="none")
 
 
 def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
-    store: Store, schema: Schema, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    store: Store, schema: Schema, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from pipelines.training.retrain import _load_champion
+    from pipelines.training.retrain import load_champion
 
     artifact = read_artifact(store.path("1"))
     stated = msgspec.structs.replace(artifact.manifest, cost_ratio=4.0, threshold=0.2)
@@ -213,11 +217,12 @@ def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
     request = RetrainRequest(
         ROOT / "data/cleveland.csv", schema, RECIPES["default"], "default", "cpu:0", ""
     )
-    champion = _load_champion(store, request)
+    champion = load_champion(store, request)
     assert champion and champion.manifest.cost_ratio == 4
-    assert "version 2 comes from a cost ratio of 4" in caplog.text
+    warnings = [entry.args for entry in caplog.records if entry.levelno == logging.WARNING]
+    assert warnings == [("2", 4.0)], "the version and its ratio"
     caplog.clear()
-    _load_champion(store, dataclasses.replace(request, cost_ratio=1.0))
+    load_champion(store, dataclasses.replace(request, cost_ratio=1.0))
     assert not caplog.text
 
 

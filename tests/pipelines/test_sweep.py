@@ -15,7 +15,7 @@ from pipelines.tuning.nested_cv import (
     N_INNER_FOLDS,
     N_OUTER_FOLDS,
     NestedCvResult,
-    _nested_splits,
+    nested_splits,
     run_nested_cv,
 )
 from pipelines.tuning.search_space import Range
@@ -100,7 +100,7 @@ def test_one_standard_error_takes_the_simplest_that_is_not_clearly_worse() -> No
 
 
 def test_no_patient_is_chosen_by_and_reported_on(table: Table) -> None:
-    sides, tests = _nested_splits(table, 1, 2)
+    sides, tests = nested_splits(table, 1, 2)
     assert len(sides) == 2 * N_OUTER_FOLDS * (1 + N_INNER_FOLDS)
     for number in range(2 * N_OUTER_FOLDS):
         (train, test), *within = sides[

@@ -1,18 +1,22 @@
-"""The documents say what the code does."""
+"""Tests that the documents agree with the code."""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from app import Settings
 from app.web import PROBLEM_TYPES
+from model.errors import PROBLEM_CODES
 from model.schema import Schema
-from model.training import FIELD_TYPES as KINDS_OF_CHOICE
-from model.training import TrainingConfig
+from model.training import FIELD_TYPES, TrainingConfig
 from model.training.activations import ACTIVATION_NAMES
 from model.training.config import allowed_literals
 from tests.conftest import ROOT
@@ -20,7 +24,7 @@ from tests.repository.test_watching import METRICS
 
 
 def table_rows(text: str) -> dict[str, list[str]]:
-    """The rows of every table of a page, by their first cell without its backquotes."""
+    """Return the rows of every table of a page, by their first cell without its backquotes."""
     rows = {}
     for line in text.splitlines():
         if line.startswith("|"):
@@ -34,25 +38,25 @@ def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
     settings = dataclasses.fields(Settings)
     assert set(rows) - {"variable", "---"} == {setting.name.upper() for setting in settings}
     for setting in settings:
-        assert rows[setting.name.upper()] == [shown(setting), setting.metadata["meaning"]]
+        assert rows[setting.name.upper()] == [default_text(setting), setting.metadata["meaning"]]
 
 
-def shown(setting: dataclasses.Field[Any]) -> str:
-    """A default as one would write it into the environment."""
+def default_text(setting: dataclasses.Field[Any]) -> str:
+    """Return a default as an environment variable would have it."""
     default = setting.default
     if default in (None, "", dataclasses.MISSING):
         return ""
     return f"`{','.join(default) if isinstance(default, tuple) else default}`"
 
 
-def test_every_choice_of_a_training_is_documented_with_its_default() -> None:
+def test_every_training_setting_is_documented_with_its_default() -> None:
     rows = table_rows((ROOT / "docs/training.md").read_text())
     defaults = msgspec.structs.asdict(TrainingConfig())
     assert set(rows) - {"choice", "---"} == set(defaults)
     for name, default in defaults.items():
-        shown = ",".join(map(str, default)) if isinstance(default, tuple) else f"{default}"
-        assert rows[name][0] in {shown, f"{default:g}" if isinstance(default, float) else shown}
-        for word in allowed_literals(KINDS_OF_CHOICE[name]):
+        text = ",".join(map(str, default)) if isinstance(default, tuple) else f"{default}"
+        assert rows[name][0] in {text, f"{default:g}" if isinstance(default, float) else text}
+        for word in allowed_literals(FIELD_TYPES[name]):
             assert word in rows[name][1], f"{name}: {word}"
     assert all(word in rows["activation"][1] for word in ACTIVATION_NAMES)
 
@@ -72,7 +76,7 @@ def test_every_column_is_documented_with_its_unit_or_codes(schema: Schema) -> No
     assert schema.outcome.column in rows
 
 
-def test_every_kind_of_problem_is_documented() -> None:
+def test_every_problem_type_is_documented() -> None:
     text = (ROOT / "docs/api.md").read_text()
     for code, (status, _, _) in PROBLEM_TYPES.items():
         assert re.search(rf"\| {status} \|[^|]*`{code}`", text), code
@@ -80,32 +84,21 @@ def test_every_kind_of_problem_is_documented() -> None:
 
 def test_every_code_of_a_problem_is_documented() -> None:
     text = (ROOT / "docs/api.md").read_text()
-    source = "".join((ROOT / "model" / name).read_text() for name in ("columns.py", "records.py"))
-    codes = set(re.findall(r'(?:_problem\(|_key\(|_whole_body\(|code=)\s*"([a-z_]+)"', source))
-    assert len(codes) >= 12
-    for code in codes:
+    for code in PROBLEM_CODES:
         assert f"`{code}`" in text, code
 
 
 def test_every_error_has_a_remedy() -> None:
-    """One page from an error to what to do: every kind, every code of a record, no other one."""
+    """docs/errors.md has every problem type and every code of a record, and no other code."""
     text = (ROOT / "docs/errors.md").read_text()
-    kinds, codes = (table_rows(half) for half in text.split("## Codes of single records"))
-    assert set(kinds) - {"code", "---"} == set(PROBLEM_TYPES)
+    types, codes = (table_rows(half) for half in text.split("## Codes of single records"))
+    assert set(types) - {"code", "---"} == set(PROBLEM_TYPES)
     for code, (status, _, _) in PROBLEM_TYPES.items():
-        said, cause, _, remedy = kinds[code]
-        assert said == str(status) and cause and remedy, code
-    assert set(codes) - {"code", "---"} == codes_of_records()
+        documented_status, cause, _, remedy = types[code]
+        assert documented_status == str(status) and cause and remedy, code
+    assert set(codes) - {"code", "---"} == set(PROBLEM_CODES)
     for code, cells in codes.items():
         assert all(cells), code
-
-
-def codes_of_records() -> set[str]:
-    """Every code of a problem of a record that any reader of records gives."""
-    readers = [ROOT / "model/schema/value_parser.py", ROOT / "model/records/validator.py", ROOT / "app/api/predict.py",
-               *(ROOT / "app/protocols").rglob("*.py")]  # fmt: skip
-    source = "".join(path.read_text() for path in readers)
-    return set(re.findall(r'(?:_problem\(|_key\(|_whole_body\(|code=)\s*"([a-z_]+)"', source))
 
 
 def test_every_route_is_documented() -> None:
@@ -113,7 +106,9 @@ def test_every_route_is_documented() -> None:
 
     text = (ROOT / "docs/api.md").read_text()
     for rule in create_app(Settings()).url_map.iter_rules():
-        path = re.sub(r"<(?:segment:)?(\w+)>", lambda found: found[1].upper(), rule.rule)
+        path = re.sub(
+            r"<(?:segment:)?(\w+)>", lambda placeholder: placeholder[1].upper(), rule.rule
+        )
         method = "POST" if "POST" in (rule.methods or ()) else "GET"
         assert f"`{method} {path}`" in text
 
@@ -141,7 +136,7 @@ def test_every_direct_dependency_is_pinned_and_justified() -> None:
 
 def test_every_package_of_a_peer_is_pinned_and_justified_and_not_installed_here() -> None:
     reasons = (ROOT / "docs/decisions/0002-dependencies.md").read_text().lower()
-    here = (ROOT / "constraints.txt").read_text().lower()
+    own_constraints = (ROOT / "constraints.txt").read_text().lower()
     files = sorted((ROOT / "bench/peers").glob("*/requirements.txt"))
     assert len(files) == 6
     for file in files:
@@ -150,16 +145,78 @@ def test_every_package_of_a_peer_is_pinned_and_justified_and_not_installed_here(
                 package, version = re.sub(r"\[.*\]", "", line).lower().split("==")
                 assert re.search(rf"\b{package}\b", reasons), f"{package} is not justified"
                 if package not in ("numpy", "onnxruntime"):
-                    assert f"\n{package}==" not in here, f"{package} is a peer's, not the service's"
+                    assert f"\n{package}==" not in own_constraints, (
+                        f"{package} is a peer's, not the service's"
+                    )
                 else:
-                    assert f"\n{package}=={version}\n" in here, f"{package} differs from ours"
+                    assert f"\n{package}=={version}\n" in own_constraints, (
+                        f"{package} differs from ours"
+                    )
                 constraints = file.with_name("constraints.txt")
                 pinned = constraints.read_text().lower() if constraints.exists() else line
                 assert f"{package}=={version}" in pinned
 
 
-def test_links_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+def test_the_page_on_the_report_lists_the_sections_of_the_report() -> None:
+    titles = {
+        node.args[1].value
+        for path in (ROOT / "pipelines/report").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Section"
+        if isinstance(node.args[1], ast.Constant)
+    }
+    rows = table_rows((ROOT / "docs/report.md").read_text())
+    assert set(rows) - {"section", "---"} == titles
+
+
+PAGES = [*ROOT.glob("*.md"), ROOT / "data/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."} - {
+    "artifacts"
+}
+"""The folders at the top of the repository; artifacts/ is made by training."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([^)]+))?\)", page.read_text()):
+        file = page.parent / target if target else page
+        assert file.exists(), f"{page.name} links to {target}, which does not exist"
+        if anchor:
+            assert anchor in heading_anchors(file), f"{page.name} links to {target}#{anchor}"
+
+
+def heading_anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_in_code_exists(page: Path) -> None:
+    """Paths are relative to the repository; ``*`` stands for any name, as in a shell."""
+    for path in paths_in_code(page.read_text()):
+        assert any(ROOT.glob(path)), f"{page.name} names {path}, which does not exist"
+
+
+def paths_in_code(text: str) -> list[str]:
+    """Return the paths in backquotes and code blocks that begin with a folder of the repository."""
+    code = re.findall(r"^```.*?^```|^ {4}.*?$|`[^`\n]+`", text, re.M | re.S)
+    path = rf"(?<![\w./-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*-]*[\w*]"
+    return [match for span in code for match in re.findall(path, span)]
+
+
+@pytest.mark.parametrize("package", ["app", "model", "pipelines"])
+def test_the_architecture_shows_the_order_that_import_linter_holds(package: str) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (
+        contract["layers"]
+        for contract in contracts["contracts"]
+        if contract.get("containers") == [package]
+    )
+    diagram = (ROOT / "docs/architecture.md").read_text().split("```")[1]
+    subgraphs = re.findall(
+        rf'subgraph (?:{package}|\w+\["{package}: .*?)\n(.*?)\n  end', diagram, re.S
+    )
+    labels = re.findall(r'\["(.+?)"\]', "\n".join(subgraphs))
+    shown = [set(label.split(", ")) for label in labels]
+    assert shown == [set(layer.split(" | ")) for layer in layers]

@@ -1,4 +1,4 @@
-"""The examples for whoever writes a client, run as they are against the real server."""
+"""The example clients, run unchanged against the real server."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MESSAGE = "row 1, age: must be between 1 and 120 years"
 
 
 def run(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    without = {k: v for k, v in os.environ.items() if k not in ("SERVICE", "API_KEY")}
+    inherited = {k: v for k, v in os.environ.items() if k not in ("SERVICE", "API_KEY")}
     return subprocess.run(
         [COMMANDS[name], ROOT / "examples" / name],
-        env={**without, **environment},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -42,41 +42,41 @@ def test_every_example_is_run() -> None:
 def test_an_example(trained: Store, serve: Callable[..., Any], name: str) -> None:
     tool = NEEDS.get(name)
     if tool and shutil.which(tool) is None:
-        pytest.skip(f"examples/{name} needs {tool}, which is not on this machine")
+        pytest.skip(f"examples/{name} needs {tool}, which is not installed")
     key, entry = new_entry("example", ["predict", "explain"])
     with serve(trained.folder, API_KEYS=entry, LOG_LEVEL="info") as server:
-        done = run(name, SERVICE=server.address, API_KEY=key)
+        completed = run(name, SERVICE=server.address, API_KEY=key)
         without_key = run(name, SERVICE=server.address)
-    nobody = run(name, SERVICE="http://127.0.0.1:9")
-    assert done.returncode == 0, done.stdout + done.stderr
-    check(name, done)
+    without_server = run(name, SERVICE="http://127.0.0.1:9")
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    check_output(name, completed)
     assert without_key.returncode == 1
-    assert "refused: send an API key" in without_key.stderr
-    assert nobody.returncode != 0 and "Traceback" not in nobody.stderr
-    assert nobody.stderr
-    assert "example-" in server.output, "the log must name requests as the example does"
+    assert re.search(r"^error: .*API key", without_key.stderr, re.M)
+    assert without_server.returncode != 0 and "Traceback" not in without_server.stderr
+    assert without_server.stderr
+    assert "example-" in server.output, "the log must contain the request ids of the example"
 
 
-def check(name: str, done: subprocess.CompletedProcess[str]) -> None:
-    """One, many, explained or why not, and what to mend, whatever the language."""
-    printed = done.stdout
-    assert MESSAGE in printed and "mend: row 1, thal: must be one of 3, 6" in printed
+def check_output(name: str, completed: subprocess.CompletedProcess[str]) -> None:
+    """Check the predictions, the explanation or its error, and the problems of invalid records."""
+    printed = completed.stdout
+    assert MESSAGE in printed and "invalid: row 1, thal: must be one of 3, 6" in printed
     if name.endswith(".sh"):
         _, one, many, explained = re.split(
-            r"^(?:one|many|explained|wrong):\n", printed, flags=re.M
+            r"^(?:one|many|explained|invalid):\n", printed, flags=re.M
         )[:4]
         (alone,) = json.loads(one)["predictions"]
         first, second = json.loads(many)["predictions"]
         assert first["probability"] == pytest.approx(alone["probability"], abs=1e-6)
         assert second["missing"] == ["ca", "thal"]
-        explains = "contributions" in explained
-        assert explains or "refused: this version holds nothing to explain" in done.stderr
-        assert "refused: row 1: age must be" in done.stderr
+        has_explanation = "contributions" in explained
+        assert has_explanation or "error: this version holds nothing to explain" in completed.stderr
+        assert "error: row 1: age must be" in completed.stderr
         return
     alone = re.search(r"^one: (0\.\d{4}) (no )?disease$", printed, re.M)
     assert alone, printed
     assert f"many: row 0: {alone[1]}" in printed
-    assert re.search(r"^many: row 1: 0\.\d{4} (no )?disease without ca, thal$", printed, re.M)
+    assert re.search(r"^many: row 1: 0\.\d{4} (no )?disease, missing ca, thal$", printed, re.M)
     explained = re.findall(r"^explained: \w+ [+-]\d+\.\d\d$", printed, re.M)
     assert len(explained) == 3 or "not explained: this version holds nothing" in printed
-    assert re.search(r"^mend: row 1, thal: .*; fixed\?$", printed, re.M)
+    assert re.search(r"^invalid: row 1, thal: .*; fixed\?$", printed, re.M)

@@ -1,8 +1,9 @@
-"""Tests of the environments that the Makefile creates, with a package of their own and no index."""
+"""Tests of the environments that the Makefile creates, with a local package and no index."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,12 +15,12 @@ import pytest
 from tests.conftest import ROOT
 
 WARNING = "is ignored: it is neither a file nor a directory"
-"""What pip prints where a configured source of packages does not exist."""
+"""What pip prints if a configured source of packages does not exist."""
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with the Makefile, empty constraints, and a wheel of the package ``small``, 1.0."""
+    """A folder with the Makefile, empty constraints, and a wheel of the package ``small`` 1.0."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name in ("requirements-serve.txt", "constraints.txt"):
         (tmp_path / name).touch()
@@ -34,9 +35,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def make(project: Path, target: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "MAKE"))}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "MAKE"))}
     sources = f"{(project / 'missing').as_uri()} {(project / 'wheels').as_uri()}"
-    environment = kept | {
+    environment = inherited | {
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": sources,
@@ -51,8 +52,8 @@ def make(project: Path, target: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_pip_writes_to_a_log_that_a_failure_names(project: Path) -> None:
-    """A failed installation, the same corrected, and the checks: one environment for all three."""
+def test_pip_writes_to_a_log_and_a_failure_names_it(project: Path) -> None:
+    """A failed installation, the corrected one, and the checks, in one environment."""
     log = project / ".venv/pip.log"
     (project / "requirements.txt").write_text("small==2.0\n")
     (project / "requirements-dev.txt").write_text("-r requirements.txt\n")
@@ -78,13 +79,20 @@ def test_pip_writes_to_a_log_that_a_failure_names(project: Path) -> None:
     assert checks.stdout.count("\n") == 1
 
 
+def test_the_quick_examples_exist() -> None:
+    text = (ROOT / "Makefile").read_text().replace("\\\n", "")
+    (paths,) = re.findall(r"^QUICK_EXAMPLES = (.+)$", text, re.M)
+    missing = [path for path in paths.split() if not (ROOT / path).exists()]
+    assert not missing
+
+
 @pytest.mark.slow
-def test_a_peer_that_does_not_install_is_left_out(project: Path) -> None:
+def test_a_peer_that_does_not_install_is_skipped(project: Path) -> None:
     requirements = project / "bench/peers/uvloop/requirements.txt"
     requirements.parent.mkdir(parents=True)
     requirements.write_text("small==2.0\n")
-    done = make(project, ".venv-peers/uvloop/.installed")
-    assert done.returncode == 0
-    assert "No matching distribution found for small==2.0" in done.stderr
-    assert ".venv-peers/uvloop/pip.log" in done.stderr
+    completed = make(project, ".venv-peers/uvloop/.installed")
+    assert completed.returncode == 0
+    assert "No matching distribution found for small==2.0" in completed.stderr
+    assert ".venv-peers/uvloop/pip.log" in completed.stderr
     assert not (project / ".venv-peers/uvloop/.installed").exists()

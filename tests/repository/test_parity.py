@@ -24,10 +24,10 @@ FRESH = """
 import json, sys
 import numpy as np
 from pathlib import Path
-from model.artifacts import read_artifact
+from model.artifacts.artifact import read_artifact
 from model.training import predict
-from pipelines.preprocessing import build_preprocessing
-from pipelines.reloading import load_keras_network
+from pipelines.data import build_preprocessing
+from pipelines.training.export import load_keras_network
 from pipelines.data import read_table
 artifact = read_artifact(Path(sys.argv[1]))
 table = read_table(Path("data/cleveland.csv"), artifact.schema)
@@ -137,7 +137,7 @@ def test_nothing_is_sent_to_anybody(
     # It is silent by itself on a machine that says that it runs tests.
     for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "CI", "TF_BUILD", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
-    program = "import sys; from model.inference import Graph; Graph(open(sys.argv[1], 'rb').read())"
+    program = "import sys; from model.inference import OnnxSession; OnnxSession(open(sys.argv[1], 'rb').read())"
     graph = trained.path("1") / "model.onnx"
     subprocess.run([sys.executable, "-c", program, str(graph)], cwd=ROOT, check=True)
     with serve(trained.folder) as server:

@@ -1,4 +1,4 @@
-"""The blocks of docs/the-model.md, run in order, and the product's networks beside theirs."""
+"""Tests of docs/the-model.md: its blocks are run, and compared with the project's networks."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from tests.repository.test_readme import blocks
 
 @pytest.fixture(scope="module")
 def page(trained: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The names that the page's blocks define, run in a folder laid out like the repository."""
+    """The variables of the page's blocks after they ran in a folder like the repository."""
     folder = tmp_path_factory.mktemp("repository")
     for name in ("data", "schemas"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "artifacts").mkdir()
     (folder / "artifacts/cleveland").symlink_to(trained.folder)
-    found = blocks(ROOT / "docs/the-model.md")
-    assert {block.language for block in found} == {"python"}
-    names: dict[str, Any] = {}
+    page_blocks = blocks(ROOT / "docs/the-model.md")
+    assert {block.language for block in page_blocks} == {"python"}
+    variables: dict[str, Any] = {}
     with contextlib.chdir(folder):
-        for number, block in enumerate(found, start=1):
-            exec(compile(block.text, f"docs/the-model.md, block {number}", "exec"), names)
-    return names
+        for number, block in enumerate(page_blocks, start=1):
+            exec(compile(block.text, f"docs/the-model.md, block {number}", "exec"), variables)
+    return variables
 
 
-def test_the_saved_weights_give_the_answers_of_the_service(
+def test_the_saved_weights_give_the_probabilities_of_the_service(
     page: dict[str, Any], client: FlaskClient, table: Table
 ) -> None:
     columns = table.schema.column_names
@@ -43,10 +43,10 @@ def test_the_saved_weights_give_the_answers_of_the_service(
         {name: None if math.isnan(v) else v for name, v in zip(columns, row, strict=True)}
         for row in table.values.tolist()
     ]
-    answer = client.post("/predict", json=records).get_json()
-    served = np.array([prediction["probability"] for prediction in answer["predictions"]])
+    response = client.post("/predict", json=records).get_json()
+    served = np.array([prediction["probability"] for prediction in response["predictions"]])
     assert served.tolist() == page["served_probabilities"].tolist()
-    complete = np.array([not prediction["missing"] for prediction in answer["predictions"]])
+    complete = np.array([not prediction["missing"] for prediction in response["predictions"]])
     assert (len(served), int(complete.sum())) == (303, 297), "as the page says"
     assert page["saved_probabilities"][complete] == pytest.approx(served[complete], abs=1e-6)
     assert page["difference"] < 1e-6
@@ -56,26 +56,27 @@ def test_the_saved_weights_give_the_answers_of_the_service(
     ("name", "recipe"), [("network", "textbook"), ("default_network", "default")]
 )
 def test_a_recipe_is_the_network_of_the_page(page: dict[str, Any], name: str, recipe: str) -> None:
-    """Equal layers, initial distribution, penalty, optimizer, loss, batches and epochs."""
-    plain, config = page[name], RECIPES[recipe]
-    product = build_network(config, 29)
-    assert plain.count_params() == product.count_params() == 497
-    assert len(plain.layers) == len(product.layers) == 3
-    for ours, theirs in zip(product.layers, plain.layers, strict=True):
-        assert type(ours) is type(theirs)
-        if isinstance(ours, keras.layers.Dense):
-            assert describe(ours) == describe(theirs)
-            assert first_weights(ours) == pytest.approx(first_weights(theirs), rel=0.01)
-    assert without_name(product.optimizer) == without_name(plain.optimizer)
-    assert type(product.loss) is type(plain.loss)
-    assert product.loss.get_config() == plain.loss.get_config()
-    assert plain.history.params["epochs"] == config.epochs
+    """Compare layers, initializers, penalties, optimizer, loss, batches and epochs."""
+    documented, config = page[name], RECIPES[recipe]
+    network = build_network(config, 29)
+    assert documented.count_params() == network.count_params() == 497
+    assert len(documented.layers) == len(network.layers) == 3
+    for layer, documented_layer in zip(network.layers, documented.layers, strict=True):
+        assert type(layer) is type(documented_layer)
+        if isinstance(layer, keras.layers.Dense):
+            assert describe(layer) == describe(documented_layer)
+            sizes = initial_weight_sizes(layer)
+            assert sizes == pytest.approx(initial_weight_sizes(documented_layer), rel=0.01)
+    assert without_name(network.optimizer) == without_name(documented.optimizer)
+    assert type(network.loss) is type(documented.loss)
+    assert network.loss.get_config() == documented.loss.get_config()
+    assert documented.history.params["epochs"] == config.epochs
     assert isinstance(config.batch_size, int)
-    assert plain.history.params["steps"] == math.ceil(len(page["x_train"]) / config.batch_size)
+    assert documented.history.params["steps"] == math.ceil(len(page["x_train"]) / config.batch_size)
 
 
 def describe(layer: Any) -> tuple[Any, ...]:
-    """Shape, bias, activation and penalty of a dense layer."""
+    """Return the shape, bias, activation and penalty of a dense layer."""
     return (
         tuple(layer.kernel.shape),
         layer.use_bias,
@@ -84,8 +85,8 @@ def describe(layer: Any) -> tuple[Any, ...]:
     )
 
 
-def first_weights(layer: Any) -> list[float]:
-    """Largest and mean size of a large kernel drawn by a layer's initializer."""
+def initial_weight_sizes(layer: Any) -> list[float]:
+    """Return the largest and the mean absolute weight that a layer's initializer draws."""
     size = np.abs(keras.ops.convert_to_numpy(layer.kernel_initializer((1000, 1000))))
     return [float(size.max()), float(size.mean())]
 

@@ -9,24 +9,38 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.web import Metrics
+from model.errors import Problem
 from tests.conftest import ROOT
 
 PROMETHEUS = ROOT / "deploy/prometheus"
 
-# What the service shows under /metrics: the name, its kind and its labels.
-METRICS: dict[str, tuple[str, set[str]]] = {
-    metric._name + ("_total" if metric._type == "counter" else ""): (
-        metric._type,
-        set(metric._labelnames),
-    )
-    for metric in vars(Metrics()).values()
-    if isinstance(metric, MetricWrapperBase)
-}
+
+def shown_metrics() -> dict[str, tuple[str, set[str]]]:
+    """What the service shows under /metrics once each was counted: name, kind and labels."""
+    metrics = Metrics()
+    metrics.observe_request("/predict", 200, "1", 0.001)
+    metrics.observe_predictions("1", np.array([0.5], np.float32), {"ca": 1})
+    problem = Problem(field="ca", code="absent", message="is absent")
+    metrics.count_problems([problem], frozenset({"ca"}))
+    metrics.count_reload("loaded")
+    metrics.set_serving_version("1", 0.0, ())
+    found = {}
+    for family in text_string_to_metric_families(metrics.text().decode()):
+        assert family.samples, f"{family.name} is never counted here"
+        if not family.name.endswith("_created"):  # when prometheus_client began to count
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            found[name] = (family.type, labels)
+    return found
+
+
+METRICS = shown_metrics()
 # Prometheus' own: whether it reached a target, and what it adds to every series.
 OWN = {"up": ("gauge", set[str]())}
 ADDED = {"job", "instance"}

@@ -1,4 +1,4 @@
-"""Intervals are held against truths that are known, because nobody knows the patients' own."""
+"""Coverage of the intervals for simulated truths; the patients' own probabilities are unknown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def simulate(
     )
     truths = {}
     for name in names:
-        if name == "the recipe":
+        if name == "the default recipe":
             fit = fit_ensemble(features, table.labels, [MemberSpec(TrainingConfig())])
             truths[name] = fit.predict(features)[0]
         else:
@@ -39,26 +39,27 @@ def simulate(
     )
 
 
-def test_stretched_intervals_hold_more_than_narrow_ones(table: Table) -> None:
+def test_a_larger_spread_gives_wider_intervals_with_more_coverage(table: Table) -> None:
     narrow = simulate(table, ["logistic regression"], 3, n_members=30, spread=0.5)
     wide = simulate(table, ["logistic regression"], 3, n_members=30, spread=2.0)
-    one, other = narrow["logistic regression"], wide["logistic regression"]
-    assert max(one.seen, one.held_out) < 0.75
-    assert min(other.seen, other.held_out) > 0.93
-    assert 2 * one.width < other.width
-    assert len(one.tenths) == 10
+    low, high = narrow["logistic regression"], wide["logistic regression"]
+    assert max(low.seen, low.held_out) < 0.75
+    assert min(high.seen, high.held_out) > 0.93
+    assert 2 * low.width < high.width
+    assert len(low.tenths) == 10
 
 
 @pytest.mark.slow
-def test_nine_of_ten_intervals_hold_the_truth(table: Table, told: Told) -> None:
-    found = simulate(table, ["the recipe", "logistic regression", "boosting"], 100)
-    for name, coverage in found.items():
+def test_coverage_is_near_the_nominal_level(table: Table, told: Told) -> None:
+    coverages = simulate(table, ["the default recipe", "logistic regression", "boosting"], 100)
+    for name, coverage in coverages.items():
         tenths = " ".join(f"{share:.2f}" for share in coverage.tenths)
         told(
-            f"{name}: {coverage.seen:.3f} of patients trained on, {coverage.held_out:.3f} of others, "
-            f"mean width {coverage.width:.3f}; by tenth {tenths}"
+            f"{name}: coverage {coverage.seen:.3f} for patients trained on, "
+            f"{coverage.held_out:.3f} for other patients, mean width {coverage.width:.3f}; "
+            f"by tenth {tenths}"
         )
-    for coverage in found.values():
+    for coverage in coverages.values():
         assert 0.85 <= coverage.seen <= 0.95
         assert 0.85 <= coverage.held_out <= 0.95
         assert min(coverage.tenths) >= 0.75

@@ -27,10 +27,12 @@ TRAINERS = frozenset({"keras", "tensorflow", "torch", "jax"})
 
 
 @pytest.fixture(autouse=True)
-def _imports_no_trainer() -> Iterator[None]:
+def _imports_no_trainer(request: pytest.FixtureRequest) -> Iterator[None]:
     """No test here may import what trains; other tests in the same process may have done so."""
     before = TRAINERS & sys.modules.keys()
     yield
+    if request.config.getoption("--trained"):
+        return
     imported = (TRAINERS & sys.modules.keys()) - before
     assert not imported, f"a unit test imported {', '.join(sorted(imported))}"
 
@@ -59,13 +61,21 @@ def tiny_client(tiny_app: Service) -> FlaskClient:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, schema: Schema, table: Table) -> Store:
+def trained(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    schema: Schema,
+    table: Table,
+) -> Store:
     """A store with one version for the bundled table, made by hand.
 
     As large as a trained one. Its first two hidden units look from where negative records lie
     towards the positive ones, so that answers spread to both sides of one half. The others bend
-    it a little, by a fixed draw.
+    it a little, by a fixed draw. With ``--trained`` it is a version that was trained.
     """
+    if request.config.getoption("--trained"):
+        trained_store: Store = request.getfixturevalue("trained_store")
+        return trained_store
     encoding = fit_encoding(schema, table.values)
     features = encoding.encode(table.values)
     positive = table.labels > 0.5

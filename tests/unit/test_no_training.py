@@ -19,6 +19,19 @@ print(len(sys.modules), *(name for name in sys.argv[1:] if name in sys.modules))
 """
 
 
+@pytest.mark.slow
+def test_the_service_passes_on_a_trained_version_too() -> None:
+    """Every test of the service ran on a trained version before there was one made by hand."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/unit/app", "--trained", "-q", "-n", "2"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_importing_every_unit_test_loads_no_trainer(request: pytest.FixtureRequest) -> None:
     collected = {item.path for item in request.session.items}
     if collected >= set(Path(__file__).parent.rglob("test_*.py")) and not loaded_trainers():

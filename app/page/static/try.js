@@ -1,13 +1,13 @@
-// Sends the record that is written on the page to POST /predict, and shows the answer.
+// Sends the record in the text area to POST /predict and shows the response.
 "use strict";
 
 const $ = (name) => document.getElementById(`try-${name}`);
 
 async function send() {
-  const answer = $("answer");
+  const output = $("output");
   const key = $("key")?.value;
   $("send").disabled = true;
-  $("status").textContent = "sending …";
+  $("status").textContent = "Sending …";
   try {
     const response = await fetch("/predict", {
       method: "POST",
@@ -16,12 +16,12 @@ async function send() {
     });
     const text = await response.text();
     $("status").textContent =
-      `${response.status} ${response.statusText}, request ${response.headers.get("X-Request-ID")}`;
-    answer.firstChild.textContent = pretty(text);
-    answer.hidden = false;
+      `${response.status} ${response.statusText}, request ID ${response.headers.get("X-Request-ID")}`;
+    output.firstChild.textContent = pretty(text);
+    output.hidden = false;
   } catch (error) {
-    $("status").textContent = `the service cannot be reached: ${error.message}`;
-    answer.hidden = true;
+    $("status").textContent = `The service cannot be reached: ${error.message}`;
+    output.hidden = true;
   } finally {
     $("send").disabled = false;
   }

@@ -17,7 +17,7 @@ from app.protocols.table_payload import (
     validate_rows,
     validate_table,
 )
-from model.errors import Problem, UnreadableBody
+from model.errors import Problem, ProblemCode, UnreadableBody
 from model.records import DUPLICATE_KEY_MESSAGE, duplicate_keys, parse_strict_json, printable
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -127,7 +127,8 @@ def _parse_columns(given: Mapping[str, Any], model: LoadedModel) -> TablePayload
     ]
     length: int | None = None
     for name, values in given.items():
-        code, message = "", ""
+        code: ProblemCode | None = None
+        message = ""
         if not isinstance(values, list):
             code, message = "wrong_type", "must be a list of values, one a record"
         elif length is not None and len(values) != length:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from app.protocols.table_payload import reject_keys
 from app.protocols.tensorflow_serving.metadata import SIGNATURE
-from model.errors import InvalidRecords, Problem, UnreadableBody
+from model.errors import InvalidRecords, Problem, ProblemCode, UnreadableBody
 from model.records import duplicate_keys, parse_strict_json, printable
 
 _MULTIPLE = "multiple input tensors required as per tensorinfo_map"
@@ -237,7 +237,7 @@ def _reject_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
 
 
 def _body_error(
-    code: str, message: str, path: str = "", *, field: str | None = None
+    code: ProblemCode, message: str, path: str = "", *, field: str | None = None
 ) -> InvalidRecords:
     return InvalidRecords(
         [Problem(field=field, code=code, message=message)], n_records=0, path=path

@@ -1,4 +1,4 @@
-"""Saves the graph as an MLflow model with a signature: ``python -m bench.peers.mlflow.save TO``."""
+"""The graph as an MLflow model with a signature: ``python -m bench.peers.mlflow.save FOLDER``."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from bench.peers.heart import CODES, COLUMNS
 
 
 def main(target: str) -> None:
-    """Save the model into a folder that is not there yet."""
+    """Save the model to a folder that does not exist yet."""
     inputs = Schema([ColSpec("string" if n in CODES else "double", n) for n in COLUMNS])
     mlflow.pyfunc.save_model(
         path=target,

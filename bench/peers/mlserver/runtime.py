@@ -1,7 +1,7 @@
-"""MLServer: a custom runtime for Open Inference V2 requests, in both forms that tables have.
+"""MLServer: a custom runtime for tables as Open Inference V2 requests.
 
-One tensor a column, words as BYTES, or one matrix of 13 codes a record. MLServer checks shapes
-and data types; ranges and words are the runtime's to check.
+A request has one tensor per column with strings as BYTES, or one matrix with 13 codes per record.
+MLServer validates shapes and data types; the runtime validates levels and ranges.
 """
 
 from mlserver import MLModel
@@ -9,11 +9,11 @@ from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.errors import InferenceError
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
-from bench.peers.heart import COLUMNS, check_ranges, coded, open_graph
+from bench.peers.heart import COLUMNS, check_ranges, encode_record, open_graph
 
 
 class Heart(MLModel):
-    """The graph behind V2's ``infer``."""
+    """A runtime that calls the graph for V2's ``infer``."""
 
     async def load(self) -> bool:
         """Open the graph."""
@@ -21,16 +21,19 @@ class Heart(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """The probabilities of the records of a request."""
+        """Return the probabilities of the records of a request."""
         try:
             rows = _rows(payload)
             for row in rows:
                 check_ranges(row)
         except (KeyError, ValueError) as error:
             raise InferenceError("a column is absent, or a value is not allowed") from error
-        answers = self._score(rows)
+        probabilities = self._score(rows)
         output = ResponseOutput(
-            name="probability", shape=[len(answers), 1], datatype="FP32", data=answers
+            name="probability",
+            shape=[len(probabilities), 1],
+            datatype="FP32",
+            data=probabilities,
         )
         return InferenceResponse(model_name=self.name, outputs=[output])
 
@@ -45,4 +48,4 @@ def _rows(payload: InferenceRequest) -> list[list[float]]:
         for tensor in payload.inputs
     }
     records = zip(*(columns[name] for name in COLUMNS), strict=True)
-    return [coded(dict(zip(COLUMNS, values, strict=True))) for values in records]
+    return [encode_record(dict(zip(COLUMNS, values, strict=True))) for values in records]

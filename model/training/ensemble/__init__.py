@@ -1,13 +1,13 @@
-"""Ensembles: many networks of one architecture trained in one program.
+"""Ensembles: many networks trained in one program.
 
-fit         fit_ensemble
-members     what each member is, and its results
-packing     initial weights and rows stacked by member
-program     one program, from initial to final weights, with early stopping
-train_step  an epoch of all members
-forward     forward pass and record_losses
-optimizers  update steps with a learning rate a member
-autodiff    gradients and compilation by backend
+fit         fit_ensemble: members grouped into programs and trained
+members     specifications of the members, their fitted results, predictions
+packing     initial weights, row orders and dropout masks stacked by member
+program     the training loop of one program, with early stopping
+train_step  a compiled epoch of all members, and the validation loss
+forward     forward pass, loss per record, L2 penalty
+optimizers  update rules with a learning rate per member
+autodiff    compilation and gradients on each Keras backend
 bootstrap   members trained on bootstrap samples, for intervals
 """
 

@@ -1,7 +1,7 @@
-"""What Keras has no operation for: compiling a function, and its gradient.
+"""Compilation and gradients, for which Keras 3 has no operations of its own.
 
-The only file that names a backend. Everything else is written in Keras's operations, and runs on
-whichever of TensorFlow, JAX and PyTorch KERAS_BACKEND chose.
+The only module with code for each backend. Everything else in the package uses Keras's operations
+and runs on TensorFlow, JAX or PyTorch, as KERAS_BACKEND selects.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import keras
 
 Tensor = Any
 LossFunction = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]
-"""Weights → a number to differentiate, and something else that came up on the way."""
+"""Weights → a scalar to differentiate, and an auxiliary tensor."""
 
 
 def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled by XLA, anew for other shapes; on PyTorch as it is.
+    """Compile a function with XLA, once per combination of input shapes.
+
+    On PyTorch the function runs without compilation.
 
     Args:
-        function: takes tensors, and nothing else, and gives tensors.
+        function: takes only tensors, or tuples of them, and returns tensors.
 
     Returns:
-        What takes tensors or arrays, also in tuples, and gives tensors.
+        A function of the same arguments that accepts NumPy arrays as well.
     """
     match keras.config.backend():
         case "tensorflow":
@@ -34,27 +36,32 @@ def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
             import jax
 
             return jax.jit(function)
-    return lambda *given: function(*keras.tree.map_structure(keras.ops.convert_to_tensor, given))
+    return lambda *args: function(*keras.tree.map_structure(keras.ops.convert_to_tensor, args))
 
 
 def gradients(loss: LossFunction, weights: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
-    """What came up on the way, and the gradient of the loss by every weight."""
+    """Return the auxiliary tensor of a loss function, and the gradient for each weight.
+
+    Args:
+        loss: returns the loss and an auxiliary tensor.
+        weights: the weights at which the loss is differentiated.
+    """
     match keras.config.backend():
         case "tensorflow":
             import tensorflow as tf
 
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(weights)
-                value, beside = loss(weights)
-            return beside, tape.gradient(value, weights)
+                value, auxiliary = loss(weights)
+            return auxiliary, tape.gradient(value, weights)
         case "jax":
             import jax
 
-            (_, beside), found = jax.value_and_grad(loss, has_aux=True)(weights)
-            return beside, found
+            (_, auxiliary), gradient = jax.value_and_grad(loss, has_aux=True)(weights)
+            return auxiliary, gradient
     import torch
 
-    free = [weight.detach().requires_grad_() for weight in weights]
+    leaves = [weight.detach().requires_grad_() for weight in weights]
     with torch.enable_grad():
-        value, beside = loss(free)
-    return beside.detach(), torch.autograd.grad(value, free)
+        value, auxiliary = loss(leaves)
+    return auxiliary.detach(), torch.autograd.grad(value, leaves)

@@ -1,7 +1,7 @@
-"""Networks trained on bootstrap samples of the patients, from which intervals come.
+"""Networks trained on bootstrap samples of the patients, for prediction intervals.
 
-What they are for, and why they train longer than the network that answers, says
-:mod:`model.inference.intervals`.
+:mod:`model.inference.intervals` explains the intervals and why these networks train for more epochs
+than the served network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from model.training.ensemble.members import Ensemble, MemberSpec
 
 N_MEMBERS = 100
 EPOCH_FACTOR = 1.4
-"""As many epochs as the answering network's, times this."""
+"""Epochs of the members, relative to the epochs of the served network."""
 
 
 def bootstrap_member_specs(
@@ -42,31 +42,34 @@ def bootstrap_member_specs(
     n_epochs: int | None = None,
     n_members: int = N_MEMBERS,
 ) -> list[MemberSpec]:
-    """Members of an ensemble, each with a bootstrap sample of its own as weights of the rows.
+    """Return the members of an ensemble, each with its own bootstrap sample as row weights.
 
     Args:
-        groups: (n,), equal for copies of a record, which are drawn together.
-        seed: of the samples.
-        rows: that may be drawn; all if None.
-        table: as :class:`model.training.ensemble.members.MemberSpec` takes it.
-        n_epochs: after which the answering network's weights are what they are; the config's if
+        config: the config of the served network.
+        groups: (n,), equal for copies of a record, which are sampled together.
+        seed: seed of the bootstrap samples.
+        rows: indices of the rows to sample from; all rows if None.
+        table: index of the feature table, as in
+            :class:`model.training.ensemble.members.MemberSpec`.
+        n_epochs: epochs after which the served network had its weights; the config's epochs if
             None.
+        n_members: number of members.
     """
-    everyone = np.arange(len(groups)) if rows is None else rows
+    sampled_rows = np.arange(len(groups)) if rows is None else rows
     weights = np.zeros((n_members, len(groups)))
-    weights[:, everyone] = bootstrap_statistic(
-        np.asarray, groups[everyone], seed=seed, n_samples=n_members
+    weights[:, sampled_rows] = bootstrap_statistic(
+        np.asarray, groups[sampled_rows], seed=seed, n_samples=n_members
     )
-    longer = max(1, round((n_epochs or config.epochs) * EPOCH_FACTOR))
-    longest = msgspec.structs.replace(config, epochs=longer, patience=0)
+    member_epochs = max(1, round((n_epochs or config.epochs) * EPOCH_FACTOR))
+    member_config = msgspec.structs.replace(config, epochs=member_epochs, patience=0)
     return [
         MemberSpec(
-            longest.reseeded(1 + number, 0),
+            member_config.reseeded(1 + number, 0),
             rows=rows,
-            weights=own,
+            weights=row_weights,
             table=table,
         )
-        for number, own in enumerate(weights)
+        for number, row_weights in enumerate(weights)
     ]
 
 
@@ -78,27 +81,31 @@ def fit_bootstrap_ensemble(
     *,
     n_epochs: int | None = None,
 ) -> Ensemble:
-    """Train the members of an artifact on all of its training rows.
+    """Train an artifact's bootstrap ensemble on all of its training rows.
 
     Args:
-        features: (n, n_features), the training inputs.
-        labels, groups: (n,)
-        n_epochs: as :func:`bootstrap_member_specs` takes it.
+        features: (n, n_features), the encoded training rows.
+        labels: (n,) of 0 and 1.
+        groups: (n,), equal for copies of a record.
+        config: the config of the served network.
+        n_epochs: epochs of the served network, as in :func:`bootstrap_member_specs`.
     """
     members = bootstrap_member_specs(config, groups, seed=config.seed, n_epochs=n_epochs)
     return fit_ensemble(features, labels, members, progress="bootstrap members")
 
 
 def to_bootstrap_file(ensemble: Ensemble, calibration: Calibration) -> BootstrapFile:
-    """The members as numbers, without the bounds of the golden rows.
+    """Return the members' weights as a file, without the bounds of the golden rows.
 
     Args:
-        calibration: that the answering network has absorbed, and they do too.
+        ensemble: members with equal architecture.
+        calibration: the calibration of the served network, applied to the members as well. A linear
+            calibration is folded into their last layer; any other becomes additional layers.
     """
-    is_line = not calibration.knots
-    slope, intercept = (calibration.slope, calibration.intercept) if is_line else (1.0, 0.0)
-    each = [ensemble.weights(number) for number in range(len(ensemble))]
-    stacked = [np.stack(arrays).astype("<f4") for arrays in zip(*each, strict=True)]
+    is_linear = not calibration.knots
+    slope, intercept = (calibration.slope, calibration.intercept) if is_linear else (1.0, 0.0)
+    member_weights = [ensemble.weights(number) for number in range(len(ensemble))]
+    stacked = [np.stack(arrays).astype("<f4") for arrays in zip(*member_weights, strict=True)]
     stacked[-2] = (stacked[-2] * np.float32(slope)).astype("<f4")
     stacked[-1] = (stacked[-1] * np.float32(slope) + np.float32(intercept)).astype("<f4")
     config = ensemble.members[0].config
@@ -124,15 +131,18 @@ def to_bootstrap_file(ensemble: Ensemble, calibration: Calibration) -> Bootstrap
 def encode_bootstrap_file(
     schema: Schema, files: Mapping[str, bytes], members: BootstrapFile, probabilities: np.ndarray
 ) -> bytes:
-    """``members.json`` for an artifact that otherwise is whole.
+    """Return ``members.json`` for an artifact whose other files are complete.
 
     Args:
-        probabilities: (k,), the graph's of the golden rows.
+        schema: the schema of the artifact.
+        files: the artifact's other files, by name.
+        members: the members, without bounds.
+        probabilities: (k,), the graph's probabilities of the k golden rows.
 
     Raises:
-        ValueError: the files do not fit each other.
+        ValueError: the files contradict each other.
     """
     rows = golden_values(schema)
-    band = EnsembleScorer(files, members, load_missing_value_scorer(schema, files))
-    lows, highs = band.bounds(rows, probabilities).tolist()
+    scorer = EnsembleScorer(files, members, load_missing_value_scorer(schema, files))
+    lows, highs = scorer.bounds(rows, probabilities).tolist()
     return msgspec.json.encode(msgspec.structs.replace(members, lows=lows, highs=highs))

@@ -1,10 +1,10 @@
-"""What many networks of the same make say of their records, and what it costs them.
+"""Forward pass and losses of many networks with the same number of layers.
 
-The networks stand in a grid of G groups with m members each. The members of a group see the same
-records, so that their first layers are one product of matrices; the member axis comes last, where
-arithmetic over thousands of small networks is fastest.
+The networks form a grid of G groups with m members each. The members of a group see the same
+records, so their first layers are one matrix product. The member axis comes last, where arithmetic
+over thousands of small networks is fastest.
 
-In the shapes B is the records of a step, F the features, U the units of a layer, O the outputs.
+Shapes: B is the number of records in a step, F of features, U of units in a layer, O of outputs.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ from model.training.config import LossName, Optimizer
 
 Tensor = Any
 MIN_POWER_BASE = 1e-12
-"""Has a power of any sign, and a gradient."""
+"""Lower bound of the base of ``x ** gamma``: at 0 the gradient is not finite for gamma below 1."""
 ABSENT_UNIT_LOGIT = -1e9
-"""What a unit that a member does not have shows to softmax."""
+"""Logit of a unit that a member does not have; softmax gives it the probability 0."""
 
 
 class ProgramSpec(NamedTuple):
-    """What all members of one program have in common.
+    """The static settings that all members of a program share.
 
     Attributes:
+        activation: activation of the hidden layers.
+        output: activation of the output layer.
+        loss: loss function.
+        optimizer: optimizer.
         batch_size: B.
-        uneven: some members skip some steps, or stop before the others.
+        uneven: True if members differ in their number of steps, or may stop before others.
     """
 
     activation: str
@@ -49,11 +53,17 @@ def forward_pass(
     units: Sequence[Tensor] = (),
     dropout_masks: Sequence[Tensor] = (),
 ) -> Tensor:
-    """(G, B, F) → (G, B, O, m): what comes out before the last activation.
+    """Return the outputs of all members before the last activation.
+
+    **Shape**: features (G, B, F) → (G, B, O, m).
 
     Args:
-        units: by hidden layer (G, 1, U, m) of 0 and 1, which units a member has; empty for all.
-        dropout_masks: by hidden layer (G, B, U, m).
+        spec: the static settings.
+        weights: kernel, bias, kernel, bias, …: (G, inputs, units, m) and (G, units, m).
+        features: (G, B, F), the records of each group.
+        units: per hidden layer (G, 1, U, m), 1 for units that a member has and 0 for padding; empty
+            if all members have all units.
+        dropout_masks: per hidden layer (G, B, U, m), factors of the units; empty without dropout.
     """
     kernel = weights[0]
     groups, inputs, width, members = kernel.shape
@@ -79,33 +89,34 @@ def _activate(name: str, x: Tensor) -> Tensor:
 
 
 def record_losses(spec: ProgramSpec, outputs: Tensor, labels: Tensor, gamma: Tensor) -> Tensor:
-    """The loss of every record, without weights and penalty.
+    """Return the loss of each record, without record weights and L2 penalty.
 
     Args:
-        outputs: (G, B, O, m), before the last activation.
-        labels: (G, B, O)
-        gamma: (G, m), of the focal loss.
+        spec: the static settings.
+        outputs: (G, B, O, m), outputs before the last activation.
+        labels: (G, B, O).
+        gamma: (G, m), focusing parameter of the focal loss.
 
     Returns:
-        (G, B, m)
+        (G, B, m).
     """
     labels, gamma = labels[:, :, :, None], gamma[:, None, None]
     if spec.loss == "squared_error":
         return ops.mean(ops.square(_activate(spec.output, outputs) - labels), axis=2)
     if spec.output == "softmax":
-        logs = ops.log_softmax(outputs, axis=2)
-        parts = -labels * logs
-        wrong = 1 - ops.exp(logs)
+        log_probabilities = ops.log_softmax(outputs, axis=2)
+        losses = -labels * log_probabilities
+        errors = 1 - ops.exp(log_probabilities)
     else:
-        parts = ops.softplus(outputs) - outputs * labels  # -log p of what happened, from log-odds
-        seen = ops.sigmoid(outputs)
-        wrong = seen + labels - 2 * seen * labels
+        losses = ops.softplus(outputs) - outputs * labels  # cross-entropy computed from log-odds
+        probabilities = ops.sigmoid(outputs)
+        errors = probabilities + labels - 2 * probabilities * labels
     if spec.loss == "focal":
-        parts = parts * ops.power(ops.maximum(wrong, MIN_POWER_BASE), gamma)
-    return ops.sum(parts, axis=2) if spec.output == "softmax" else ops.mean(parts, axis=2)
+        losses = losses * ops.power(ops.maximum(errors, MIN_POWER_BASE), gamma)
+    return ops.sum(losses, axis=2) if spec.output == "softmax" else ops.mean(losses, axis=2)
 
 
 def l2_penalty(weights: Sequence[Tensor], l2: Tensor) -> Tensor:
-    """(G, m): what the kernels add to the loss."""
+    """Return the L2 penalty of each member's kernels: (G, m)."""
     squares = [ops.sum(ops.square(kernel), axis=(1, 2)) for kernel in weights[::2]]
     return l2 * functools.reduce(ops.add, squares)

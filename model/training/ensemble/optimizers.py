@@ -1,7 +1,7 @@
-"""The optimizers' steps for many members at once, each with a learning rate of its own.
+"""Update rules of the optimizers for many members at once, each with its own learning rate.
 
-The formulas and constants are those of Keras's optimizers of the same names, in the same order of
-operations, so that a member follows the path of a network that Keras trains alone.
+Formulas, constants and order of operations are those of Keras's optimizers of the same names, so a
+member takes the same steps as a network that Keras trains alone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from model.training.config import Optimizer
 Tensor = Any
 Slots = tuple[Tensor, ...]
 UpdateRule = Callable[[Tensor, Tensor, Slots, Tensor, Tensor, Tensor], tuple[Tensor, Slots]]
-"""(weight, gradient, slots, learning rate, momentum, number of the step from 1) → weight, slots.
+"""(weight, gradient, slots, learning rate, momentum, step number from 1) → weight, slots.
 
-Rates, momenta and numbers have as many axes as the weight, and broadcast.
+Learning rate, momentum and step number have as many axes as the weight, and broadcast.
 """
 
 EPSILON = 1e-7
@@ -29,7 +29,7 @@ INITIAL_ACCUMULATOR = 0.1
 
 
 def initial_slots(optimizer: Optimizer, weight: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What an optimizer remembers of a weight before the first step."""
+    """Return an optimizer's state (its slots) for one weight before the first step."""
     match optimizer:
         case "sgd":
             return ()
@@ -59,28 +59,28 @@ def _nesterov(
 
 
 def _rmsprop(w: Tensor, g: Tensor, slots: Slots, rate: Tensor, *_: Tensor) -> tuple[Tensor, Slots]:
-    """Tieleman and Hinton, 2012."""
+    """Apply RMSprop (Tieleman and Hinton, 2012)."""
     mean_square = RHO * slots[0] + (1 - RHO) * ops.square(g)
     return w - rate * g / ops.sqrt(mean_square + EPSILON), (mean_square,)
 
 
 def _adagrad(w: Tensor, g: Tensor, slots: Slots, rate: Tensor, *_: Tensor) -> tuple[Tensor, Slots]:
-    """Duchi and others, 2011."""
+    """Apply AdaGrad (Duchi and others, 2011)."""
     sum_of_squares = slots[0] + ops.square(g)
     return w - rate * g / ops.sqrt(sum_of_squares + EPSILON), (sum_of_squares,)
 
 
 def _adam(
-    w: Tensor, g: Tensor, slots: Slots, rate: Tensor, _: Tensor, number: Tensor
+    w: Tensor, g: Tensor, slots: Slots, rate: Tensor, _: Tensor, step_number: Tensor
 ) -> tuple[Tensor, Slots]:
-    """Kingma and Ba, 2015, in the form at the end of its section 2."""
+    """Apply Adam (Kingma and Ba, 2015), in the form at the end of section 2 of the paper."""
     mean = slots[0] + (g - slots[0]) * (1 - BETA_1)
     mean_square = slots[1] + (ops.square(g) - slots[1]) * (1 - BETA_2)
-    # Cast as Keras casts them: on TensorFlow that rounds to single precision first.
-    decayed_1 = ops.power(ops.cast(BETA_1, w.dtype), number)
-    decayed_2 = ops.power(ops.cast(BETA_2, w.dtype), number)
-    step = rate * ops.sqrt(1 - decayed_2) / (1 - decayed_1)
-    return w - mean * step / (ops.sqrt(mean_square) + EPSILON), (mean, mean_square)
+    # Cast like Keras: on TensorFlow the constants are rounded to single precision first.
+    decayed_1 = ops.power(ops.cast(BETA_1, w.dtype), step_number)
+    decayed_2 = ops.power(ops.cast(BETA_2, w.dtype), step_number)
+    step_size = rate * ops.sqrt(1 - decayed_2) / (1 - decayed_1)
+    return w - mean * step_size / (ops.sqrt(mean_square) + EPSILON), (mean, mean_square)
 
 
 UPDATE_RULES: dict[Optimizer, UpdateRule] = {

@@ -1,6 +1,7 @@
-"""What the members of a program start from and are shown, stacked into its grid.
+"""Initial weights, row orders and dropout masks of a program's members, stacked into one array.
 
-A grid is G groups with m members each; the member axis comes last, as :mod:`model.training.ensemble.train_step` wants it.
+A grid has G groups with m members each. The member axis comes last, as
+:mod:`model.training.ensemble.train_step` expects.
 """
 
 from __future__ import annotations
@@ -21,28 +22,36 @@ ConfigGrid = Sequence[Sequence[TrainingConfig]]
 def stack_weights(
     grid: ConfigGrid, n_features: int, n_outputs: int, dtype: str
 ) -> tuple[np.ndarray, ...]:
-    """First weights: kernel, bias, kernel, bias, …: (G, inputs, units, m) and (G, units, m).
+    """Return the initial weights of all members.
 
-    As wide as the widest member; where a narrower one has no unit there are zeros, which stay
-    zero, because nothing that comes out of such a unit counts.
+    Every layer is as wide as in the widest member. Narrower members are padded with zeros, which
+    stay zero: the output of a padding unit is masked, so the gradients of its weights are zero.
+
+    Returns:
+        Kernel, bias, kernel, bias, …: (G, inputs, units, m) and (G, units, m).
     """
     shape = len(grid), len(grid[0])
     hidden = np.array([[config.hidden for config in group] for group in grid], int)
     widths = [n_features, *hidden.max(axis=(0, 1)).tolist(), n_outputs]
-    kernels = [np.zeros((*shape, *pair), dtype) for pair in itertools.pairwise(widths)]
-    for place in np.ndindex(shape):
-        drawn_here = draw_kernels(grid[place[0]][place[1]], n_features, n_outputs)
-        for kernel, drawn in zip(kernels, drawn_here, strict=True):
-            kernel[place][: drawn.shape[0], : drawn.shape[1]] = drawn
+    stacked = [np.zeros((*shape, *pair), dtype) for pair in itertools.pairwise(widths)]
+    for group, member in np.ndindex(shape):
+        member_kernels = draw_kernels(grid[group][member], n_features, n_outputs)
+        for kernels, kernel in zip(stacked, member_kernels, strict=True):
+            kernels[group, member, : kernel.shape[0], : kernel.shape[1]] = kernel
     return tuple(
         np.ascontiguousarray(np.moveaxis(array, 1, -1))
-        for kernel in kernels
-        for array in (kernel, np.zeros((*shape, kernel.shape[3]), dtype))
+        for kernels in stacked
+        for array in (kernels, np.zeros((*shape, kernels.shape[3]), dtype))
     )
 
 
 def stack_units(grid: ConfigGrid, dtype: str) -> tuple[np.ndarray, ...]:
-    """By hidden layer (G, 1, units, m) of 0 and 1: which units a member has; empty for all."""
+    """Return which units each member has.
+
+    Returns:
+        Per hidden layer (G, 1, units, m), 1 for units that a member has and 0 for padding; empty if
+        all members have all units.
+    """
     hidden = np.array([[config.hidden for config in group] for group in grid], int)
     if (hidden == hidden[0, 0]).all():
         return ()
@@ -53,46 +62,77 @@ def stack_units(grid: ConfigGrid, dtype: str) -> tuple[np.ndarray, ...]:
 
 
 def stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """int32 (G, most): each group's rows, filled up with row 0."""
+    """Return the rows of each group as one array, padded with row 0.
+
+    Args:
+        rows: row indices of each group.
+
+    Returns:
+        int32 (G, length of the longest).
+    """
     stacked = np.zeros((len(rows), max(map(len, rows))), np.int32)
-    for own, given in zip(stacked, rows, strict=True):
-        own[: len(given)] = given
+    for group, group_rows in enumerate(rows):
+        stacked[group, : len(group_rows)] = group_rows
     return stacked
 
 
 def epoch_row_orders(
-    rows: Sequence[np.ndarray], seeds: Sequence[int], n_steps: int, size: int
+    rows: Sequence[np.ndarray], seeds: Sequence[int], n_steps: int, batch_size: int
 ) -> Iterator[np.ndarray]:
-    """Epoch after epoch int32 (n_steps, G, size): the rows of every step, filled up with row 0."""
-    streams = [EpochShuffler(len(own), seed=seed) for own, seed in zip(rows, seeds, strict=True)]
+    """Generate the rows of every step, one array per epoch, padded with row 0.
+
+    Args:
+        rows: row indices of each group.
+        seeds: shuffle seed of each group.
+        n_steps: number of steps per epoch of the largest group.
+        batch_size: rows per step.
+
+    Yields:
+        int32 (n_steps, G, batch_size).
+    """
+    shufflers = [
+        EpochShuffler(len(group_rows), seed=seed)
+        for group_rows, seed in zip(rows, seeds, strict=True)
+    ]
     while True:
-        shown = stack_rows([own[s.next()[0]] for own, s in zip(rows, streams, strict=True)])
-        whole = np.zeros((len(rows), n_steps * size), np.int32)
-        whole[:, : shown.shape[1]] = shown
-        yield whole.reshape(len(rows), n_steps, size).transpose(1, 0, 2)
+        shuffled = stack_rows(
+            [
+                group_rows[shuffler.next()[0]]
+                for group_rows, shuffler in zip(rows, shufflers, strict=True)
+            ]
+        )
+        padded = np.zeros((len(rows), n_steps * batch_size), np.int32)
+        padded[:, : shuffled.shape[1]] = shuffled
+        yield padded.reshape(len(rows), n_steps, batch_size).transpose(1, 0, 2)
 
 
 def epoch_dropout_masks(
-    grid: ConfigGrid, n_steps: int, size: int, dtype: str
+    grid: ConfigGrid, n_steps: int, batch_size: int, dtype: str
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """Epoch after epoch, by hidden layer (n_steps, G, size, units, m): what units are multiplied by.
+    """Generate the dropout masks of every step, one tuple per epoch.
 
-    0 with the probability that the config names, otherwise what keeps the mean as it was. Empty
-    where no member leaves anything out.
+    A unit is multiplied by 0 with the probability ``dropout`` of its config, and by
+    1 / (1 - dropout) otherwise, which keeps the mean.
+
+    Yields:
+        Per hidden layer (n_steps, G, batch_size, units, m); empty if no member has dropout.
     """
-    shape = len(grid), len(grid[0])
-    streams = {
-        place: dropout_generator(grid[place[0]][place[1]].seed) for place in np.ndindex(shape)
+    shape = n_groups, n_members = len(grid), len(grid[0])
+    generators = {
+        (group, member): dropout_generator(grid[group][member].seed)
+        for group, member in np.ndindex(shape)
     }
     hidden = np.array([[config.hidden for config in group] for group in grid], int)
     widths = hidden.max(axis=(0, 1)).tolist()
     while any(config.dropout for group in grid for config in group):
-        kept = [np.empty((n_steps, shape[0], size, units, shape[1]), dtype) for units in widths]
-        for place, stream in streams.items():
-            share = grid[place[0]][place[1]].dropout
-            for layer in kept:
-                drawn = stream.random((n_steps, size, layer.shape[3]), np.float32)
-                layer[:, place[0], :, :, place[1]] = (drawn >= share) / (1 - share)
-        yield tuple(kept)
+        masks = [
+            np.empty((n_steps, n_groups, batch_size, units, n_members), dtype) for units in widths
+        ]
+        for (group, member), generator in generators.items():
+            dropout = grid[group][member].dropout
+            for mask in masks:
+                uniform = generator.random((n_steps, batch_size, mask.shape[3]), np.float32)
+                mask[:, group, :, :, member] = (uniform >= dropout) / (1 - dropout)
+        yield tuple(masks)
     while True:
         yield ()

@@ -137,7 +137,7 @@ def test_its_errors_can_be_read(connected: Callable[..., Any], table: Table) -> 
     with connected() as (_, client):
         for name, inputs, more, status, message in (
             ("nope", matrix_input(values, "FP32"), {}, "404", "there is cleveland"),
-            ("cleveland", matrix_input(values, "FP32"), {"model_version": "9"}, "404", "loaded are: 1"),
+            ("cleveland", matrix_input(values, "FP32"), {"model_version": "9"}, "404", "versions are: 1"),
             ("cleveland", matrix_input(values[:, :5], "FP32"), {}, "400", r"must be \[N, 13\]"),
             ("cleveland", matrix_input(wrong, "FP32"), {}, "400", "row 1: age must be between 1 and 120"),
             ("cleveland", matrix_input(wrong, "FP32", binary=False), {}, "400", "row 1: age must be"),

@@ -1,4 +1,4 @@
-"""A training to report on, without training it again."""
+"""Fixtures of the report's tests, all from the session's one training."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def manifest(trained: Store) -> Manifest:
 
 @pytest.fixture(scope="session")
 def page(trained: Store) -> str:
-    """The report that the training of the session wrote."""
+    """Return the report that the session's training wrote."""
     return (trained.path("1") / "report.html").read_text()
 
 
 @pytest.fixture(scope="session")
 def context(trained: Store, table: Table) -> ReportContext:
-    """The session's training, with its network's own answers in place of those of the folds."""
+    """Return the session's training, with its network's predictions as the out-of-fold ones."""
     artifact = read_artifact(trained.path("1"))
     from pipelines.training.export import rebuild_network
 
     encoding, network = rebuild_network(artifact.files)
     from model.training import predict
 
-    given = predict(network, encoding.encode(table.values))
+    predictions = predict(network, encoding.encode(table.values))
     rows = np.arange(len(table))
     return build_report_context(
-        artifact, table, network.get_weights(), rows, given, given, decision="kept"
+        artifact, table, network.get_weights(), rows, predictions, predictions, decision="kept"
     )
 
 

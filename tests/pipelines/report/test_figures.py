@@ -1,4 +1,4 @@
-"""Every figure as it is drawn: axes with their units, and no text over another."""
+"""Figures of the report as drawn: every axis has a label, and no texts overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from pipelines.html import plotting as drawing
+from pipelines.html import plot_style
 from pipelines.report.auxiliary_networks import AuxiliaryNetworks
 from pipelines.report.calibration import decision_analysis, reliability
 from pipelines.report.context import ReportContext
@@ -29,24 +29,24 @@ from pipelines.report.subgroups import subgroups
 def figures(
     context: ReportContext, auxiliary: AuxiliaryNetworks, monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[str, Figure]]:
-    """All figures of a report, laid out as they are in it."""
-    found: list[tuple[str, Figure]] = []
+    """Return all figures of a report, laid out, each with its alternative text."""
+    drawn: list[tuple[str, Figure]] = []
 
     def keep(figure: Figure, alt: str) -> str:
-        with drawing.plot_style():
+        with plot_style():
             figure.canvas = FigureCanvasAgg(figure)
             figure.draw_without_rendering()
-        found.append((alt, figure))
+        drawn.append((alt, figure))
         return "<svg></svg>"
 
     for name, module in list(sys.modules.items()):
         if name.startswith("pipelines.report.") and hasattr(module, "as_svg"):
             monkeypatch.setattr(module, "as_svg", keep)
-    for alone in (data_summary, reliability, decision_analysis, subgroups, loss_surface):
-        alone(context)
-    for beside in (importance_section, partial_dependence_section, learning_curves):
-        beside(context, auxiliary)
-    return found
+    for section in (data_summary, reliability, decision_analysis, subgroups, loss_surface):
+        section(context)
+    for section_with_networks in (importance_section, partial_dependence_section, learning_curves):
+        section_with_networks(context, auxiliary)
+    return drawn
 
 
 def panels_of(figure: Figure) -> list[Axes]:
@@ -62,42 +62,48 @@ def shown_ticks(axes: Axes) -> Iterator[Text]:
 
 
 def texts_of(figure: Figure) -> list[Text]:
-    found: list[Text] = []
+    texts: list[Text] = []
     for axes in panels_of(figure):
-        found += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]  # type: ignore[attr-defined]
-        found += shown_ticks(axes)
+        titles = {axes.get_title(place) for place in ("left", "center")}
+        texts += [
+            text
+            for text in axes.get_children()
+            if isinstance(text, Text) and text.get_text() in titles
+        ]
+        texts += [axes.xaxis.label, axes.yaxis.label]
+        texts += shown_ticks(axes)
         legend = axes.get_legend()
-        found += legend.get_texts() if legend else []
+        texts += legend.get_texts() if legend else []
     for legend in figure.legends:
-        found += legend.get_texts()
-    return [text for text in found if text.get_visible() and text.get_text().strip()]
+        texts += legend.get_texts()
+    return [text for text in texts if text.get_visible() and text.get_text().strip()]
 
 
-def test_every_axis_says_what_it_counts(figures: list[tuple[str, Figure]]) -> None:
-    """A unit, or levels by their names; panels that share an axis say it once a row."""
+def test_every_axis_has_a_label(figures: list[tuple[str, Figure]]) -> None:
+    """A label with the unit, or level names. Panels that share an axis have one label per row."""
     assert len(figures) == 11
     for alt, figure in figures:
         for axes in panels_of(figure):
             assert axes.get_xlabel().strip(), alt
-            beside = axes.get_shared_y_axes().get_siblings(axes)
-            assert any(one.get_ylabel().strip() or names_levels(one) for one in beside), alt
+            siblings = axes.get_shared_y_axes().get_siblings(axes)
+            assert any(ax.get_ylabel().strip() or names_levels(ax) for ax in siblings), alt
 
 
 def names_levels(axes: Axes) -> bool:
-    """Whether the ticks of the upright axis are words."""
-    words = [tick.label1.get_text() for tick in axes.yaxis.get_major_ticks()]
-    return any(letter.isalpha() for word in words for letter in word)
+    """Return True if the tick labels of the y axis contain letters."""
+    tick_labels = [tick.label1.get_text() for tick in axes.yaxis.get_major_ticks()]
+    return any(character.isalpha() for text in tick_labels for character in text)
 
 
-def test_no_text_lies_over_another(figures: list[tuple[str, Figure]]) -> None:
+def test_no_texts_overlap(figures: list[tuple[str, Figure]]) -> None:
     for alt, figure in figures:
         boxes = [(text.get_text(), text.get_window_extent()) for text in texts_of(figure)]
-        for (one, here), (other, there) in itertools.combinations(boxes, 2):
-            assert not overlap(here, there), f"{alt} {one!r} lies over {other!r}"
+        for (first, first_box), (second, second_box) in itertools.combinations(boxes, 2):
+            assert not overlap(first_box, second_box), f"{alt} {first!r} overlaps {second!r}"
 
 
-def overlap(one: Bbox, other: Bbox, grace: float = 1.0) -> bool:
-    """Whether two boxes share more than a point at their edges."""
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return bool(width > grace and height > grace)
+def overlap(first: Bbox, second: Bbox, tolerance: float = 1.0) -> bool:
+    """Return True if two boxes overlap by more than ``tolerance`` points in both directions."""
+    width = min(first.x1, second.x1) - max(first.x0, second.x0)
+    height = min(first.y1, second.y1) - max(first.y0, second.y0)
+    return bool(width > tolerance and height > tolerance)

@@ -13,7 +13,7 @@ from app import Settings, create_app
 from app.models.response_writer import PredictionWriter
 from app.server.asgi import LARGE_BYTES, MAX_LARGE_BODIES, AsgiService
 from model.artifacts import Store
-from tests.unit.app.test_two_roads import requests
+from tests.unit.app.test_fast_path import requests
 
 Answer = tuple[int, dict[str, str], bytes]
 

@@ -200,7 +200,7 @@ def test_members_that_give_other_intervals_do_not_serve(
     client = create_app(settings).test_client()
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert "version 1: intervals differ" in response.get_json()["error"]
+    assert "intervals of the golden rows differ" in response.get_json()["error"]
     assert client.post("/predict", json=record).status_code == 503
 
 

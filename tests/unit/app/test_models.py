@@ -1,3 +1,5 @@
+"""The registry: promotion, damaged versions, polling of the store."""
+
 from __future__ import annotations
 
 import time
@@ -10,21 +12,21 @@ from model.artifacts import Artifact, Store
 from model.artifacts.artifact import add_metrics
 
 
-def test_a_promoted_version_is_taken_over(store: Store, artifact: Artifact) -> None:
-    current = ModelRegistry(Settings(model_store=store.folder), Metrics())
-    current.refresh()
+def test_a_promoted_version_serves(store: Store, artifact: Artifact) -> None:
+    registry = ModelRegistry(Settings(model_store=store.folder), Metrics())
+    registry.refresh()
     store.add(artifact.manifest, artifact.files)
-    current.refresh()
-    assert current.get().version == "1", "a version must not serve before it is promoted"
+    registry.refresh()
+    assert registry.get().version == "1", "a version must not serve before it is promoted"
     store.promote("2")
-    current.refresh()
-    assert current.get().version == "2"
+    registry.refresh()
+    assert registry.get().version == "2"
     store.rollback()
-    current.refresh()
-    assert current.get().version == "1"
+    registry.refresh()
+    assert registry.get().version == "1"
 
 
-def test_a_damaged_version_leaves_the_old_one_serving(
+def test_the_previous_version_serves_if_a_new_one_is_damaged(
     store: Store, artifact: Artifact, record: dict[str, Any]
 ) -> None:
     app = create_app(Settings(model_store=store.folder, reload_seconds=3600))
@@ -40,7 +42,7 @@ def test_a_damaged_version_leaves_the_old_one_serving(
     assert ready.get_json() == {
         "ready": True,
         "version": "1",
-        "reload_failure": "version 2: model.onnx is not the file that was written",
+        "reload_failure": "version 2: model.onnx does not match its checksum",
     }
     assert client.post("/predict", json=record).get_json() == before
     store.rollback()
@@ -48,7 +50,9 @@ def test_a_damaged_version_leaves_the_old_one_serving(
     assert "reload_failure" not in client.get("/readyz").get_json()
 
 
-def test_results_added_to_the_serving_version_are_shown(store: Store, artifact: Artifact) -> None:
+def test_metrics_added_to_the_serving_version_are_returned(
+    store: Store, artifact: Artifact
+) -> None:
     app = create_app(Settings(model_store=store.folder, reload_seconds=3600))
     client = app.test_client()
     assert "evaluation" not in client.get("/model").get_json()["metrics"]
@@ -57,13 +61,13 @@ def test_results_added_to_the_serving_version_are_shown(store: Store, artifact: 
     assert client.get("/model").get_json()["metrics"]["evaluation"] == {"done": True}
 
 
-def test_the_store_is_followed_without_being_asked(store: Store, artifact: Artifact) -> None:
-    current = ModelRegistry(Settings(model_store=store.folder, reload_seconds=0.05), Metrics())
-    assert current.get().version == "1"
+def test_the_store_is_polled(store: Store, artifact: Artifact) -> None:
+    registry = ModelRegistry(Settings(model_store=store.folder, reload_seconds=0.05), Metrics())
+    assert registry.get().version == "1"
     store.add(artifact.manifest, artifact.files)
     store.promote("2")
     for _ in range(100):
-        if current.get().version == "2":
+        if registry.get().version == "2":
             return
         time.sleep(0.05)
-    raise AssertionError("the promoted version was never taken over")
+    raise AssertionError("the promoted version was never loaded")

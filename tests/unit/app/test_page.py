@@ -1,4 +1,4 @@
-"""The documentation as a page: whole without scripts, and without anything from elsewhere."""
+"""The documentation page: complete without scripts, and without external assets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 class Reader(HTMLParser):
-    """Collects what a page refers to, its identifiers, its headings and its open tags."""
+    """A parser that collects the links, IDs, headings and open tags of a page."""
 
     VOID = ("meta", "link", "br", "input")
 
@@ -34,10 +34,12 @@ class Reader(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.links += [str(given[name]) for name in ("href", "src", "action") if name in given]
-        self.ids += [str(given["id"])] if "id" in given else []
-        self.inline += [name for name in given if name.startswith("on") or name == "style"]
+        attributes = dict(attrs)
+        self.links += [
+            str(attributes[name]) for name in ("href", "src", "action") if name in attributes
+        ]
+        self.ids += [str(attributes["id"])] if "id" in attributes else []
+        self.inline += [name for name in attributes if name.startswith("on") or name == "style"]
         if re.fullmatch(r"h[1-6]", tag):
             self.headings.append(int(tag[1]))
         if tag not in self.VOID:
@@ -71,21 +73,21 @@ def test_it_shows_every_column_and_every_operation(
 
 
 def test_it_is_well_formed_and_every_link_leads_somewhere(page: str, client: FlaskClient) -> None:
-    found = Reader(page)
-    assert not found.open
-    assert len(set(found.ids)) == len(found.ids)
-    assert found.headings[0] == 1 and found.headings.count(1) == 1
-    for before, after in zip(found.headings, found.headings[1:], strict=False):
-        assert after <= before + 1, "a level of headings is left out"
-    for link in found.links:
+    reader = Reader(page)
+    assert not reader.open
+    assert len(set(reader.ids)) == len(reader.ids)
+    assert reader.headings[0] == 1 and reader.headings.count(1) == 1
+    for before, after in zip(reader.headings, reader.headings[1:], strict=False):
+        assert after <= before + 1, "the headings skip a level"
+    for link in reader.links:
         if link.startswith("#"):
-            assert link[1:] in found.ids
+            assert link[1:] in reader.ids
         elif link != "data:,":
-            assert re.match(r"/\w", link), f"{link} is elsewhere"
+            assert re.match(r"/\w", link), f"{link} is external"
             assert client.get(link).status_code == 200
 
 
-def test_nothing_comes_from_elsewhere(page: str, client: FlaskClient) -> None:
+def test_the_page_loads_nothing_external(page: str, client: FlaskClient) -> None:
     policy = client.get("/docs").headers.get_all("Content-Security-Policy")
     assert len(policy) == 1
     for rule in (
@@ -93,17 +95,17 @@ def test_nothing_comes_from_elsewhere(page: str, client: FlaskClient) -> None:
         *("img-src 'self' data:", "frame-ancestors 'none'"),
     ):
         assert rule in policy[0].split("; ")
-    found = Reader(page)
-    assert not found.inline, "the policy forbids what stands in an attribute"
+    reader = Reader(page)
+    assert not reader.inline, "the policy forbids inline scripts and styles"
     assert "<style" not in page and re.findall(r"<script(?! src=)", page) == []
-    for path, kind in (("/docs/page.css", "text/css"), ("/docs/try.js", "text/javascript")):
+    for path, media_type in (("/docs/page.css", "text/css"), ("/docs/try.js", "text/javascript")):
         response = client.get(path)
-        assert response.mimetype == kind
+        assert response.mimetype == media_type
         assert "//" not in re.sub(r"^//.*", "", response.text, flags=re.M)
         assert "url(" not in response.text and "@import" not in response.text
 
 
-def test_what_others_wrote_is_escaped(trained: Store) -> None:
+def test_texts_of_the_schema_and_the_host_are_escaped(trained: Store) -> None:
     app = create_app(Settings(model_store=trained.folder))
     client, model = app.test_client(), app.models.get()
     response = client.get("/docs", headers={"Host": "x</pre><script>1</script>"})
@@ -121,17 +123,17 @@ def test_what_others_wrote_is_escaped(trained: Store) -> None:
     assert "&lt;script&gt;1" in text and "<script>1" not in text
 
 
-def test_a_key_is_asked_for_where_one_is_needed(trained: Store, page: str) -> None:
+def test_the_page_asks_for_a_key_if_keys_are_configured(trained: Store, page: str) -> None:
     assert "try-key" not in page and "KEY" not in page
     entry = new_entry("w", ["predict"])[1]
     guarded = create_app(Settings(model_store=trained.folder, api_keys=entry))
     text = guarded.test_client().get("/docs").text
     assert 'id="try-key"' in text and "-H &#39;X-API-Key: KEY&#39;" not in text
     assert "-H 'X-API-Key: KEY'" in text
-    assert "It needs a key with the scope predict." in text
+    assert "This route requires an API key with the scope predict." in text
 
 
-def test_without_a_model_the_page_says_why(tmp_path: Path) -> None:
+def test_without_a_model_the_page_gives_the_reason(tmp_path: Path) -> None:
     response = create_app(Settings(model_store=tmp_path / "none")).test_client().get("/docs")
     assert response.status_code == 503
     assert response.mimetype == "text/html"
@@ -141,10 +143,17 @@ def test_without_a_model_the_page_says_why(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("accept", "status"),
-    [(None, 200), ("*/*", 200), ("application/json", 200), ("image/png", 200), (BROWSER, 302),
-     ("text/html;q=0.5, application/json", 200), ("text/html", 302)],
-)  # fmt: skip
-def test_the_root_is_for_programs_and_for_people(
+    [
+        (None, 200),
+        ("*/*", 200),
+        ("application/json", 200),
+        ("image/png", 200),
+        (BROWSER, 302),
+        ("text/html;q=0.5, application/json", 200),
+        ("text/html", 302),
+    ],
+)
+def test_the_root_redirects_browsers_only(
     client: FlaskClient, accept: str | None, status: int
 ) -> None:
     headers: dict[str, Any] = {"Accept": accept} if accept else {}

@@ -1,3 +1,5 @@
+"""Predictions, warnings, and the routes that describe the model."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -32,49 +34,49 @@ def test_one_record(client: FlaskClient, record: dict[str, Any]) -> None:
     assert prediction["missing"] == prediction["warnings"] == []
 
 
-def test_a_list_and_instances_answer_in_order(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_lists_and_instances_keep_their_order(client: FlaskClient, record: dict[str, Any]) -> None:
     records = [{**record, "age": age} for age in (40, 70, 50)]
     single = [
         client.post("/predict", json=r).get_json()["predictions"][0]["probability"] for r in records
     ]
     for content in (records, {"instances": records}):
-        answers = client.post("/predict", json=content).get_json()["predictions"]
-        assert [a["probability"] for a in answers] == pytest.approx(single, abs=1e-6)
+        predictions = client.post("/predict", json=content).get_json()["predictions"]
+        assert [p["probability"] for p in predictions] == pytest.approx(single, abs=1e-6)
     assert len(set(single)) == 3
 
 
-def test_both_labels_are_given(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_both_labels_occur(client: FlaskClient, record: dict[str, Any]) -> None:
     healthy = {**record, "cp": 3, "ca": 0, "thal": "normal", "oldpeak": 0, "exang": 0, "sex": 0}
     ill = {**record, "cp": 4, "ca": 3, "thal": "reversible", "oldpeak": 4, "exang": 1, "sex": 1}
-    answers = client.post("/predict", json=[healthy, ill]).get_json()["predictions"]
-    assert [a["label"] for a in answers] == ["no disease", "disease"]
+    predictions = client.post("/predict", json=[healthy, ill]).get_json()["predictions"]
+    assert [p["label"] for p in predictions] == ["no disease", "disease"]
 
 
-def test_what_was_missing_is_named(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_missing_columns_are_listed(client: FlaskClient, record: dict[str, Any]) -> None:
     record |= {"thal": None, "chol": None}
     (prediction,) = client.post("/predict", json=record).get_json()["predictions"]
     assert prediction["missing"] == ["chol", "thal"]
 
 
-def test_values_outside_the_training_range_are_warned_of(
+def test_values_outside_the_training_range_get_a_warning(
     client: FlaskClient, record: dict[str, Any]
 ) -> None:
     odd = {**record, "age": 90, "thal": 1, "oldpeak": -1, "ca": None}
-    answers = client.post("/predict", json=[record, odd]).get_json()["predictions"]
-    assert answers[0]["warnings"] == []
-    assert answers[1]["missing"] == ["ca"]
-    assert [(w["field"], w["code"]) for w in answers[1]["warnings"]] == [
+    predictions = client.post("/predict", json=[record, odd]).get_json()["predictions"]
+    assert predictions[0]["warnings"] == []
+    assert predictions[1]["missing"] == ["ca"]
+    assert [(w["field"], w["code"]) for w in predictions[1]["warnings"]] == [
         ("age", "outside_training_range"),
         ("oldpeak", "outside_training_range"),
         ("thal", "level_not_in_training"),
     ]
-    assert answers[1]["warnings"][0]["message"] == "the training table holds 29 to 77 years"
+    assert predictions[1]["warnings"][0]["message"] == "the training table holds 29 to 77 years"
 
 
 def test_the_ends_of_the_training_range_are_inside(
     artifact: Artifact, record: dict[str, Any]
 ) -> None:
-    """Also where the end is no float32: 1.1 becomes a little more, and 6.2 a little less."""
+    """Also if the end is not a float32: 1.1 is rounded up, and 6.2 is rounded down."""
     for end in (1.1, 6.2):
         ranges = {**artifact.manifest.ranges, "oldpeak": TrainingRange(minimum=end, maximum=end)}
         manifest = msgspec.structs.replace(artifact.manifest, ranges=ranges)
@@ -83,7 +85,7 @@ def test_the_ends_of_the_training_range_are_inside(
         assert scorer.predict(values)[0].warnings == ()
 
 
-def test_a_column_that_training_never_saw_is_warned_of(
+def test_a_column_without_training_values_gets_a_warning(
     artifact: Artifact, record: dict[str, Any]
 ) -> None:
     ranges = {**artifact.manifest.ranges, "chol": TrainingRange(missing=303)}
@@ -91,7 +93,7 @@ def test_a_column_that_training_never_saw_is_warned_of(
     scorer = Scorer(dataclasses.replace(artifact, manifest=manifest))
     (prediction,) = scorer.predict(RecordValidator(artifact.schema).values([record]))
     assert [(w.field, w.message) for w in prediction.warnings] == [
-        ("chol", "the training table never holds it")
+        ("chol", "the training table has no value in this column")
     ]
 
 
@@ -100,7 +102,7 @@ def test_alive_and_ready(client: FlaskClient) -> None:
     assert client.get("/readyz").get_json() == {"ready": True, "version": "1"}
 
 
-def test_not_ready_says_why(tmp_path: Any, record: dict[str, Any]) -> None:
+def test_not_ready_gives_the_reason(tmp_path: Any, record: dict[str, Any]) -> None:
     client = create_app(Settings(model_store=tmp_path / "none")).test_client()
     assert client.get("/healthz").status_code == 200
     for response in (client.get("/readyz"), client.post("/predict", json=record)):
@@ -114,7 +116,7 @@ def test_the_model_without_paths(client: FlaskClient, store: Store) -> None:
     content = client.get("/model").get_json()
     assert content["version"] == "1"
     assert content["metrics"]["folds"]["n_patients"] == 303
-    assert "not a risk of falling ill later" in content["outcome"]["caution"]
+    assert "not a risk of future disease" in content["outcome"]["caution"]
     assert content["outcome"]["rule"] == "num > 0"
 
     def texts(value: Any) -> list[str]:
@@ -124,8 +126,8 @@ def test_the_model_without_paths(client: FlaskClient, store: Store) -> None:
             return [t for v in value for t in texts(v)]
         return [value] if isinstance(value, str) else []
 
-    assert not [t for t in texts(content) if "/" in t.replace("https://", "").replace("mg/dl", "")
-                and not t.startswith("https://")]  # fmt: skip
+    local = [text.replace("mg/dl", "") for text in texts(content) if "https://" not in text]
+    assert not [text for text in local if "/" in text]
 
 
 def test_the_json_schema_of_a_record(
@@ -137,17 +139,17 @@ def test_the_json_schema_of_a_record(
     jsonschema.Draft202012Validator.check_schema(content)
     validator = jsonschema.Draft202012Validator(content)
     assert content["required"] == list(schema.column_names)
-    for good in (record, *content["examples"], {**record, "thal": "fixed", "ca": None}):
-        assert validator.is_valid(good)
-        assert client.post("/predict", json=good).status_code == 200
+    for valid in (record, *content["examples"], {**record, "thal": "fixed", "ca": None}):
+        assert validator.is_valid(valid)
+        assert client.post("/predict", json=valid).status_code == 200
     for change in ({"age": 121}, {"age": None}, {"thal": "fixd"}, {"cp": 1.5}, {"agee": 1}):
-        bad = {**record, **change}
-        assert not validator.is_valid(bad)
-        assert client.post("/predict", json=bad).status_code == 422
+        invalid = {**record, **change}
+        assert not validator.is_valid(invalid)
+        assert client.post("/predict", json=invalid).status_code == 422
 
 
-def test_every_kind_of_problem_is_described(client: FlaskClient) -> None:
-    for code, (status, _, remedy) in PROBLEM_TYPES.items():
+def test_every_problem_type_is_described(client: FlaskClient) -> None:
+    for code, (status, _, resolution) in PROBLEM_TYPES.items():
         content = client.get(f"/problems/{code}").get_json()
-        assert (content["status"], content["what_to_do"]) == (status, remedy)
+        assert (content["status"], content["resolution"]) == (status, resolution)
     assert client.get("/problems/none").status_code == 404

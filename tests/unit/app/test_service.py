@@ -1,4 +1,4 @@
-"""The whole service on a model of two columns, held to answers that are worked out on paper."""
+"""The whole service on a model of two columns, compared with results worked out by hand."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ EXPECTED = [tiny.probability(record["dose"], record["stage"]) for record in RECO
 CODES = {"early": 1, "middle": 2, "late": 3}
 TOLERANCE = 1e-6
 LOGISTIC_VARIANCE = math.pi / 8
-"""What a variance of the log-odds is multiplied by in the probit approximation (MacKay, 1992)."""
+"""The factor of the variance of the log-odds in the probit approximation (MacKay, 1992)."""
 RIDGE = 10 / len(tiny.ROWS)
-"""What is added to the variance of every feature."""
+"""The term added to the variance of every feature."""
 
 
-def ask(client: FlaskClient, path: str, content: Any, **headers: str) -> Any:
+def post(client: FlaskClient, path: str, content: Any, **headers: str) -> Any:
     response = client.post(path, json=content, headers=headers)
     assert response.status_code == 200, response.text
     return response.get_json()
 
 
 def test_one_record(tiny_client: FlaskClient) -> None:
-    content = ask(tiny_client, "/predict", {"dose": 12, "stage": "middle"})
+    content = post(tiny_client, "/predict", {"dose": 12, "stage": "middle"})
     assert content == {
         "model": "tiny",
         "version": "1",
@@ -54,46 +54,46 @@ def test_one_record(tiny_client: FlaskClient) -> None:
 
 
 def test_a_batch_keeps_its_order(tiny_client: FlaskClient) -> None:
-    predictions = ask(tiny_client, "/predict", RECORDS)["predictions"]
+    predictions = post(tiny_client, "/predict", RECORDS)["predictions"]
     assert [p["probability"] for p in predictions] == pytest.approx(EXPECTED, abs=TOLERANCE)
     assert [p["label"] for p in predictions] == ["worse", "not worse", "worse"]
 
 
-def test_a_missing_number_is_filled_with_its_mean_and_leaves_a_doubt(
+def test_a_missing_number_is_imputed_with_its_mean_and_adds_uncertainty(
     tiny_client: FlaskClient,
 ) -> None:
-    """Dose and stage are uncorrelated, so that the stage says nothing about the dose."""
-    (found,) = ask(tiny_client, "/predict", {"dose": None, "stage": "late"})["predictions"]
+    """Dose and stage are uncorrelated, so the stage has no information about the dose."""
+    (prediction,) = post(tiny_client, "/predict", {"dose": None, "stage": "late"})["predictions"]
     variance = tiny.DOSE_WEIGHT**2 * (1 + RIDGE)
     log_odds = tiny.log_odds(tiny.MEAN, "late") / math.sqrt(1 + LOGISTIC_VARIANCE * variance)
-    assert found["missing"] == ["dose"]
-    assert found["probability"] == pytest.approx(tiny.logistic(log_odds), abs=TOLERANCE)
+    assert prediction["missing"] == ["dose"]
+    assert prediction["probability"] == pytest.approx(tiny.logistic(log_odds), abs=TOLERANCE)
 
 
-def test_a_missing_level_is_filled_with_the_shares_of_the_levels(tiny_client: FlaskClient) -> None:
-    (found,) = ask(tiny_client, "/predict", {"dose": 14, "stage": None})["predictions"]
+def test_a_missing_level_is_imputed_with_the_shares_of_the_levels(tiny_client: FlaskClient) -> None:
+    (prediction,) = post(tiny_client, "/predict", {"dose": 14, "stage": None})["predictions"]
     weights = np.array(list(tiny.STAGE_WEIGHTS.values()))
-    # Three levels that a third of the rows have each: variance 2/9, covariance -1/9.
+    # Each of the three levels has a third of the rows: variance 2/9, covariance -1/9.
     covariance = np.eye(3) / 3 - np.ones((3, 3)) / 9 + RIDGE * np.eye(3)
-    filled = tiny.BIAS + tiny.DOSE_WEIGHT + weights.mean()
-    log_odds = filled / math.sqrt(1 + LOGISTIC_VARIANCE * weights @ covariance @ weights)
-    assert found["missing"] == ["stage"]
-    assert found["probability"] == pytest.approx(tiny.logistic(log_odds), abs=TOLERANCE)
+    imputed = tiny.BIAS + tiny.DOSE_WEIGHT + weights.mean()
+    log_odds = imputed / math.sqrt(1 + LOGISTIC_VARIANCE * weights @ covariance @ weights)
+    assert prediction["missing"] == ["stage"]
+    assert prediction["probability"] == pytest.approx(tiny.logistic(log_odds), abs=TOLERANCE)
 
 
-def test_a_value_that_the_rows_never_held_is_answered_with_a_warning(
+def test_a_value_outside_the_training_range_gets_a_warning(
     tiny_client: FlaskClient,
 ) -> None:
-    (found,) = ask(tiny_client, "/predict", {"dose": 20, "stage": "early"})["predictions"]
-    assert found["probability"] == pytest.approx(tiny.probability(20, "early"), abs=TOLERANCE)
-    assert [(w["field"], w["code"]) for w in found["warnings"]] == [
+    (prediction,) = post(tiny_client, "/predict", {"dose": 20, "stage": "early"})["predictions"]
+    assert prediction["probability"] == pytest.approx(tiny.probability(20, "early"), abs=TOLERANCE)
+    assert [(w["field"], w["code"]) for w in prediction["warnings"]] == [
         ("dose", "outside_training_range")
     ]
 
 
-def test_every_problem_of_every_record_is_named(tiny_client: FlaskClient) -> None:
-    bad = [{"dose": 21, "stage": "laet"}, RECORDS[0], {"dose": "12", "other": 1}]
-    response = tiny_client.post("/predict", json=bad)
+def test_every_problem_of_every_record_is_listed(tiny_client: FlaskClient) -> None:
+    records = [{"dose": 21, "stage": "laet"}, RECORDS[0], {"dose": "12", "other": 1}]
+    response = tiny_client.post("/predict", json=records)
     assert response.status_code == 422
     content = response.get_json()
     assert content["type"] == "/problems/invalid_records"
@@ -110,13 +110,13 @@ def test_every_problem_of_every_record_is_named(tiny_client: FlaskClient) -> Non
     assert "21" not in json.dumps([e["message"] for e in content["errors"]])
 
 
-def test_an_explanation_is_the_share_of_each_column(tiny_client: FlaskClient) -> None:
-    """A linear model: each column contributes what it adds beyond its mean in the background."""
+def test_an_explanation_has_the_contribution_of_each_column(tiny_client: FlaskClient) -> None:
+    """In a linear model, a column contributes its term minus the mean in the background."""
     weights = tiny.STAGE_WEIGHTS
     mean_stage = (weights["early"] + weights["late"]) / 2  # the background's doses average to 0
     for record in RECORDS:
-        (found,) = ask(tiny_client, "/explain", record)["predictions"]
-        explanation = found["explanation"]
+        (prediction,) = post(tiny_client, "/explain", record)["predictions"]
+        explanation = prediction["explanation"]
         assert explanation["base"] == pytest.approx(tiny.BIAS + mean_stage, abs=1e-9)
         assert explanation["log_odds"] == pytest.approx(
             tiny.log_odds(record["dose"], record["stage"]), abs=1e-6
@@ -130,10 +130,10 @@ def test_an_explanation_is_the_share_of_each_column(tiny_client: FlaskClient) ->
 def test_an_interval_is_the_spread_of_the_members(tiny_client: FlaskClient) -> None:
     """Five members at -1 to 1 around the log-odds: .9 of the way to the ends, stretched by 1.25."""
     content = {"instances": RECORDS, "interval": True}
-    predictions = ask(tiny_client, "/predict", content)["predictions"]
-    for record, found in zip(RECORDS, predictions, strict=True):
+    predictions = post(tiny_client, "/predict", content)["predictions"]
+    for record, prediction in zip(RECORDS, predictions, strict=True):
         middle = tiny.log_odds(record["dose"], record["stage"])
-        assert found["interval"] == {
+        assert prediction["interval"] == {
             "low": pytest.approx(tiny.logistic(middle - 1.25 * 0.9), abs=TOLERANCE),
             "high": pytest.approx(tiny.logistic(middle + 1.25 * 0.9), abs=TOLERANCE),
             "level": 0.9,
@@ -143,12 +143,12 @@ def test_an_interval_is_the_spread_of_the_members(tiny_client: FlaskClient) -> N
 
 def test_tensorflow_serving(tiny_client: FlaskClient) -> None:
     path = "/v1/models/tiny"
-    rows = ask(tiny_client, f"{path}:predict", {"instances": RECORDS})["predictions"]
+    rows = post(tiny_client, f"{path}:predict", {"instances": RECORDS})["predictions"]
     assert [p for (p,) in rows] == pytest.approx(EXPECTED, abs=TOLERANCE)
     columns = {name: [record[name] for record in RECORDS] for name in ("dose", "stage")}
-    outputs = ask(tiny_client, f"{path}/versions/1:predict", {"inputs": columns})["outputs"]
+    outputs = post(tiny_client, f"{path}/versions/1:predict", {"inputs": columns})["outputs"]
     assert [p for (p,) in outputs] == pytest.approx(EXPECTED, abs=TOLERANCE)
-    assert ask(tiny_client, f"{path}:regress", {"examples": RECORDS})["results"] == pytest.approx(
+    assert post(tiny_client, f"{path}:regress", {"examples": RECORDS})["results"] == pytest.approx(
         EXPECTED, abs=TOLERANCE
     )
     status = tiny_client.get(path).get_json()["model_version_status"]
@@ -158,7 +158,7 @@ def test_tensorflow_serving(tiny_client: FlaskClient) -> None:
 def test_open_inference(tiny_client: FlaskClient) -> None:
     matrix = [[record["dose"], CODES[record["stage"]]] for record in RECORDS]
     tensor = {"name": "values", "shape": [3, 2], "datatype": "FP64", "data": matrix}
-    content = ask(tiny_client, "/v2/models/tiny/infer", {"inputs": [tensor]})
+    content = post(tiny_client, "/v2/models/tiny/infer", {"inputs": [tensor]})
     outputs = {output["name"]: output["data"] for output in content["outputs"]}
     assert outputs["probability"] == pytest.approx(EXPECTED, abs=TOLERANCE)
     assert outputs["label"] == ["worse", "not worse", "worse"]
@@ -169,8 +169,8 @@ def test_mlflow(tiny_client: FlaskClient) -> None:
     rows = [list(record.values()) for record in RECORDS]
     split = {"dataframe_split": {"columns": ["dose", "stage"], "data": rows}}
     for content in (split, {"dataframe_records": RECORDS}, {"instances": RECORDS}):
-        found = ask(tiny_client, "/invocations", content)["predictions"]
-        assert found == pytest.approx(EXPECTED, abs=TOLERANCE)
+        predictions = post(tiny_client, "/invocations", content)["predictions"]
+        assert predictions == pytest.approx(EXPECTED, abs=TOLERANCE)
     csv = "dose,stage\n" + "\n".join(f"{r['dose']},{r['stage']}" for r in RECORDS)
     response = tiny_client.post("/invocations", data=csv, content_type="text/csv")
     assert response.get_json()["predictions"] == pytest.approx(EXPECTED, abs=TOLERANCE)
@@ -201,24 +201,24 @@ def test_a_second_version_serves_once_it_is_promoted_and_the_first_after_a_rollb
     app = create_app(Settings(model_store=store.folder, reload_seconds=3600))
     client = app.test_client()
 
-    def answer() -> tuple[str, float]:
+    def predict() -> tuple[Any, Any]:
         app.models.refresh()
-        content = ask(client, "/predict", RECORDS[0])
+        content = post(client, "/predict", RECORDS[0])
         return content["version"], content["predictions"][0]["probability"]
 
     first: Any = ("1", pytest.approx(tiny.probability(12, "middle"), abs=TOLERANCE))
     second: Any = ("2", pytest.approx(tiny.probability(12, "middle", shift=0.7), abs=TOLERANCE))
-    assert answer() == first
+    assert predict() == first
     store.add(tiny.manifest(), tiny.files(shift=0.7))
-    assert answer() == first, "a version must not serve before it is promoted"
+    assert predict() == first, "a version must not serve before it is promoted"
     store.promote("2")
-    assert answer() == second
+    assert predict() == second
     store.rollback()
-    assert answer() == first
+    assert predict() == first
 
 
-def test_a_graph_of_other_weights_than_the_explanations_is_refused(tmp_path: Path) -> None:
-    """The version was verified when it was written, and is verified again where it is loaded."""
+def test_a_graph_with_other_weights_than_the_explanation_data_is_rejected(tmp_path: Path) -> None:
+    """A version is verified when it is written, and again when it is loaded."""
     store: Store = store_of_tiny(tmp_path / "tiny")
     files = {**tiny.files(), "model.onnx": tiny.files(shift=0.7)["model.onnx"]}
     store.add(tiny.manifest(), files)

@@ -1,3 +1,5 @@
+"""Settings: defaults, parsing, error messages, the variables of cloud platforms."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -35,7 +37,7 @@ def test_every_setting_is_read() -> None:
     )  # fmt: skip
 
 
-def test_every_wrong_setting_is_named_at_once() -> None:
+def test_every_invalid_setting_is_reported_at_once() -> None:
     environment = {
         "PORT": "80800", "WORKERS": "two", "RELOAD_SECONDS": "0", "LOG_LEVEL": "loud",
         "VERSIONS": "newest", "VERSION_LABELS": "canary", "HEALTH_ROUTE": "health",
@@ -45,10 +47,10 @@ def test_every_wrong_setting_is_named_at_once() -> None:
         Settings.from_environment(environment)
     assert all(name in str(caught.value) for name in environment)
     assert "from 1 to 65535" in str(caught.value)
-    assert "MARKED8151815" not in str(caught.value), "what was meant as a key is not for the log"
+    assert "MARKED8151815" not in str(caught.value), "an invalid entry may contain a key"
 
 
-def test_what_a_host_says_is_taken_where_nothing_else_is_set(tmp_path: Path) -> None:
+def test_platform_variables_apply_unless_a_setting_is_set(tmp_path: Path) -> None:
     vertex = {
         "AIP_HTTP_PORT": "9090", "AIP_HEALTH_ROUTE": "/h", "AIP_PREDICT_ROUTE": "/p",
         "AIP_STORAGE_URI": "gs://bucket/model",
@@ -64,18 +66,18 @@ def test_what_a_host_says_is_taken_where_nothing_else_is_set(tmp_path: Path) -> 
     assert translate_cloud_environment({"MODEL_STORE": "/mine"}, tmp_path)["MODEL_STORE"] == "/mine"
 
 
-def test_what_the_image_sets_gives_way_to_what_a_host_says(tmp_path: Path) -> None:
+def test_platform_variables_override_the_defaults_of_the_image(tmp_path: Path) -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert all(f"{name}={value}" in dockerfile for name, value in IMAGE_DEFAULTS.items())
     (tmp_path / "manifest.json").touch()
-    said = translate_cloud_environment({**IMAGE_DEFAULTS, "AIP_HTTP_PORT": "9090"}, tmp_path)
-    assert (said["HOST"], said["PORT"]) == ("0.0.0.0", "9090")
-    assert said["MODEL_STORE"] == str(tmp_path)
+    environment = translate_cloud_environment({**IMAGE_DEFAULTS, "AIP_HTTP_PORT": "9090"}, tmp_path)
+    assert (environment["HOST"], environment["PORT"]) == ("0.0.0.0", "9090")
+    assert environment["MODEL_STORE"] == str(tmp_path)
     assert translate_cloud_environment(IMAGE_DEFAULTS, tmp_path / "none") == IMAGE_DEFAULTS
 
 
 @pytest.mark.parametrize(
-    ("files", "found"),
+    ("files", "folder"),
     [
         (["current.json", "1/manifest.json"], "."),
         (["manifest.json", "code/inference.py"], "."),
@@ -86,12 +88,13 @@ def test_what_the_image_sets_gives_way_to_what_a_host_says(tmp_path: Path) -> No
         ([], None),
     ],
 )
-def test_where_sagemaker_has_unpacked_the_model(
-    tmp_path: Path, files: list[str], found: str | None
+def test_the_folder_of_a_model_unpacked_by_sagemaker(
+    tmp_path: Path, files: list[str], folder: str | None
 ) -> None:
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    said = translate_cloud_environment({}, tmp_path)
-    assert said.get("MODEL_STORE") == (None if found is None else str(tmp_path / found))
-    assert ("HOST" in said) is (found is not None)
+    environment = translate_cloud_environment({}, tmp_path)
+    expected = None if folder is None else str(tmp_path / folder)
+    assert environment.get("MODEL_STORE") == expected
+    assert ("HOST" in environment) is (folder is not None)

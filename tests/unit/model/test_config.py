@@ -28,7 +28,7 @@ def test_a_file_changes_the_recipe_and_the_command_line_changes_the_file(tmp_pat
     assert config == expected
 
 
-def test_every_setting_outside_its_limits_is_named_at_once() -> None:
+def test_one_error_names_every_setting_outside_its_limits() -> None:
     with pytest.raises(InvalidConfig) as caught:
         make_config(settings={"hidden": (16, 0), "epochs": 0, "seed": -1, "layers": 3})
     message = str(caught.value)
@@ -39,20 +39,35 @@ def test_every_setting_outside_its_limits_is_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("hidden", (5000,)), ("activation", "module.function"), ("activation", "elu"),
-        ("learning_rate", 0.0), ("learning_rate", float("nan")), ("batch_size", 0),
-        ("batch_size", "some"), ("l2", -0.1), ("validation_fraction", 0.6), ("epochs", 2.5),
-        ("initial_weights", "ones"), ("dropout", 1.0), ("loss", "hinge"), ("focal_gamma", -1.0),
-        ("positive_class_weight", 0.0), ("optimizer", "adamw"), ("momentum", 1.0), ("schedule", "step"),
-        ("final_learning_rate_ratio", 0.0), ("patience", -1), ("shuffle_seed", -1),
+        ("hidden", (5000,)),
+        ("activation", "module.function"),
+        ("activation", "elu"),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("batch_size", 0),
+        ("batch_size", "some"),
+        ("l2", -0.1),
+        ("validation_fraction", 0.6),
+        ("epochs", 2.5),
+        ("initial_weights", "ones"),
+        ("dropout", 1.0),
+        ("loss", "hinge"),
+        ("focal_gamma", -1.0),
+        ("positive_class_weight", 0.0),
+        ("optimizer", "adamw"),
+        ("momentum", 1.0),
+        ("schedule", "step"),
+        ("final_learning_rate_ratio", 0.0),
+        ("patience", -1),
+        ("shuffle_seed", -1),
     ],
-)  # fmt: skip
+)
 def test_limits(name: str, value: object) -> None:
     with pytest.raises(InvalidConfig, match=name):
         make_config(settings={name: value})
 
 
-def test_what_is_allowed_is_said() -> None:
+def test_the_error_lists_the_allowed_values() -> None:
     with pytest.raises(InvalidConfig, match="expected one of cross_entropy, focal, squared_error"):
         make_config(settings={"loss": "hinge"})
     with pytest.raises(
@@ -61,14 +76,14 @@ def test_what_is_allowed_is_said() -> None:
         make_config(settings={"activation": "elu"})
 
 
-def test_choices_that_do_not_go_together() -> None:
+def test_settings_that_contradict_each_other() -> None:
     with pytest.raises(InvalidConfig, match="needs a validation_fraction"):
         make_config(settings={"patience": 3})
     with pytest.raises(InvalidConfig, match="softmax over a single unit"):
         make_config(settings={"activation": "softmax", "hidden": (4, 1)})
 
 
-def test_code_is_named_on_the_command_line_only(tmp_path: Path) -> None:
+def test_a_custom_activation_is_only_allowed_on_the_command_line(tmp_path: Path) -> None:
     name = "my_activations:mish"
     assert make_config(settings={"activation": name}).activation == name
     file = tmp_path / "training.toml"
@@ -80,11 +95,11 @@ def test_code_is_named_on_the_command_line_only(tmp_path: Path) -> None:
 def test_only_plain_cross_entropy_gives_probabilities() -> None:
     assert TrainingConfig().gives_probabilities
     assert TrainingConfig(hidden=(), dropout=0.5, l2=1.0).gives_probabilities
-    for choices in ({"loss": "focal"}, {"loss": "squared_error"}, {"positive_class_weight": 2.0}):
-        assert not make_config(settings=choices).gives_probabilities
+    for settings in ({"loss": "focal"}, {"loss": "squared_error"}, {"positive_class_weight": 2.0}):
+        assert not make_config(settings=settings).gives_probabilities
 
 
-def test_schedules_go_from_the_first_rate_to_the_last() -> None:
+def test_schedules_decrease_from_the_first_rate_to_the_last() -> None:
     def rates(schedule: str, epochs: int = 9) -> list[float]:
         settings = {
             "schedule": schedule,
@@ -96,9 +111,9 @@ def test_schedules_go_from_the_first_rate_to_the_last() -> None:
 
     assert rates("constant") == [0.1] * 9
     for schedule in ("linear", "exponential", "cosine", "steps"):
-        found = rates(schedule)
-        assert len(found) == 9 and found == sorted(found, reverse=True)
-        assert [found[0], found[-1]] == pytest.approx([0.1, 0.001])
+        decreasing = rates(schedule)
+        assert len(decreasing) == 9 and decreasing == sorted(decreasing, reverse=True)
+        assert [decreasing[0], decreasing[-1]] == pytest.approx([0.1, 0.001])
         assert rates(schedule, epochs=1) == [pytest.approx(0.1)]
     assert rates("linear")[4] == pytest.approx((0.1 + 0.001) / 2)
     assert rates("cosine")[4] == pytest.approx((0.1 + 0.001) / 2)

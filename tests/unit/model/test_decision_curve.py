@@ -14,13 +14,13 @@ from model.evaluation import (
 )
 from model.logit import to_probabilities
 
-# Two ill, two healthy patients: at .5 one is found, one missed, one alarm is false, one patient spared.
+# At the threshold .5: one true positive, one false negative, one false positive, one true negative.
 LABELS = np.array([1, 1, 0, 0])
 PROBABILITIES = np.array([[0.9, 0.3, 0.6, 0.1]])
 
 
 def sample(n: int = 303, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Outcomes drawn from the probabilities."""
+    """Return outcomes drawn from probabilities, and the probabilities."""
     draw = np.random.default_rng(seed)
     p = to_probabilities(draw.normal(scale=1.8, size=n))
     return (draw.uniform(size=n) < p).astype(int), p[None]
@@ -48,17 +48,17 @@ def perform(
     ],
 )
 def test_net_benefit_by_hand(threshold: float, model: float, treat_all: float) -> None:
-    found = curve()
-    place = found.thresholds.index(threshold)
-    assert found.model[place] == pytest.approx(model, abs=1e-4)
-    assert found.treat_all[place] == pytest.approx(treat_all, abs=1e-4)
-    assert found.over_all[place] == pytest.approx(model - treat_all, abs=1e-4)
+    decision_curve = curve()
+    index = decision_curve.thresholds.index(threshold)
+    assert decision_curve.model[index] == pytest.approx(model, abs=1e-4)
+    assert decision_curve.treat_all[index] == pytest.approx(treat_all, abs=1e-4)
+    assert decision_curve.over_all[index] == pytest.approx(model - treat_all, abs=1e-4)
 
 
-def test_who_is_exactly_at_the_threshold_is_treated() -> None:
-    found = curve(p=np.array([[0.5, 0.5, 0.1, 0.1]]))
-    assert found.model[found.thresholds.index(0.5)] == 0.5
-    assert found.model[found.thresholds.index(0.51)] == 0
+def test_a_patient_exactly_at_the_threshold_is_treated() -> None:
+    decision_curve = curve(p=np.array([[0.5, 0.5, 0.1, 0.1]]))
+    assert decision_curve.model[decision_curve.thresholds.index(0.5)] == 0.5
+    assert decision_curve.model[decision_curve.thresholds.index(0.51)] == 0
 
 
 def test_the_curve_is_the_mean_over_the_repeats() -> None:
@@ -69,26 +69,28 @@ def test_the_curve_is_the_mean_over_the_repeats() -> None:
     np.testing.assert_allclose(both.model, mean, atol=1e-4)
 
 
-def test_the_band_has_the_width_that_theory_gives() -> None:
-    """At .5 net benefit is a mean of +1, -1 and 0, whose standard error is known."""
+def test_the_band_has_the_theoretical_width() -> None:
+    """At .5 the net benefit is a mean of +1, -1 and 0 with a known standard error."""
     labels, (p,) = sample()
-    found = compute_decision_curve(labels, np.arange(303), p[None], seed=1)
-    place = found.thresholds.index(0.5)
+    decision_curve = compute_decision_curve(labels, np.arange(303), p[None], seed=1)
+    index = decision_curve.thresholds.index(0.5)
     error = np.std((p >= 0.5) * np.where(labels == 1, 1, -1)) / np.sqrt(303)
-    assert found.high[place] - found.low[place] == pytest.approx(2 * 1.96 * error, rel=0.1)
+    assert decision_curve.high[index] - decision_curve.low[index] == pytest.approx(
+        2 * 1.96 * error, rel=0.1
+    )
     for low, middle, high in (
-        (found.low, found.model, found.high),
-        (found.treat_all_low, found.treat_all, found.treat_all_high),
-        (found.over_all_low, found.over_all, found.over_all_high),
+        (decision_curve.low, decision_curve.model, decision_curve.high),
+        (decision_curve.treat_all_low, decision_curve.treat_all, decision_curve.treat_all_high),
+        (decision_curve.over_all_low, decision_curve.over_all, decision_curve.over_all_high),
     ):
         assert (np.array(low) <= middle).all() and (np.array(middle) <= high).all()
 
 
-def test_honest_probabilities_beat_treating_all_and_none_in_the_middle() -> None:
-    found = curve(*sample(3_000))
+def test_calibrated_probabilities_beat_treating_all_and_none() -> None:
+    decision_curve = curve(*sample(3_000))
     for threshold in (0.2, 0.5, 0.8):
-        place = found.thresholds.index(threshold)
-        assert found.low[place] > 0 and found.over_all_low[place] > 0
+        index = decision_curve.thresholds.index(threshold)
+        assert decision_curve.low[index] > 0 and decision_curve.over_all_low[index] > 0
 
 
 def test_a_cost_ratio_gives_a_threshold() -> None:
@@ -100,8 +102,8 @@ def test_a_cost_ratio_gives_a_threshold() -> None:
             threshold_for(wrong)
 
 
-def test_the_threshold_of_the_cost_ratio_is_the_cheapest() -> None:
-    """What the formula promises, tried out: on honest probabilities no other threshold costs less."""
+def test_the_threshold_of_the_cost_ratio_has_the_lowest_cost() -> None:
+    """With calibrated probabilities, no other threshold costs less."""
     labels, (p,) = sample(200_000)
     costs = [
         4 * int(((p < t) & (labels == 1)).sum()) + int(((p >= t) & (labels == 0)).sum())
@@ -111,11 +113,11 @@ def test_the_threshold_of_the_cost_ratio_is_the_cheapest() -> None:
 
 
 def test_performance_by_hand() -> None:
-    found = perform(None)
-    assert (found.threshold, found.cost_ratio, found.stated) == (0.5, 1.0, False)
+    performance = perform(None)
+    assert (performance.threshold, performance.cost_ratio, performance.stated) == (0.5, 1.0, False)
     values = {
-        name: figure.value
-        for name, figure in msgspec.structs.asdict(found).items()
+        name: estimate.value
+        for name, estimate in msgspec.structs.asdict(performance).items()
         if name not in ("threshold", "cost_ratio", "stated")
     }
     assert values == {
@@ -135,35 +137,35 @@ def test_performance_by_hand() -> None:
 
 
 def test_performance_with_a_stated_cost_ratio_by_hand() -> None:
-    found = perform(4)
-    assert (found.threshold, found.cost_ratio, found.stated) == (0.2, 4, True)
-    assert (found.true_positives.value, found.false_positives.value) == (2, 1)
-    assert found.npv and found.npv.value == 1
-    assert found.ppv and found.ppv.value == pytest.approx(2 / 3)
-    assert found.cost.value == pytest.approx(1 / 4)
-    assert found.cost_of_treating_none.value == pytest.approx(2)
-    assert found.net_benefit.value == pytest.approx(0.4375)
+    performance = perform(4)
+    assert (performance.threshold, performance.cost_ratio, performance.stated) == (0.2, 4, True)
+    assert (performance.true_positives.value, performance.false_positives.value) == (2, 1)
+    assert performance.npv and performance.npv.value == 1
+    assert performance.ppv and performance.ppv.value == pytest.approx(2 / 3)
+    assert performance.cost.value == pytest.approx(1 / 4)
+    assert performance.cost_of_treating_none.value == pytest.approx(2)
+    assert performance.net_benefit.value == pytest.approx(0.4375)
 
 
 @pytest.mark.parametrize("cost_ratio", [0.25, 1, 9])
-def test_net_benefit_is_what_is_saved_in_the_unit_of_the_curve(cost_ratio: float) -> None:
-    """Treating nobody costs r for every ill patient; what the model saves of it, in patients found."""
+def test_net_benefit_is_the_saved_cost_in_the_unit_of_the_curve(cost_ratio: float) -> None:
+    """Treating nobody costs r for every positive patient; the model saves a part of that cost."""
     labels, p = sample()
-    found = perform(cost_ratio, labels, p)
-    saved = found.cost_of_treating_none.value - found.cost.value
-    assert found.net_benefit.value == pytest.approx(saved / cost_ratio)
-    whole = curve(labels, p)
-    place = int(np.abs(np.array(whole.thresholds) - found.threshold).argmin())
-    assert found.net_benefit.value == pytest.approx(whole.model[place], abs=1e-4)
-    assert found.net_benefit.low == pytest.approx(whole.low[place], abs=1e-4)
+    performance = perform(cost_ratio, labels, p)
+    saved = performance.cost_of_treating_none.value - performance.cost.value
+    assert performance.net_benefit.value == pytest.approx(saved / cost_ratio)
+    decision_curve = curve(labels, p)
+    index = int(np.abs(np.array(decision_curve.thresholds) - performance.threshold).argmin())
+    assert performance.net_benefit.value == pytest.approx(decision_curve.model[index], abs=1e-4)
+    assert performance.net_benefit.low == pytest.approx(decision_curve.low[index], abs=1e-4)
 
 
-def test_a_share_of_nobody_is_not_a_number_that_is_made_up() -> None:
-    found = perform(None, p=np.full((2, 4), 0.1))
-    assert found.ppv is None
-    assert found.npv and found.npv.value == 0.5
-    some = perform(None, p=np.array([[0.1] * 4, [0.9, 0.1, 0.1, 0.1]]))
-    assert some.ppv and some.ppv.value == 1
+def test_a_share_without_any_patient_is_none() -> None:
+    performance = perform(None, p=np.full((2, 4), 0.1))
+    assert performance.ppv is None
+    assert performance.npv and performance.npv.value == 0.5
+    partly_defined = perform(None, p=np.array([[0.1] * 4, [0.9, 0.1, 0.1, 0.1]]))
+    assert partly_defined.ppv and partly_defined.ppv.value == 1
 
 
 def test_copies_of_a_record_are_drawn_together() -> None:
@@ -174,6 +176,6 @@ def test_copies_of_a_record_are_drawn_together() -> None:
     assert (twice.value, twice.low, twice.high) == pytest.approx((once.value, once.low, once.high))
 
 
-def test_what_was_written_is_read() -> None:
-    for found in (curve(*sample()), perform(None, p=np.full((2, 4), 0.1))):
-        assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+def test_curve_and_performance_survive_json() -> None:
+    for result in (curve(*sample()), perform(None, p=np.full((2, 4), 0.1))):
+        assert msgspec.json.decode(msgspec.json.encode(result), type=type(result)) == result

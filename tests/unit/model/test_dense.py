@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.inference import DenseLayer, DenseNetwork
+from model.inference import DenseLayer, DenseNetwork, MemberLayer, StackedDenseNetwork
 from model.inference.dense_network import ACTIVATION_FUNCTIONS, ACTIVATION_GRADIENTS
 
 
-def network(hidden: tuple[int, ...], activation: Any, n_features: int = 5) -> DenseNetwork:
-    draw = np.random.default_rng(3)
+def random_layers(
+    hidden: tuple[int, ...], activation: Any, *, n_features: int = 5, seed: int = 3
+) -> list[DenseLayer]:
+    draw = np.random.default_rng(seed)
     layers, n_inputs = [], n_features
     for units in hidden:
         kernel, bias = draw.normal(size=(n_inputs, units)), draw.normal(size=units)
@@ -18,11 +20,30 @@ def network(hidden: tuple[int, ...], activation: Any, n_features: int = 5) -> De
         n_inputs = units
     kernel = draw.normal(size=(n_inputs, 1))
     layers.append(DenseLayer(kernel=kernel.tolist(), bias=[0.3], activation="sigmoid"))
-    return DenseNetwork(layers, n_features, np.float64)
+    return layers
 
 
-def log_odds(of: DenseNetwork, features: np.ndarray) -> np.ndarray:
-    return of.log_odds(of.first_layer_sums(features))
+def stack(networks: list[list[DenseLayer]]) -> list[MemberLayer]:
+    """Return the layers of networks with the same shape as layers of one stacked network."""
+    stacked: list[MemberLayer] = []
+    for layers in zip(*networks, strict=True):
+        kernel = np.array([layer.kernel for layer in layers], "<f4")
+        bias = np.array([layer.bias for layer in layers], "<f4")
+        shape = (kernel.shape[0], kernel.shape[1], kernel.shape[2])
+        is_last = len(stacked) == len(networks[0]) - 1
+        stacked.append(
+            MemberLayer(
+                shape=shape,
+                kernel=kernel.tobytes(),
+                bias=bias.tobytes(),
+                activation="linear" if is_last else layers[0].activation,
+            )
+        )
+    return stacked
+
+
+def log_odds(network: DenseNetwork, features: np.ndarray) -> np.ndarray:
+    return network.log_odds(network.first_layer_sums(features))
 
 
 def test_every_activation_has_a_gradient() -> None:
@@ -34,24 +55,54 @@ def test_every_activation_has_a_gradient() -> None:
 def test_gradients_are_those_of_finite_differences(
     hidden: tuple[int, ...], activation: str
 ) -> None:
-    of = network(hidden, activation)
+    network = DenseNetwork(random_layers(hidden, activation), 5, np.float64)
     features = np.random.default_rng(4).normal(size=(20, 5))
-    found, gradients = of.log_odds_and_gradients(features)
-    np.testing.assert_array_equal(found, log_odds(of, features))
+    values, gradients = network.log_odds_and_gradients(features)
+    np.testing.assert_array_equal(values, log_odds(network, features))
     step = 1e-6
     for feature in range(5):
-        moved = np.eye(5)[feature] * step
-        slope = (log_odds(of, features + moved) - log_odds(of, features - moved)) / (2 * step)
-        np.testing.assert_allclose(gradients[:, feature], slope, atol=1e-7)
+        shift = np.eye(5)[feature] * step
+        above, below = log_odds(network, features + shift), log_odds(network, features - shift)
+        np.testing.assert_allclose(gradients[:, feature], (above - below) / (2 * step), atol=1e-7)
     assert np.abs(gradients).max() > 0.1
 
 
-def test_below_its_kink_a_relu_lets_nothing_through() -> None:
+def test_the_slope_of_a_relu_is_zero_at_and_below_zero() -> None:
     kernel, last = [[1.0, 0.0], [0.0, 1.0]], [[2.0], [3.0]]
     layers = [
         DenseLayer(kernel=kernel, bias=[0.0, 0.0], activation="relu"),
         DenseLayer(kernel=last, bias=[0.0], activation="sigmoid"),
     ]
-    of = DenseNetwork(layers, 2, np.float64)
-    _, gradients = of.log_odds_and_gradients(np.array([[1.0, -1.0], [0.0, 5.0]]))
+    network = DenseNetwork(layers, 2, np.float64)
+    _, gradients = network.log_odds_and_gradients(np.array([[1.0, -1.0], [0.0, 5.0]]))
     np.testing.assert_array_equal(gradients, [[2, 0], [0, 3]])
+
+
+@pytest.mark.parametrize("hidden", [(), (7,), (6, 4)])
+@pytest.mark.parametrize("activation", sorted(ACTIVATION_FUNCTIONS))
+def test_stacked_networks_are_the_single_networks(hidden: tuple[int, ...], activation: str) -> None:
+    networks = [random_layers(hidden, activation, seed=seed) for seed in range(4)]
+    stacked = StackedDenseNetwork(stack(networks), 5)
+    features = np.random.default_rng(5).normal(size=(20, 5))
+    values, outputs = stacked.log_odds(features)
+    gradients = stacked.gradients(len(features), outputs)
+    assert values.shape == (20, 4) and gradients.shape == (4, 20, 5)
+    for member, layers in enumerate(networks):
+        expected, slopes = DenseNetwork(layers, 5, np.float64).log_odds_and_gradients(features)
+        np.testing.assert_allclose(values[:, member], expected, atol=1e-4)
+        np.testing.assert_allclose(gradients[member], slopes, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("n_features", "layers", "reason"),
+    [
+        (5, [], "must end in one linear unit"),
+        (4, stack([random_layers((7,), "relu")]), "does not fit the one before it"),
+        (5, stack([random_layers((7,), "relu")])[:1], "must end in one linear unit"),
+    ],
+)
+def test_stacked_layers_that_do_not_fit_are_refused(
+    n_features: int, layers: list[MemberLayer], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        StackedDenseNetwork(layers, n_features)

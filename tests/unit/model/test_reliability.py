@@ -3,14 +3,14 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from model.evaluation.reliability_curve import SPAN
 
 from model.evaluation import ReliabilityCurve, compute_reliability_curve
+from model.evaluation.reliability_curve import SPAN
 from model.logit import to_probabilities
 
 
 def sample(n: int = 303, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Outcomes drawn from the probabilities."""
+    """Return outcomes drawn from probabilities, and the probabilities."""
     draw = np.random.default_rng(seed)
     p = to_probabilities(draw.normal(scale=1.8, size=n))
     return (draw.uniform(size=n) < p).astype(int), p[None]
@@ -20,46 +20,51 @@ def curve(labels: np.ndarray, p: np.ndarray, n_samples: int = 100) -> Reliabilit
     return compute_reliability_curve(labels, np.arange(len(labels)), p, seed=1, n_samples=n_samples)
 
 
-def at(found: ReliabilityCurve, probability: float) -> int:
-    """The point of the curve that is nearest to a probability."""
-    return int(np.abs(np.array(found.probabilities) - probability).argmin())
+def nearest_index(reliability: ReliabilityCurve, probability: float) -> int:
+    """Return the index of the grid point nearest to a probability."""
+    return int(np.abs(np.array(reliability.probabilities) - probability).argmin())
 
 
-def test_a_point_is_a_weighted_straight_line_through_the_nearest_half() -> None:
+def test_each_point_is_a_weighted_line_through_the_nearest_half() -> None:
     labels, (p,) = sample()
-    found = curve(labels, p[None])
-    for place in (0, 30, len(found.shares) - 1):
-        point = np.linspace(p.min(), p.max(), len(found.shares))[place]
-        away = np.abs(p - point)
-        reach = np.sort(away)[int(np.ceil(SPAN * 303)) - 1]
-        weights = np.clip(1 - (away / reach) ** 3, 0, None) ** 3
+    reliability = curve(labels, p[None])
+    for index in (0, 30, len(reliability.shares) - 1):
+        point = np.linspace(p.min(), p.max(), len(reliability.shares))[index]
+        distances = np.abs(p - point)
+        bandwidth = np.sort(distances)[int(np.ceil(SPAN * 303)) - 1]
+        weights = np.clip(1 - (distances / bandwidth) ** 3, 0, None) ** 3
         slope, intercept = np.polyfit(p - point, labels, 1, w=np.sqrt(weights))
-        assert found.shares[place] == pytest.approx(np.clip(intercept, 0, 1), abs=1e-4)
+        assert reliability.shares[index] == pytest.approx(np.clip(intercept, 0, 1), abs=1e-4)
         assert slope > 0
 
 
 def test_the_curve_goes_from_the_lowest_probability_to_the_highest() -> None:
     labels, p = sample()
-    found = curve(labels, p)
-    assert found.probabilities[0] == pytest.approx(p.min(), abs=1e-4)
-    assert found.probabilities[-1] == pytest.approx(p.max(), abs=1e-4)
-    assert np.diff(found.probabilities).max() <= 0.0101
-    for band in (found.shares, found.low, found.high):
-        assert len(band) == len(found.probabilities)
+    reliability = curve(labels, p)
+    assert reliability.probabilities[0] == pytest.approx(p.min(), abs=1e-4)
+    assert reliability.probabilities[-1] == pytest.approx(p.max(), abs=1e-4)
+    assert np.diff(reliability.probabilities).max() <= 0.0101
+    for band in (reliability.shares, reliability.low, reliability.high):
+        assert len(band) == len(reliability.probabilities)
         assert min(band) >= 0 and max(band) <= 1
-    assert all(a <= b <= c for a, b, c in zip(found.low, found.shares, found.high, strict=True))
+    assert all(
+        a <= b <= c
+        for a, b, c in zip(reliability.low, reliability.shares, reliability.high, strict=True)
+    )
 
 
-def test_a_known_distortion_is_drawn() -> None:
-    """Probabilities that are pushed outwards, on enough patients to see by how much."""
+def test_the_curve_shows_a_known_distortion() -> None:
+    """The probabilities are too extreme; 20,000 patients make the noise small."""
     draw = np.random.default_rng(0)
     log_odds = draw.normal(scale=1.5, size=20_000)
     labels = (draw.uniform(size=20_000) < to_probabilities(log_odds)).astype(int)
-    found = curve(labels, to_probabilities(log_odds * 2)[None], n_samples=20)
+    reliability = curve(labels, to_probabilities(log_odds * 2)[None], n_samples=20)
     for p in (0.1, 0.5, 0.9):
         truth = to_probabilities(np.array(np.log(p / (1 - p)) / 2))
-        # The smoother straightens what is bent by some hundredths; the distortion is .15.
-        assert found.shares[at(found, p)] == pytest.approx(float(truth), abs=0.04)
+        # The smoothing bias is a few hundredths, the distortion up to .15.
+        assert reliability.shares[nearest_index(reliability, p)] == pytest.approx(
+            float(truth), abs=0.04
+        )
 
 
 def test_repeats_are_averaged() -> None:
@@ -86,18 +91,20 @@ def test_bins_are_tenths_of_the_patients_with_wilsons_interval() -> None:
         int(labels[part].sum()) for part in order.reshape(10, 20)
     ]
     assert bins[0].probability == pytest.approx(p[0, order[:20]].mean(), abs=1e-4)
-    # Two of ten: .057 to .510, as Brown, Cai and DasGupta (2001) have it.
+    # Two of ten: .057 to .510, as in Brown, Cai and DasGupta (2001).
     labels, p = np.array([1, 1] + [0] * 8), np.full((1, 10), 0.3)
-    (whole,) = curve(labels, p).bins
-    assert (whole.n, whole.n_positive, whole.share) == (10, 2, 0.2)
-    assert (whole.low, whole.high) == pytest.approx((0.0567, 0.5098), abs=1e-4)
+    (single_bin,) = curve(labels, p).bins
+    assert (single_bin.n, single_bin.n_positive, single_bin.share) == (10, 2, 0.2)
+    assert (single_bin.low, single_bin.high) == pytest.approx((0.0567, 0.5098), abs=1e-4)
 
 
-def test_one_probability_for_everybody_is_one_share() -> None:
-    found = curve(np.array([1, 0, 0, 0]), np.full((2, 4), 0.3))
-    assert found.shares == [0.25, 0.25] and found.probabilities == [0.3, 0.3]
+def test_a_single_probability_has_a_single_share() -> None:
+    reliability = curve(np.array([1, 0, 0, 0]), np.full((2, 4), 0.3))
+    assert reliability.shares == [0.25, 0.25] and reliability.probabilities == [0.3, 0.3]
 
 
-def test_what_was_written_is_read() -> None:
-    found = curve(*sample())
-    assert msgspec.json.decode(msgspec.json.encode(found), type=ReliabilityCurve) == found
+def test_a_curve_survives_json() -> None:
+    reliability = curve(*sample())
+    assert (
+        msgspec.json.decode(msgspec.json.encode(reliability), type=ReliabilityCurve) == reliability
+    )

@@ -11,7 +11,7 @@ from model.schema import Column, Schema, Subgroups, load_schema
 from model.schema.table_schema import Level
 from tests.conftest import ROOT
 
-# Design decision 1, written out once more so that the schema cannot drift unnoticed.
+# The features of design decision 1, repeated here so that the schema cannot change unnoticed.
 FEATURES = (
     *("age", "trestbps", "chol", "thalach", "oldpeak", "slope"),
     *("sex=0", "sex=1", "cp=0", "cp=1", "cp=2", "cp=3", "cp=4", "fbs=0", "fbs=1"),
@@ -25,22 +25,22 @@ def test_the_29_features_have_the_published_names_and_order(schema: Schema) -> N
     assert schema.feature_names == FEATURES
 
 
-def test_a_schema_survives_the_way_through_an_artifact(schema: Schema) -> None:
-    again = Schema.from_json(schema.to_json())
-    assert again == msgspec.structs.replace(schema, published=(), subgroups=())
-    assert again.fingerprint == schema.fingerprint
+def test_a_schema_survives_a_round_trip_through_json(schema: Schema) -> None:
+    decoded = Schema.from_json(schema.to_json())
+    assert decoded == msgspec.structs.replace(schema, published=(), subgroups=())
+    assert decoded.fingerprint == schema.fingerprint
 
 
-def test_what_is_published_parts_no_schema_from_its_versions(schema: Schema) -> None:
-    """And the schema names the bundled file, to the byte, and no other."""
+def test_published_files_do_not_change_the_fingerprint(schema: Schema) -> None:
+    """The schema names the checksum of the bundled file only."""
     bundled = (ROOT / "data/cleveland.csv").read_bytes()
     assert schema.published == (hashlib.sha256(bundled).hexdigest(),)
-    silent = msgspec.structs.replace(schema, published=())
-    assert silent.fingerprint == schema.fingerprint
+    unpublished = msgspec.structs.replace(schema, published=())
+    assert unpublished.fingerprint == schema.fingerprint
     assert b"published" not in schema.to_json()
 
 
-def test_the_groups_of_a_report_part_no_schema_from_its_versions(schema: Schema) -> None:
+def test_subgroups_do_not_change_the_fingerprint(schema: Schema) -> None:
     assert schema.subgroups == (
         Subgroups(column="sex"),
         Subgroups(column="age", cuts=(50.0, 60.0)),
@@ -50,19 +50,19 @@ def test_the_groups_of_a_report_part_no_schema_from_its_versions(schema: Schema)
 
 
 @pytest.mark.parametrize(
-    ("split", "reason"),
+    ("subgroup", "reason"),
     [
         (Subgroups(column="sexe"), "there is no column sexe"),
-        (Subgroups(column="sex", cuts=(0.5,)), "sex has levels, and needs no cuts"),
-        (Subgroups(column="age", cuts=(60.0, 50.0)), "the cuts of age do not rise"),
+        (Subgroups(column="sex", cuts=(0.5,)), "sex has levels, so it must not have cuts"),
+        (Subgroups(column="age", cuts=(60.0, 50.0)), "the cuts of age are not in ascending order"),
     ],
 )
-def test_groups_that_cannot_be_are_refused(schema: Schema, split: Subgroups, reason: str) -> None:
+def test_invalid_subgroups_are_rejected(schema: Schema, subgroup: Subgroups, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        msgspec.structs.replace(schema, subgroups=(split,))
+        msgspec.structs.replace(schema, subgroups=(subgroup,))
 
 
-def test_the_fingerprint_notices_a_changed_range(schema: Schema) -> None:
+def test_a_changed_range_changes_the_fingerprint(schema: Schema) -> None:
     age = msgspec.structs.replace(schema.columns[0], maximum=119)
     changed = msgspec.structs.replace(schema, columns=(age, *schema.columns[1:]))
     assert changed.fingerprint != schema.fingerprint
@@ -85,7 +85,9 @@ def test_the_release_schema_differs_in_the_outcome_only(schema: Schema) -> None:
         ("format = 1", "format"),
     ],
 )
-def test_a_schema_that_lacks_something_is_refused(tmp_path: Path, change: str, reason: str) -> None:
+def test_a_schema_without_a_required_key_is_rejected(
+    tmp_path: Path, change: str, reason: str
+) -> None:
     text = (ROOT / "schemas/cleveland.toml").read_text()
     file = tmp_path / "broken.toml"
     file.write_text(text.replace(change, "", 1))
@@ -93,7 +95,7 @@ def test_a_schema_that_lacks_something_is_refused(tmp_path: Path, change: str, r
         load_schema(file)
 
 
-def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_key_is_rejected(tmp_path: Path) -> None:
     text = (ROOT / "schemas/cleveland.toml").read_text()
     file = tmp_path / "broken.toml"
     file.write_text(text.replace("minimum = 1\n", "minimun = 1\nminimum = 1\n", 1))
@@ -101,7 +103,7 @@ def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
         load_schema(file)
 
 
-def test_no_file_no_toml_no_schema(tmp_path: Path) -> None:
+def test_missing_and_unreadable_schema_files_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InvalidSchema, match="No such file"):
         load_schema(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("columns = [")
@@ -111,16 +113,16 @@ def test_no_file_no_toml_no_schema(tmp_path: Path) -> None:
         Schema.from_json(b"\xff")
 
 
-def test_two_levels_may_not_share_a_spelling() -> None:
+def test_two_levels_must_not_share_an_alias() -> None:
     levels = (
         Level(code=0, label="No", aliases=("no",)),
         Level(code=1, label="Yes", aliases=("NO",)),
     )
-    with pytest.raises(ValueError, match="share"):
+    with pytest.raises(ValueError, match="share a code or an alias"):
         Column(name="x", title="X", help="", kind="category", example=0, levels=levels)
 
 
-def test_every_column_has_what_a_person_needs(schema: Schema) -> None:
+def test_every_column_has_a_title_and_help(schema: Schema) -> None:
     for column in schema.columns:
         assert column.title and column.help.endswith(".")
         assert all(level.label for level in column.levels)

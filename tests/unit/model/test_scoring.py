@@ -25,12 +25,12 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def values(table: Table) -> np.ndarray:
-    """float32 (600, 13): every patient as they are, and once more with holes."""
+    """Return every patient twice, once with random missing values: float32 (606, 13)."""
     draw = np.random.default_rng(0)
-    holes = table.values.astype(np.float32)
-    holes[:, 3:][draw.random((303, 10)) < 0.4] = np.nan
-    both = np.concatenate([table.values.astype(np.float32), holes])
-    return both[draw.permutation(len(both))]
+    incomplete = table.values.astype(np.float32)
+    incomplete[:, 3:][draw.random((303, 10)) < 0.4] = np.nan
+    rows = np.concatenate([table.values.astype(np.float32), incomplete])
+    return rows[draw.permutation(len(rows))]
 
 
 def with_file(artifact: Artifact, name: str, change: Callable[[Any], Any]) -> Artifact:
@@ -43,111 +43,119 @@ def without(artifact: Artifact, *names: str) -> Artifact:
     return replace(artifact, files=files)
 
 
-def by_hand(artifact: Artifact, row: np.ndarray) -> float:
-    """The answer to one record from the numbers in the files, as the formula stands in the books."""
+def probability_by_hand(artifact: Artifact, row: np.ndarray) -> float:
+    """Compute the probability of one record from the files by the textbook formulas."""
     encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
-    inputs = msgspec.json.decode(artifact.files["inputs.json"], type=MissingValueFile).moments
+    moments = msgspec.json.decode(artifact.files["inputs.json"], type=MissingValueFile).moments
     first, last = json.loads(artifact.files["explanation.json"])["layers"]
-    mean, n_features = np.array(inputs.means), len(encoding.features)
-    spread = np.array(inputs.covariance) + RIDGE / inputs.n * np.eye(n_features)
+    mean, n_features = np.array(moments.means), len(encoding.features)
+    total_covariance = np.array(moments.covariance) + RIDGE / moments.n * np.eye(n_features)
     missing = np.isnan(row[list(encoding.columns)])
     m, o = np.flatnonzero(missing), np.flatnonzero(~missing)
-    weights = np.linalg.solve(spread[np.ix_(o, o)], spread[np.ix_(o, m)])
-    x = encoding.encode(row[None])[0]
-    x[m] = mean[m] + (x[o] - mean[o]) @ weights
-    covariance = spread[np.ix_(m, m)] - spread[np.ix_(m, o)] @ weights
+    weights = np.linalg.solve(total_covariance[np.ix_(o, o)], total_covariance[np.ix_(o, m)])
+    features = encoding.encode(row[None])[0]
+    features[m] = mean[m] + (features[o] - mean[o]) @ weights
+    covariance = total_covariance[np.ix_(m, m)] - total_covariance[np.ix_(m, o)] @ weights
     kernel, out = np.array(first["kernel"]), np.array(last["kernel"])[:, 0]
-    hidden = x @ kernel + first["bias"]
+    hidden = features @ kernel + first["bias"]
     gradient = (kernel @ ((hidden > 0) * out))[m]
     log_odds = np.maximum(hidden, 0) @ out + last["bias"][0]
     log_odds /= np.sqrt(1 + np.pi / 8 * gradient @ covariance @ gradient)
     return float(1 / (1 + np.exp(-log_odds)))
 
 
-def test_complete_records_are_answered_by_the_graph_to_the_last_bit(
+def test_complete_records_get_exactly_the_probability_of_the_graph(
     artifact: Artifact, values: np.ndarray
 ) -> None:
-    """Whatever stands beside them, and whatever the artifact knows of its inputs."""
+    """Also in a batch with incomplete records."""
     complete = ~np.isnan(values).any(axis=1)
     assert 250 < complete.sum() < 350
     graph = OnnxSession(artifact.files["model.onnx"])
-    mixed = Scorer(artifact).score(values).probabilities
-    np.testing.assert_array_equal(mixed[complete], graph.probabilities(values)[complete])
+    in_mixed_batch = Scorer(artifact).score(values).probabilities
+    np.testing.assert_array_equal(in_mixed_batch[complete], graph.probabilities(values)[complete])
     alone = Scorer(artifact).score(values[complete]).probabilities
     np.testing.assert_array_equal(alone, graph.probabilities(values[complete]))
     for row in np.flatnonzero(complete)[:20]:
-        one = values[row : row + 1]
-        assert Scorer(artifact).score(one).probabilities == graph.probabilities(one)
+        single = values[row : row + 1]
+        assert Scorer(artifact).score(single).probabilities == graph.probabilities(single)
 
 
-def test_missing_values_are_filled_and_the_answer_is_drawn_to_one_half(
+def test_missing_values_are_imputed_and_the_log_odds_shrunk(
     artifact: Artifact, values: np.ndarray
 ) -> None:
-    found = Scorer(artifact).score(values).probabilities
-    means = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
+    probabilities = Scorer(artifact).score(values).probabilities
+    mean_imputed = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
     incomplete = np.flatnonzero(np.isnan(values).any(axis=1))
     for row in incomplete:
-        assert found[row] == pytest.approx(by_hand(artifact, values[row]), abs=1e-6)
-    assert np.abs(found - means)[incomplete].mean() > 0.03
+        assert probabilities[row] == pytest.approx(
+            probability_by_hand(artifact, values[row]), abs=1e-6
+        )
+    assert np.abs(probabilities - mean_imputed)[incomplete].mean() > 0.03
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_incomplete_batches_of_other_sizes_agree(
+def test_the_batch_size_does_not_change_probabilities(
     artifact: Artifact, values: np.ndarray, size: int
 ) -> None:
     scorer = Scorer(artifact)
-    together = scorer.score(values).probabilities
-    parts = [scorer.score(values[i : i + size]).probabilities for i in range(0, 606, size)]
-    np.testing.assert_allclose(np.concatenate(parts), together, rtol=0, atol=1e-6)
+    in_one_batch = scorer.score(values).probabilities
+    batches = [scorer.score(values[i : i + size]).probabilities for i in range(0, 606, size)]
+    np.testing.assert_allclose(np.concatenate(batches), in_one_batch, rtol=0, atol=1e-6)
 
 
-def test_great_batches_are_answered_in_parts(artifact: Artifact, values: np.ndarray) -> None:
-    """Sorted by pattern before, so that hardly a pattern is in two parts."""
+def test_large_batches_are_imputed_in_blocks(artifact: Artifact, values: np.ndarray) -> None:
+    """Rows are sorted by pattern first, so that few patterns are in two blocks."""
     scorer = Scorer(artifact)
-    incomplete: Any = scorer.missing_value_scorer
-    asked = incomplete.imputer._covariance.cache_info
-    before = asked()
-    found = scorer.score(np.tile(values, (8, 1))).probabilities.reshape(8, -1)
-    n_asked = asked().misses + asked().hits - before.misses - before.hits
+    missing_value_scorer: Any = scorer.missing_value_scorer
+    before = missing_value_scorer.imputer.cache_info()
+    probabilities = scorer.score(np.tile(values, (8, 1))).probabilities.reshape(8, -1)
+    after = missing_value_scorer.imputer.cache_info()
+    n_requests = after.misses + after.hits - before.misses - before.hits
     n_patterns = len(np.unique(np.isnan(values), axis=0)) - 1  # without the complete ones
-    n_parts = -(-8 * np.isnan(values).any(axis=1).sum() // IMPUTATION_ROWS_PER_BLOCK)
-    assert n_parts > 1 and n_asked < n_patterns + n_parts
+    n_blocks = -(-8 * np.isnan(values).any(axis=1).sum() // IMPUTATION_ROWS_PER_BLOCK)
+    assert n_blocks > 1 and n_requests < n_patterns + n_blocks
     alone = scorer.score(values).probabilities
-    np.testing.assert_allclose(found, np.tile(alone, (8, 1)), atol=1e-6)
+    np.testing.assert_allclose(probabilities, np.tile(alone, (8, 1)), atol=1e-6)
 
 
-def test_the_answer_is_the_mean_over_what_the_missing_values_may_be(
+def test_shrunk_probabilities_approximate_the_mean_over_the_missing_values(
     artifact: Artifact, values: np.ndarray
 ) -> None:
-    """The shrinkage is an approximation of this mean; drawn here, it is within two points."""
+    """The shrinkage approximates the mean; here it is estimated from samples of the values."""
     scorer = Scorer(artifact)
-    incomplete: Any = scorer.missing_value_scorer
+    missing_value_scorer: Any = scorer.missing_value_scorer
     draw = np.random.default_rng(1)
     rows = values[np.isnan(values).any(axis=1)][:60]
-    filled = incomplete.imputer.impute(rows)
-    network = incomplete.network
+    imputed = missing_value_scorer.imputer.impute(rows)
+    network = missing_value_scorer.network
     means, unshrunk = [], []
     for row in range(len(rows)):
-        drawn = draw.multivariate_normal(
-            filled.features[row], filled.covariance(row), 4_000, method="eigh"
+        samples = draw.multivariate_normal(
+            imputed.features[row], imputed.covariance(row), 4_000, method="eigh"
         )
-        means.append((1 / (1 + np.exp(-network.log_odds(network.first_layer_sums(drawn))))).mean())
+        means.append(
+            (1 / (1 + np.exp(-network.log_odds(network.first_layer_sums(samples))))).mean()
+        )
         unshrunk.append(
-            network.log_odds(network.first_layer_sums(filled.features[row : row + 1]))[0]
+            network.log_odds(network.first_layer_sums(imputed.features[row : row + 1]))[0]
         )
-    answers = scorer.score(rows).probabilities
-    certain = 1 / (1 + np.exp(-np.array(unshrunk)))
-    assert np.abs(answers - means).mean() < 0.02
-    assert np.abs(certain - means).mean() > 1.5 * np.abs(answers - means).mean()
-    assert (np.abs(answers - 0.5) < np.abs(certain - 0.5)).all()
+    probabilities = scorer.score(rows).probabilities
+    unshrunk_probabilities = 1 / (1 + np.exp(-np.array(unshrunk)))
+    assert np.abs(probabilities - means).mean() < 0.02
+    assert (
+        np.abs(unshrunk_probabilities - means).mean() > 1.5 * np.abs(probabilities - means).mean()
+    )
+    assert (np.abs(probabilities - 0.5) < np.abs(unshrunk_probabilities - 0.5)).all()
 
 
-def test_shrinkage_is_none_for_the_certain_and_grows() -> None:
+def test_shrinkage_is_1_without_variance_and_falls_with_it() -> None:
     np.testing.assert_allclose(shrinkage(np.array([0, 8 / np.pi, 24 / np.pi])), [1, 0.5**0.5, 0.5])
 
 
-def test_a_version_of_before_fills_with_means(artifact: Artifact, values: np.ndarray) -> None:
-    """Written before inputs.json, or before explanation.json as well."""
+def test_versions_without_the_files_of_imputation_use_means(
+    artifact: Artifact, values: np.ndarray
+) -> None:
+    """Such versions were saved before inputs.json, or before explanation.json, existed."""
     graph = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
     for names in (("inputs.json",), ("inputs.json", "explanation.json")):
         scorer = Scorer(without(artifact, *names))
@@ -156,58 +164,64 @@ def test_a_version_of_before_fills_with_means(artifact: Artifact, values: np.nda
 
 
 @pytest.mark.parametrize("layers", [None, []])
-def test_a_network_without_open_layers_is_answered_by_the_graph(
+def test_a_network_without_layers_in_the_artifact_is_scored_by_the_graph(
     artifact: Artifact, values: np.ndarray, layers: list[Any] | None
 ) -> None:
-    """As it is where an activation is one's own; its golden answers are then the graph's."""
+    """The layers are missing for a custom activation; the golden probabilities are the graph's."""
     golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
-    closed = with_file(artifact, "explanation.json", lambda c: {**c, "layers": layers})
-    closed = with_file(closed, "inputs.json", lambda c: {**c, "answers": golden})
-    scorer = Scorer(closed)
+    without_layers = with_file(artifact, "explanation.json", lambda c: {**c, "layers": layers})
+    without_layers = with_file(
+        without_layers, "inputs.json", lambda c: {**c, "golden_probabilities": golden}
+    )
+    scorer = Scorer(without_layers)
     assert scorer.missing_value_scorer is None
     expected = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
     np.testing.assert_array_equal(scorer.score(values).probabilities, expected)
 
 
-def test_an_artifact_says_what_it_answers_where_something_is_missing(artifact: Artifact) -> None:
+def test_golden_probabilities_differ_from_the_graph_where_a_value_is_missing(
+    artifact: Artifact,
+) -> None:
     golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
-    answers = msgspec.json.decode(
+    probabilities = msgspec.json.decode(
         artifact.files["inputs.json"], type=MissingValueFile
     ).golden_probabilities
     rows = np.array(golden.values, dtype=np.float32)
     missing = np.isnan(rows)
     assert set(np.flatnonzero(missing.any(axis=0))) == set(range(3, 13))
-    different = np.array(answers) != golden.probabilities
-    np.testing.assert_array_equal(different, missing.any(axis=1))
+    differs = np.array(probabilities) != golden.probabilities
+    np.testing.assert_array_equal(differs, missing.any(axis=1))
 
 
-def test_answers_that_are_not_those_of_the_golden_rows_are_refused(artifact: Artifact) -> None:
-    def other(content: dict[str, Any]) -> dict[str, Any]:
-        content["answers"][-1] += 1e-4
+def test_different_golden_probabilities_are_refused(artifact: Artifact) -> None:
+    def change_probability(content: dict[str, Any]) -> dict[str, Any]:
+        content["golden_probabilities"][-1] += 1e-4
         return content
 
-    with pytest.raises(GoldenRowsDiffer, match="version 1: answers to records with missing values"):
-        Scorer(with_file(artifact, "inputs.json", other))
+    with pytest.raises(
+        GoldenRowsDiffer, match="version 1: with imputed values, the golden probabilities differ"
+    ):
+        Scorer(with_file(artifact, "inputs.json", change_probability))
 
 
-def lesser_covariance(content: dict[str, Any]) -> dict[str, Any]:
-    content["inputs"]["covariance"][5][5] *= 1.01
+def change_covariance(content: dict[str, Any]) -> dict[str, Any]:
+    content["moments"]["covariance"][5][5] *= 1.01
     return content
 
 
-def test_another_covariance_is_noticed(artifact: Artifact) -> None:
+def test_a_changed_covariance_is_refused(artifact: Artifact) -> None:
     with pytest.raises(GoldenRowsDiffer):
-        Scorer(with_file(artifact, "inputs.json", lesser_covariance))
+        Scorer(with_file(artifact, "inputs.json", change_covariance))
 
 
-def more_bias(content: dict[str, Any]) -> dict[str, Any]:
+def change_bias(content: dict[str, Any]) -> dict[str, Any]:
     content["layers"][1]["bias"][0] += 1e-4
     return content
 
 
-def test_layers_that_are_not_the_graphs_are_noticed(artifact: Artifact) -> None:
+def test_layers_that_differ_from_the_graph_are_refused(artifact: Artifact) -> None:
     with pytest.raises(GoldenRowsDiffer):
-        Scorer(with_file(artifact, "explanation.json", more_bias))
+        Scorer(with_file(artifact, "explanation.json", change_bias))
 
 
 @pytest.mark.parametrize(
@@ -215,25 +229,25 @@ def test_layers_that_are_not_the_graphs_are_noticed(artifact: Artifact) -> None:
     [
         ("inputs.json", lambda content: {}),
         ("inputs.json", lambda content: {**content, "surplus": 1}),
-        ("inputs.json", lambda content: {**content, "answers": []}),
-        ("inputs.json", lambda content: {**content, "inputs": {**content["inputs"], "n": 0}}),
+        ("inputs.json", lambda content: {**content, "golden_probabilities": []}),
+        ("inputs.json", lambda content: {**content, "moments": {**content["moments"], "n": 0}}),
         ("explanation.json", lambda content: {"layers": content["layers"][:1]}),
         ("explanation.json", lambda content: {"layers": 1}),
     ],
 )
-def test_files_that_do_not_fit_are_damaged(
+def test_files_that_do_not_fit_are_refused(
     artifact: Artifact, name: str, change: Callable[[Any], Any]
 ) -> None:
-    with pytest.raises(ArtifactDamaged, match="version 1: missing values cannot be filled"):
+    with pytest.raises(ArtifactDamaged, match="version 1: missing values cannot be imputed"):
         Scorer(with_file(artifact, name, change))
 
 
-def test_the_inputs_hold_no_row(artifact: Artifact) -> None:
-    """29 means, 29 x 29 covariances, a count, and answers to rows that are made up."""
+def test_inputs_hold_moments_and_no_training_row(artifact: Artifact) -> None:
+    """They hold a count, means and covariances, and the probabilities of the golden rows."""
     content = json.loads(artifact.files["inputs.json"])
-    assert set(content) == {"inputs", "answers"}
-    assert set(content["inputs"]) == {"n", "means", "covariance"}
-    assert np.array(content["inputs"]["covariance"]).shape == (29, 29)
+    assert set(content) == {"moments", "golden_probabilities"}
+    assert set(content["moments"]) == {"n", "means", "covariance"}
+    assert np.array(content["moments"]["covariance"]).shape == (29, 29)
 
 
 def test_a_new_version_is_not_written_without_inputs(artifact: Artifact, tmp_path: Any) -> None:
@@ -242,34 +256,33 @@ def test_a_new_version_is_not_written_without_inputs(artifact: Artifact, tmp_pat
         write_artifact(tmp_path / "9", artifact.manifest, without(artifact, "inputs.json").files)
 
 
-def test_one_column_known_for_certain_needs_no_inputs(artifact: Artifact) -> None:
-    """A schema in which everything must be known has nothing to fill."""
+def test_a_schema_without_optional_columns_needs_no_imputation(artifact: Artifact) -> None:
     columns = tuple(
         msgspec.structs.replace(column, required=True) for column in artifact.schema.columns
     )
     strict = replace(artifact, schema=msgspec.structs.replace(artifact.schema, columns=columns))
     golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
-    strict = with_file(strict, "inputs.json", lambda c: {**c, "answers": golden})
+    strict = with_file(strict, "inputs.json", lambda c: {**c, "golden_probabilities": golden})
     assert Scorer(strict).missing_value_scorer is None
 
 
-def test_what_answers_can_be_asked_for_its_parts(artifact: Artifact, values: np.ndarray) -> None:
-    """Intervals ask for the filled features, and for the variance of any other network's answer."""
-    incomplete = Scorer(read_artifact(artifact.folder)).missing_value_scorer
-    assert isinstance(incomplete, MissingValueScorer)
-    filled = incomplete.imputer.impute(values[:10])
-    assert filled.features.shape == (10, 29)
-    assert filled.variances(np.ones((100, 10, 29))).shape == (100, 10)
+def test_the_imputer_gives_features_and_variances(artifact: Artifact, values: np.ndarray) -> None:
+    """Intervals use the imputed features and the variances of other networks' log-odds."""
+    scorer = Scorer(read_artifact(artifact.folder)).missing_value_scorer
+    assert isinstance(scorer, MissingValueScorer)
+    imputed = scorer.imputer.impute(values[:10])
+    assert imputed.features.shape == (10, 29)
+    assert imputed.variances(np.ones((100, 10, 29))).shape == (100, 10)
 
 
-def test_the_runtime_is_set_up_with_a_valid_graph_and_leaves_no_thread() -> None:
-    """A thread would not be there after a fork, and whoever waits for it would wait for good."""
+def test_setting_up_the_runtime_loads_a_valid_graph_and_leaves_no_thread() -> None:
+    """A thread does not survive a fork, and waiting for it would never end."""
     onnx.checker.check_model(onnx.load_from_string(onnx_session._IDENTITY_MODEL))
     program = (
         "import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'; from model import inference;"
         "inference.set_up_runtime(); print(len(os.listdir('/proc/self/task')))"
     )
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True, cwd=ROOT
     )
-    assert found.stdout.strip() == "1", found.stderr
+    assert result.stdout.strip() == "1", result.stderr

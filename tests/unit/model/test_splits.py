@@ -9,18 +9,18 @@ from model.evaluation import holdout, repeated_folds
 from pipelines.data import Table
 
 
-def test_without_copies_they_are_scikit_learns_folds(table: Table) -> None:
-    ours = list(repeated_folds(table.labels, table.groups, seed=20241))
-    theirs = RepeatedStratifiedKFold(n_splits=10, n_repeats=10, random_state=20241)
-    for (train, test), (their_train, their_test) in zip(
-        ours, theirs.split(table.values, table.labels), strict=True
+def test_without_copies_the_folds_are_scikit_learns(table: Table) -> None:
+    folds = list(repeated_folds(table.labels, table.groups, seed=20241))
+    reference = RepeatedStratifiedKFold(n_splits=10, n_repeats=10, random_state=20241)
+    for (train, test), (expected_train, expected_test) in zip(
+        folds, reference.split(table.values, table.labels), strict=True
     ):
-        np.testing.assert_array_equal(train, their_train)
-        np.testing.assert_array_equal(test, their_test)
-    assert len(ours) == 100
+        np.testing.assert_array_equal(train, expected_train)
+        np.testing.assert_array_equal(test, expected_test)
+    assert len(folds) == 100
 
 
-def test_copies_never_stand_on_both_sides() -> None:
+def test_copies_are_never_on_both_sides() -> None:
     draw = np.random.default_rng(0)
     groups = np.concatenate([np.arange(60), draw.integers(0, 60, 40)])
     labels = (groups % 3 == 0).astype(int)
@@ -36,12 +36,12 @@ def test_copies_never_stand_on_both_sides() -> None:
 
 
 def test_both_sides_have_both_outcomes(table: Table) -> None:
-    train, held = holdout(table.labels, table.groups, share=0.2, seed=1)
-    assert len(held) == 61
-    assert abs(table.labels[held].mean() - table.labels[train].mean()) < 0.02
+    train, validation = holdout(table.labels, table.groups, share=0.2, seed=1)
+    assert len(validation) == 61
+    assert abs(table.labels[validation].mean() - table.labels[train].mean()) < 0.02
 
 
-def test_too_few_records_are_said() -> None:
+def test_too_few_records_are_refused() -> None:
     labels = np.array([0] * 30 + [1] * 9)
     with pytest.raises(InvalidConfig, match="10 different positive records; there are 9"):
         list(repeated_folds(labels, np.arange(39), seed=0))

@@ -45,32 +45,32 @@ def test_rolling_back_skips_a_version_that_was_removed(store: Store, artifact: A
     add(store, artifact)
     store.promote("2")
     store.promote("3")
-    store.path("2").rename(store.folder / "gone")
+    store.path("2").rename(store.folder / "removed")
     assert store.rollback().version == "1"
 
 
 def test_a_copied_folder_is_not_another_version(store: Store) -> None:
     shutil.copytree(store.path("1"), store.folder / "2")
-    with pytest.raises(ArtifactDamaged, match="version 2: its manifest is that of version 1"):
+    with pytest.raises(ArtifactDamaged, match="version 2: its manifest belongs to version 1"):
         store.read("2")
 
 
-def test_files_can_be_read_by_another_user_whatever_the_umask(
+def test_files_are_readable_by_other_users_regardless_of_the_umask(
     store: Store, artifact: Artifact
 ) -> None:
-    before = os.umask(0o077)
+    previous_umask = os.umask(0o077)
     try:
         version = add(store, artifact)
         store.promote(version)
     finally:
-        os.umask(before)
+        os.umask(previous_umask)
     for path in (store.folder / CURRENT_FILE, *store.path(version).iterdir()):
         assert path.stat().st_mode & 0o444 == 0o444
     assert store.path(version).stat().st_mode & 0o555 == 0o555
 
 
 def test_an_unknown_version(store: Store) -> None:
-    with pytest.raises(UnknownVersion, match="no version 9; there are: 1"):
+    with pytest.raises(UnknownVersion, match="no version 9; available versions: 1"):
         store.promote("9")
     with pytest.raises(UnknownVersion):
         store.path("../cleveland/1")
@@ -83,7 +83,7 @@ def test_an_empty_store(tmp_path: Path) -> None:
         store.current()
 
 
-def test_a_damaged_pointer_is_said_and_mended_by_promoting(store: Store) -> None:
+def test_a_damaged_pointer_is_reported_and_replaced_by_promoting(store: Store) -> None:
     (store.folder / CURRENT_FILE).write_text("{")
     with pytest.raises(StoreError, match="is damaged"):
         store.current()
@@ -92,7 +92,7 @@ def test_a_damaged_pointer_is_said_and_mended_by_promoting(store: Store) -> None
 
 
 def test_the_folder_of_one_version_is_a_store(store: Store) -> None:
-    """Whatever that is called: SageMaker calls it model."""
+    """The name of the folder does not matter: SageMaker renames it to model."""
     folder = store.path("1")
     for name in ("1", "model"):
         folder = folder.rename(store.folder / name)
@@ -103,10 +103,10 @@ def test_the_folder_of_one_version_is_a_store(store: Store) -> None:
         with pytest.raises(StoreError, match="single version"):
             single.promote("1")
     (folder / MANIFEST_FILE).write_text("{")
-    assert Store(folder).versions() == ["model"], "its manifest no longer says which it is"
+    assert Store(folder).versions() == ["model"], "the manifest no longer has a version"
 
 
-def test_what_a_killed_writer_left_is_cleared_away(store: Store, artifact: Artifact) -> None:
+def test_files_of_a_killed_writer_are_removed(store: Store, artifact: Artifact) -> None:
     (store.folder / ".writing-abc").mkdir()
     assert store.versions() == ["1"]
     add(store, artifact)

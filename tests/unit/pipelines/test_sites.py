@@ -129,5 +129,5 @@ def test_what_is_wrong_beyond_that_is_refused(schema: Schema, tmp_path: Path) ->
     for row in of_release:
         del row["num"]
     copied = write(tmp_path, of_release, header=True)
-    with pytest.raises(InvalidTable, match="another outcome"):
+    with pytest.raises(InvalidTable, match="a different outcome"):
         read_external_table(copied, schema)

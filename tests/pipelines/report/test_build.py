@@ -1,3 +1,5 @@
+"""The report as HTML: structure, numbers, escaping and disclosure."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -26,12 +28,12 @@ REFERRING = {"src", "href", "xlink:href", "srcset", "action", "data", "poster", 
 
 
 class Parsed(HTMLParser):
-    """What a browser would find: tags, attributes and text."""
+    """Tags, attributes and text of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
+        self.texts: list[str] = []
         self.open: list[str] = []
         self.feed(page)
         self.close()
@@ -48,42 +50,43 @@ class Parsed(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        self.texts.append(data)
 
     def values(self, attribute: str) -> list[str]:
-        return [found for _, attrs in self.tags if (found := attrs.get(attribute))]
+        return [value for _, attributes in self.tags if (value := attributes.get(attribute))]
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
+        return " ".join(" ".join(self.texts).split())
 
 
 def of_table(
     context: ReportContext, table: Table, rows: np.ndarray | slice = slice(None)
 ) -> ReportContext:
-    """The same network, as if it had been trained on another table or on some rows of it."""
+    """Return the context for another table or some of its rows, with the same network."""
     assert table.outcome is not None
-    some = dataclasses.replace(
+    selected = dataclasses.replace(
         table, values=table.values[rows], outcome=table.outcome[rows], lines=table.lines[rows]
     )
     return dataclasses.replace(
         context,
-        table=some,
-        rows=np.arange(len(some)),
+        table=selected,
+        rows=np.arange(len(selected)),
         apparent=context.apparent[rows],
         out_of_fold=context.out_of_fold[:, rows],
     )
 
 
-def test_every_section_is_there_and_can_be_reached(page: str) -> None:
+def test_the_navigation_links_to_every_section(page: str) -> None:
     parsed = Parsed(page)
-    assert [key for tag, a in parsed.tags if tag == "h2" and (key := a.get("id"))] == [*SECTIONS]
-    links = [a["href"] for tag, a in parsed.tags if tag == "a"]
+    headings = [attributes.get("id") for tag, attributes in parsed.tags if tag == "h2"]
+    assert [key for key in headings if key] == [*SECTIONS]
+    links = [attributes["href"] for tag, attributes in parsed.tags if tag == "a"]
     assert links == [f"#{key}" for key in SECTIONS]
     assert parsed.open == []
 
 
-def test_the_page_needs_nothing_but_itself(page: str) -> None:
+def test_the_page_has_no_external_assets(page: str) -> None:
     parsed = Parsed(page)
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in parsed.tags}
     for attribute in REFERRING:
@@ -94,53 +97,59 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
     assert {value[1:] for value in parsed.values("href")} <= set(ids)
 
 
-def test_a_report_is_small_enough_to_be_sent_around(page: str) -> None:
+def test_a_report_is_small(page: str) -> None:
     assert len(page.encode()) < 700_000
 
 
-def test_whoever_does_not_see_the_figures_is_told_what_they_show(page: str) -> None:
-    drawn = [attrs for tag, attrs in Parsed(page).tags if tag == "svg"]
-    figures = [attrs for attrs in drawn if attrs.get("aria-hidden") != "true"]  # the letters alone
-    assert len(figures) >= 11 and len(drawn) - len(figures) <= 1
-    assert all(len(attrs.get("aria-label") or "") > 20 for attrs in figures)
+def test_every_figure_has_an_alternative_text(page: str) -> None:
+    svgs = [attributes for tag, attributes in Parsed(page).tags if tag == "svg"]
+    # One hidden svg holds the glyphs that the figures share.
+    figures = [attributes for attributes in svgs if attributes.get("aria-hidden") != "true"]
+    assert len(figures) >= 11 and len(svgs) - len(figures) <= 1
+    assert all(len(attributes.get("aria-label") or "") > 20 for attributes in figures)
 
 
 def test_the_numbers_are_those_of_the_manifest(page: str, manifest: Manifest) -> None:
     text = Parsed(page).text
     folds = msgspec.convert(manifest.metrics["folds"], ModelComparison)
-    for figures in folds.estimates.values():
-        for figure in figures.values():
-            assert with_interval(figure) in text
-    for figure in folds.differences.values():
-        assert with_interval(figure, sign="+") in text
+    for estimates in folds.estimates.values():
+        for estimate in estimates.values():
+            assert with_interval(estimate) in text
+    for difference in folds.differences.values():
+        assert with_interval(difference, sign="+") in text
     before = msgspec.convert(manifest.metrics["calibration"], CalibrationSelection).before
     assert with_interval(before.slope) in text
     assert with_interval(before.in_the_large, sign="+") in text
-    at = msgspec.convert(manifest.metrics["threshold"], ThresholdPerformance)
-    for share in (at.sensitivity, at.specificity, at.ppv, at.npv):
-        assert with_interval(share) in text
-    for count in (at.true_positives, at.false_negatives, at.false_positives, at.true_negatives):
-        assert with_interval(count, 0) in text
+    performance = msgspec.convert(manifest.metrics["threshold"], ThresholdPerformance)
+    for rate in ("sensitivity", "specificity", "ppv", "npv"):
+        assert with_interval(getattr(performance, rate)) in text
+    for count in ("true_positives", "false_negatives", "false_positives", "true_negatives"):
+        assert with_interval(getattr(performance, count), 0) in text
     assert manifest.data.sha256 in text and manifest.schema_fingerprint in text
 
 
-def test_all_records_together_have_the_figures_of_the_folds(page: str, manifest: Manifest) -> None:
-    """Computed a second time, from the same probabilities and the same draws of records."""
+def test_the_group_of_all_records_has_the_metrics_of_the_folds(
+    page: str, manifest: Manifest
+) -> None:
+    """Both are computed from the same probabilities and the same bootstrap samples."""
     folds = msgspec.convert(manifest.metrics["folds"], ModelComparison)
-    at = msgspec.convert(manifest.metrics["threshold"], ThresholdPerformance)
+    performance = msgspec.convert(manifest.metrics["threshold"], ThresholdPerformance)
     row = re.search(r'<th scope="row">All records</th>(.*?)</tr>', page, re.DOTALL)
     assert row
     cells = re.findall(r"<td>(.*?)</td>", row[1])
-    own = folds.estimates[folds.model]
+    estimates = folds.estimates[folds.model]
     assert cells[0] == "303" and cells[1] == "139 (46 %)"
-    assert cells[2:4] == [with_interval(own["auc"]), with_interval(own["log_loss"])]
-    assert cells[5:] == [with_interval(at.sensitivity), with_interval(at.specificity)]
+    assert cells[2:4] == [with_interval(estimates[name]) for name in ("auc", "log_loss")]
+    assert cells[5:] == [
+        with_interval(performance.sensitivity),
+        with_interval(performance.specificity),
+    ]
 
 
-def test_the_texts_of_the_schema_are_told_in_full(page: str, schema: Schema) -> None:
+def test_the_texts_of_the_schema_are_shown_in_full(page: str, schema: Schema) -> None:
     text = Parsed(page).text
-    for told in (schema.description, schema.outcome.meaning, schema.outcome.caution):
-        assert " ".join(told.split()) in text
+    for schema_text in (schema.description, schema.outcome.meaning, schema.outcome.caution):
+        assert " ".join(schema_text.split()) in text
     assert "Not a medical device" in text
     for column in schema.columns:
         assert f"{column.title} ({column.name})" in text
@@ -171,9 +180,7 @@ def hostile(schema: Schema) -> Schema:
     )
 
 
-def test_no_text_of_a_schema_becomes_part_of_the_page(
-    context: ReportContext, schema: Schema, page: str
-) -> None:
+def test_texts_of_the_schema_are_escaped(context: ReportContext, schema: Schema, page: str) -> None:
     table = dataclasses.replace(context.table, schema=hostile(schema), file=HOSTILE)
     parsed = Parsed(build_report(of_table(context, table)).decode())
     assert "script" not in {tag for tag, _ in parsed.tags}
@@ -182,32 +189,31 @@ def test_no_text_of_a_schema_becomes_part_of_the_page(
 
 
 def marked(table: Table) -> Table:
-    """A cholesterol that nobody else has, in most of the records with the outcome."""
+    """Return the table with one unique cholesterol value in 100 of the positive records."""
     values = table.values.copy()
-    place = table.schema.column_names.index("chol")
-    values[np.flatnonzero(table.labels)[:100], place] = 417.625
+    index = table.schema.column_names.index("chol")
+    values[np.flatnonzero(table.labels)[:100], index] = 417.625
     return dataclasses.replace(table, values=values)
 
 
-def test_no_value_of_a_record_is_told_where_rows_must_not_leave(context: ReportContext) -> None:
+def test_the_report_of_a_private_table_shows_no_value_of_a_record(context: ReportContext) -> None:
     table = marked(context.table)
     assert "417.6" in Parsed(build_report(of_table(context, table)).decode()).text
     private = of_table(context, dataclasses.replace(table, sha256="0" * 64))
-    told = Parsed(build_report(private).decode()).text
-    assert "417.6" not in told and "not shown" in told
-    assert "no record may show" in told
+    text = Parsed(build_report(private).decode()).text
+    assert "417.6" not in text and "not shown" in text
 
 
-def test_a_tiny_table_with_a_copy_in_it(context: ReportContext) -> None:
-    ill, healthy = (np.flatnonzero(context.table.labels == side) for side in (1, 0))
-    rows = np.concatenate([ill[:12], healthy[:12], ill[:1]])
-    told = Parsed(build_report(of_table(context, context.table, rows)).decode()).text
-    assert "1 of them repeat another record" in told
-    assert "Age: 60 years and above" in told
+def test_a_tiny_table_with_a_duplicate(context: ReportContext) -> None:
+    positive, negative = (np.flatnonzero(context.table.labels == code) for code in (1, 0))
+    rows = np.concatenate([positive[:12], negative[:12], positive[:1]])
+    text = Parsed(build_report(of_table(context, context.table, rows)).decode()).text
+    assert "1 of them repeat another record" in text
+    assert "Age: 60 years and above" in text
 
 
 def test_a_table_without_missing_values(context: ReportContext) -> None:
-    known = ~np.isnan(context.table.values).any(axis=1)
-    page = build_report(of_table(context, context.table, known)).decode()
-    assert f"{known.sum()} records" in page
+    complete = ~np.isnan(context.table.values).any(axis=1)
+    page = build_report(of_table(context, context.table, complete)).decode()
+    assert f"{complete.sum()} records" in page
     assert not re.search(r"<td>\d+ \(\d+\.\d %\)</td>", page), "a count of missing values"

@@ -1,4 +1,4 @@
-"""The ready-made parts are, byte for byte, what encoding the whole answer would give."""
+"""The writer's responses equal, byte for byte, the encoding of the whole response."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from model.artifacts import Artifact
 from model.inference import Explanation, Interval, Scorer
 from pipelines.data import Table
 
-GAPS: tuple[list[int], ...] = ([], [11], [4, 12], [11], [])
-"""The columns of each row that are missing; two rows with the same have different labels."""
+MISSING: tuple[list[int], ...] = ([], [11], [4, 12], [11], [])
+"""The missing columns of each row. Two rows have the same ones and different labels."""
 
 
 def rows(table: Table) -> np.ndarray:
-    """Some with gaps, the last one with an age that training did not see."""
-    values = table.values[: len(GAPS)].astype(np.float32)
-    for row, gaps in enumerate(GAPS):
-        values[row, gaps] = np.nan
+    """Return rows with missing values; the age of the last is outside the training range."""
+    values = table.values[: len(MISSING)].astype(np.float32)
+    for row, columns in enumerate(MISSING):
+        values[row, columns] = np.nan
     values[-1, 0] = 90
     return values
 
 
 @pytest.mark.parametrize("explained", [False, True])
 @pytest.mark.parametrize("with_intervals", [False, True])
-def test_an_answer_is_what_encoding_it_would_give(
+def test_a_response_equals_its_encoding(
     artifact: Artifact, table: Table, explained: bool, with_intervals: bool
 ) -> None:
     scorer = Scorer(artifact)
     writer = PredictionWriter(scorer)
-    for n, start in itertools.product((1, 2, 5), range(len(GAPS))):
+    for n, start in itertools.product((1, 2, 5), range(len(MISSING))):
         scores = scorer.score(rows(table)[start : start + n])
         predictions = [msgspec.to_builtins(p) for p in scorer.predictions(scores)]
         explanations = intervals = None
@@ -50,11 +50,11 @@ def test_an_answer_is_what_encoding_it_would_give(
             for prediction, explanation in zip(predictions, explanations, strict=True):
                 prediction["explanation"] = explanation
         expected = {"model": "cleveland", "version": "1", "predictions": predictions}
-        found = writer.write(scores, explanations, intervals)
-        assert found == msgspec.json.encode(expected)
+        body = writer.write(scores, explanations, intervals)
+        assert body == msgspec.json.encode(expected)
 
 
-def test_an_interval_too_few_is_noticed(artifact: Artifact, table: Table) -> None:
+def test_a_missing_interval_raises(artifact: Artifact, table: Table) -> None:
     scorer = Scorer(artifact)
     scores = scorer.score(rows(table))
     with pytest.raises(ValueError, match="shorter"):

@@ -1,3 +1,5 @@
+"""API keys: scopes, entries and the command that makes them."""
+
 from __future__ import annotations
 
 import re
@@ -33,16 +35,18 @@ def service(store: Store, *scopes: str) -> tuple[Service, str]:
     return create_app(Settings(model_store=store.folder, api_keys=f"# of ward 7\n{entry}")), key
 
 
-def test_without_keys_everything_is_open_but_managing(trained: Store) -> None:
+def test_without_keys_every_route_but_management_is_open(trained: Store) -> None:
     app = create_app(Settings(model_store=trained.folder))
-    app.add_route("GET", "/managing", lambda call: pytest.fail("it was let in"), "manage")
+    app.add_route(
+        "GET", "/managing", lambda request: pytest.fail("the request was authorized"), "manage"
+    )
     assert app.test_client().get("/metrics").status_code == 200
     response = app.test_client().get("/managing")
     assert response.status_code == 403
     assert response.get_json()["type"] == "/problems/management_off"
 
 
-def test_a_key_opens_its_scopes_and_no_other(trained: Store, record: dict[str, Any]) -> None:
+def test_a_key_grants_its_scopes_and_no_others(trained: Store, record: dict[str, Any]) -> None:
     app, key = service(trained, "predict")
     client = app.test_client()
     for headers in ({"Authorization": f"Bearer {key}"}, {"X-API-Key": key}):
@@ -59,10 +63,15 @@ def test_a_key_opens_its_scopes_and_no_other(trained: Store, record: dict[str, A
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"X-API-Key": "nobody"}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer "},
-     {"X-API-Key": "\xff\xfe"}],
-)  # fmt: skip
-def test_nothing_but_health_and_descriptions_is_answered_without_a_key(
+    [
+        {},
+        {"X-API-Key": "nobody"},
+        {"Authorization": "Basic eDp5"},
+        {"Authorization": "Bearer "},
+        {"X-API-Key": "\xff\xfe"},
+    ],
+)
+def test_only_public_routes_respond_without_a_key(
     trained: Store, record: dict[str, Any], headers: dict[str, str]
 ) -> None:
     app, _ = service(trained, *SCOPES)
@@ -81,7 +90,7 @@ def test_nothing_but_health_and_descriptions_is_answered_without_a_key(
             assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_every_route_says_which_scope_it_needs(trained: Store) -> None:
+def test_every_route_has_a_scope(trained: Store) -> None:
     app, _ = service(trained, "predict")
     for endpoint, view in app.view_functions.items():
         assert getattr(view, "scope", None) in (*SCOPES, AUTHENTICATED, PUBLIC), endpoint
@@ -90,10 +99,10 @@ def test_every_route_says_which_scope_it_needs(trained: Store) -> None:
 @pytest.mark.parametrize(
     "entry", ["ward", "ward:predict", "ward:fly:" + "a" * 64, "w:predict:MARKED"]
 )
-def test_an_entry_that_is_none_is_named_by_its_number(entry: str) -> None:
-    _, good = new_entry("ward", ["predict"])
+def test_an_invalid_entry_is_reported_by_its_number(entry: str) -> None:
+    _, valid = new_entry("ward", ["predict"])
     with pytest.raises(ValueError, match="entry 2 must be") as caught:
-        ApiKeys(f"{good}\n{entry}")
+        ApiKeys(f"{valid}\n{entry}")
     assert "MARKED" not in str(caught.value)
 
 
@@ -106,15 +115,34 @@ def test_keys_of_a_file(trained: Store, tmp_path: Any, record: dict[str, Any]) -
     assert response.status_code == 200
 
 
-def test_the_command_prints_a_key_that_its_entry_lets_in(
-    trained: Store, record: dict[str, Any]
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "app.api_keys", "ward", "predict", "explain"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    key, entry = (line.split()[-1] for line in done.stdout.splitlines())
+def test_the_command_prints_a_key_and_its_entry(trained: Store, record: dict[str, Any]) -> None:
+    process = run_command("ward", "predict", "explain")
+    key, entry = (line.split()[-1] for line in process.stdout.splitlines())
     assert key not in entry
     app = create_app(Settings(model_store=trained.folder, api_keys=entry))
     response = app.test_client().post("/predict", json=record, headers={"X-API-Key": key})
     assert response.status_code == 200
+
+
+def test_the_command_runs_without_a_warning() -> None:
+    """``python -m`` warns if importing the package already imports the module that it runs."""
+    process = run_command("ward", "predict")
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["ward"], ["ward", "fly"], ["a b", "predict"]])
+def test_the_command_rejects_other_arguments_and_lists_the_scopes(arguments: list[str]) -> None:
+    process = run_command(*arguments)
+    assert process.returncode == 1 and not process.stdout
+    assert all(scope in process.stderr for scope in SCOPES)
+    assert "Traceback" not in process.stderr
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "app.api_keys", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,4 +1,4 @@
-"""Everything that a client can get wrong, one by one."""
+"""Error responses: every mistake of a client, and errors of the service."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import Settings, create_app
+from app.web import log_error, to_error_response
 from model.artifacts import Store
 
 INSTANCE = re.compile(r"/requests/[0-9a-f]{32}")
@@ -24,7 +25,7 @@ def post(
 
 
 def check(response: TestResponse, status: int, code: str) -> dict[str, Any]:
-    """Every refusal has the one shape of RFC 9457, and nothing of a stack in it."""
+    """Check that a response is problem details (RFC 9457) without a traceback; return them."""
     assert response.status_code == status, response.text
     assert response.mimetype == "application/problem+json"
     content = response.get_json()
@@ -43,7 +44,7 @@ def errors(response: TestResponse) -> list[tuple[Any, ...]]:
 
 
 def with_age(record: dict[str, Any], text: str) -> str:
-    """The record as JSON with any text in the place of the age."""
+    """Return the record as JSON, with the text as the value of the age."""
     return json.dumps({**record, "age": 54321}).replace("54321", text)
 
 
@@ -61,7 +62,7 @@ def test_wrong_content_type(client: FlaskClient, record: dict[str, Any], mimetyp
     assert "application/json" in content["error"]
 
 
-def test_a_charset_beside_the_content_type_is_fine(
+def test_a_charset_in_the_content_type_is_allowed(
     client: FlaskClient, record: dict[str, Any]
 ) -> None:
     response = post(client, json.dumps(record), "application/json; charset=utf-8")
@@ -74,12 +75,12 @@ def test_empty_body(client: FlaskClient, body: bytes) -> None:
 
 
 def test_an_empty_object(client: FlaskClient, record: dict[str, Any]) -> None:
-    found = errors(post(client, "{}"))
-    assert found == [(0, name, "absent", f"#/{name}") for name in record]
+    problems = errors(post(client, "{}"))
+    assert problems == [(0, name, "absent", f"#/{name}") for name in record]
 
 
 @pytest.mark.parametrize(("body", "pointer"), [("[]", "#"), ('{"instances": []}', "#/instances")])
-def test_a_list_of_none(client: FlaskClient, body: str, pointer: str) -> None:
+def test_an_empty_list(client: FlaskClient, body: str, pointer: str) -> None:
     assert errors(post(client, body)) == [(None, None, "no_records", pointer)]
 
 
@@ -88,7 +89,7 @@ def test_no_records_at_all(client: FlaskClient, body: str) -> None:
     assert errors(post(client, body))[0][2] in ("not_records", "absent")
 
 
-def test_records_that_are_no_objects(client: FlaskClient) -> None:
+def test_records_that_are_not_objects(client: FlaskClient) -> None:
     assert errors(post(client, "[3, [1]]")) == [
         (0, None, "not_an_object", "#/0"),
         (1, None, "not_an_object", "#/1"),
@@ -151,15 +152,19 @@ def test_unknown_level(client: FlaskClient, record: dict[str, Any]) -> None:
     assert errors(client.post("/predict", json={**record, "cp": 7}))[0][2] == "not_allowed"
 
 
-def test_null_where_it_may_not_be(client: FlaskClient, record: dict[str, Any]) -> None:
-    found = errors(client.post("/predict", json=dict.fromkeys(record)))
-    assert [field for _, field, code, _ in found if code == "required"] == ["age", "sex", "cp"]
-    assert len(found) == 3
+def test_null_in_required_columns(client: FlaskClient, record: dict[str, Any]) -> None:
+    problems = errors(client.post("/predict", json=dict.fromkeys(record)))
+    assert [field for _, field, code, _ in problems if code == "null_not_allowed"] == [
+        "age",
+        "sex",
+        "cp",
+    ]
+    assert len(problems) == 3
 
 
-def test_null_where_it_may_be(client: FlaskClient, record: dict[str, Any]) -> None:
-    known = {name: record[name] for name in ("age", "sex", "cp")}
-    response = client.post("/predict", json={**dict.fromkeys(record), **known})
+def test_null_in_optional_columns(client: FlaskClient, record: dict[str, Any]) -> None:
+    required = {name: record[name] for name in ("age", "sex", "cp")}
+    response = client.post("/predict", json={**dict.fromkeys(record), **required})
     assert response.status_code == 200
     assert len(response.get_json()["predictions"][0]["missing"]) == 10
 
@@ -225,21 +230,32 @@ def test_more_problems_than_are_listed(client: FlaskClient) -> None:
     )
 
 
-def test_a_bug_is_answered_without_its_stack_and_logged_without_its_message(
+def test_an_unexpected_error_is_logged_without_its_message(
     trained: Store, record: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(Settings(model_store=trained.folder))
 
     @app.get("/broken")
     def broken() -> str:
-        value = f"MARKED-{8151000 + 815}"  # so that the line of code itself does not hold it
+        value = (
+            f"MARKED-{8151000 + 815}"  # the source line in the traceback must not contain the value
+        )
         raise RuntimeError(value)
 
     response = app.test_client().get("/broken")
     content = check(response, 500, "internal_error")
     assert "MARKED-8151815" not in response.text + caplog.text
     assert content["instance"] in caplog.text
-    assert "in broken" in caplog.text, "the log must say where it happened"
+    assert "in broken" in caplog.text, "the log must contain the traceback"
+
+
+def test_converting_an_error_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    response = to_error_response(RuntimeError("MARKED8151815"), max_body_bytes=1)
+    assert not caplog.records
+    log_error(RuntimeError("MARKED8151815"), response)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+    assert "MARKED8151815" not in caplog.text
 
 
 def test_no_value_reaches_a_log(

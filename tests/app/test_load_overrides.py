@@ -9,7 +9,7 @@ from app.models import LoadOverrides
 from model.artifacts import Store
 
 
-def test_a_server_starts_without_the_wishes_of_the_one_before(
+def test_a_server_clears_the_requests_of_the_previous_one(
     trained: Store, tmp_path: Path, serve: Callable[..., Any]
 ) -> None:
     LoadOverrides(tmp_path).unload("")
@@ -17,17 +17,20 @@ def test_a_server_starts_without_the_wishes_of_the_one_before(
         server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
 
 
-def _wish(folder: Path, start: int, together: Any) -> None:
+def _load_versions(folder: Path, start: int, barrier: Any) -> None:
     overrides = LoadOverrides(folder)
-    together.wait()
+    barrier.wait()
     for number in range(start, start + 25):
         overrides.load(str(number))
 
 
-def test_no_wish_is_lost_where_workers_ask_at_once(tmp_path: Path) -> None:
+def test_concurrent_requests_of_workers_are_not_lost(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    together = context.Barrier(3)
-    workers = [context.Process(target=_wish, args=(tmp_path, n, together)) for n in (0, 100, 200)]
+    barrier = context.Barrier(3)
+    workers = [
+        context.Process(target=_load_versions, args=(tmp_path, start, barrier))
+        for start in (0, 100, 200)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -1,4 +1,4 @@
-"""The fast road and Flask's dispatch answer alike: status, headers and body, good and bad."""
+"""The fast path and Flask's dispatch respond alike: status, headers and body."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ JSON = {"Content-Type": "application/json"}
 
 
 def requests(record: dict[str, Any]) -> Iterator[Request]:
-    """Good ones, and every bad one that the service is known to get."""
-    good = json.dumps(record).encode()
+    """Yield valid requests, and an invalid one of every known kind."""
+    valid = json.dumps(record).encode()
 
     def with_age(text: str) -> bytes:
         return json.dumps({**record, "age": 54321}).replace("54321", text).encode()
@@ -40,40 +40,40 @@ def requests(record: dict[str, Any]) -> Iterator[Request]:
     raw = [
         *(json.dumps(body).encode() for body in bodies),
         *(with_age(text) for text in ("NaN", "Infinity", "1e400", '"63"', "true", "[" * 5_000)),
-        good[:-1] + b', "age": 54}', b'{"age": 63,', b"", b"  \n", b'{"age": "\xff\xfe"}',
+        valid[:-1] + b', "age": 54}', b'{"age": 63,', b"", b"  \n", b'{"age": "\xff\xfe"}',
         b"[" * 5_000 + b"]" * 5_000, b" " * 20_000,
-        b'{"instances": [' + good + b'], "interval": true, "interval": true}',
+        b'{"instances": [' + valid + b'], "interval": true, "interval": true}',
     ]  # fmt: skip
     yield from ({"data": body, "headers": JSON} for body in raw)
-    for kind in ("text/csv", "application/x-www-form-urlencoded", "", "application/jsonp"):
-        yield {"data": good, "headers": {"Content-Type": kind}}
-    yield {"data": good, "headers": {"Content-Type": "Application/JSON; charset=utf-8"}}
-    packed = gzip.compress(good)
+    for media_type in ("text/csv", "application/x-www-form-urlencoded", "", "application/jsonp"):
+        yield {"data": valid, "headers": {"Content-Type": media_type}}
+    yield {"data": valid, "headers": {"Content-Type": "Application/JSON; charset=utf-8"}}
+    compressed = gzip.compress(valid)
     for body, coding in (
-        (packed, "gzip"), (packed[:-5], "gzip"), (good, "gzip"), (good, "br"),
+        (compressed, "gzip"), (compressed[:-5], "gzip"), (valid, "gzip"), (valid, "br"),
         (gzip.compress(b" " * 1_000_000), "gzip"),
     ):  # fmt: skip
         yield {"data": body, "headers": {**JSON, "Content-Encoding": coding}}
-    for given in ("abc-1", "x" * 65, "a b", "täg"):
-        yield {"data": good, "headers": {**JSON, "X-Request-ID": given}}
+    for request_id in ("abc-1", "x" * 65, "a b", "täg"):
+        yield {"data": valid, "headers": {**JSON, "X-Request-ID": request_id}}
 
 
-def answers(
+def responses(
     client: FlaskClient, record: dict[str, Any], headers: dict[str, str]
 ) -> list[tuple[Any, ...]]:
-    found = []
-    for asked in requests(record):
-        given = {"X-Request-ID": "same", **headers, **asked["headers"]}
-        response = client.post("/predict", data=asked["data"], headers=given)
-        kept = {k: v for k, v in response.headers.items() if k != "X-Request-ID"}
+    results = []
+    for request in requests(record):
+        sent = {"X-Request-ID": "same", **headers, **request["headers"]}
+        response = client.post("/predict", data=request["data"], headers=sent)
+        other_headers = {k: v for k, v in response.headers.items() if k != "X-Request-ID"}
         body = response.get_data().replace(response.headers["X-Request-ID"].encode(), b"ID")
-        given_back = response.headers["X-Request-ID"] == given["X-Request-ID"]
-        found.append((response.status, kept, body, given_back))
-    return found
+        keeps_id = response.headers["X-Request-ID"] == sent["X-Request-ID"]
+        results.append((response.status, other_headers, body, keeps_id))
+    return results
 
 
 @pytest.mark.parametrize("keys", ["none", "none sent", "unknown", "without the scope", "right"])
-def test_both_roads_answer_alike(trained: Store, record: dict[str, Any], keys: str) -> None:
+def test_both_paths_respond_alike(trained: Store, record: dict[str, Any], keys: str) -> None:
     key, entry = new_entry("ward", ["explain" if keys == "without the scope" else "predict"])
     sent = {"none": {}, "none sent": {}, "unknown": {"X-API-Key": "nobody"}}.get(
         keys, {"Authorization": f"Bearer {key}"}
@@ -85,7 +85,7 @@ def test_both_roads_answer_alike(trained: Store, record: dict[str, Any], keys: s
         api_keys="" if keys == "none" else entry,
     )
     fast, slow = (
-        answers(create_app(settings, fast_path=fast_path).test_client(), record, sent)
+        responses(create_app(settings, fast_path=fast_path).test_client(), record, sent)
         for fast_path in (True, False)
     )
     assert fast == slow
@@ -96,8 +96,8 @@ def test_both_roads_answer_alike(trained: Store, record: dict[str, Any], keys: s
         assert statuses == {"403" if keys == "without the scope" else "401"}
 
 
-def test_both_roads_are_taken(trained: Store, record: dict[str, Any]) -> None:
-    """Otherwise the comparison would compare one road with itself."""
+def test_both_paths_are_compared(trained: Store, record: dict[str, Any]) -> None:
+    """Only the slow path runs Flask's hooks."""
     for fast_path in (True, False):
         app = create_app(Settings(model_store=trained.folder), fast_path=fast_path)
         dispatched: list[int] = []
@@ -106,7 +106,7 @@ def test_both_roads_are_taken(trained: Store, record: dict[str, Any]) -> None:
         assert bool(dispatched) is not fast_path
 
 
-def test_a_model_that_is_not_there(tmp_path: Any, record: dict[str, Any]) -> None:
+def test_without_a_model_both_paths_respond_alike(tmp_path: Any, record: dict[str, Any]) -> None:
     settings = Settings(model_store=tmp_path)
     fast, slow = (
         create_app(settings, fast_path=fast_path).test_client().post(

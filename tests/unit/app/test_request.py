@@ -1,3 +1,5 @@
+"""Requests: IDs, trace context, headers and compressed bodies."""
+
 from __future__ import annotations
 
 import gc
@@ -26,31 +28,33 @@ GOOD = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
 @pytest.mark.parametrize(
-    "given", ["a", "A-b_c.9:/+=@", "x" * 64, "4f8c816a-8d8f-4fd6-961e-ff6e1ca4bc24"]
+    "client_id", ["a", "A-b_c.9:/+=@", "x" * 64, "4f8c816a-8d8f-4fd6-961e-ff6e1ca4bc24"]
 )
-def test_a_safe_request_id_is_taken_over(client: FlaskClient, given: str) -> None:
-    assert client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
+def test_a_safe_request_id_is_kept(client: FlaskClient, client_id: str) -> None:
+    response = client.get("/healthz", headers={"X-Request-ID": client_id})
+    assert response.headers["X-Request-ID"] == client_id
 
 
-@pytest.mark.parametrize("given", ["", "x" * 65, "a b", 'a"b', "a\tb", "tÃ¤g", "a%0d%0ab", "<x>"])
-def test_any_other_is_replaced(client: FlaskClient, given: str) -> None:
-    found = client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"]
-    assert found != given
-    assert re.fullmatch("[0-9a-f]{32}", found)
+@pytest.mark.parametrize(
+    "client_id", ["", "x" * 65, "a b", 'a"b', "a\tb", "tÃ¤g", "a%0d%0ab", "<x>"]
+)
+def test_an_unsafe_request_id_is_replaced(client: FlaskClient, client_id: str) -> None:
+    response = client.get("/healthz", headers={"X-Request-ID": client_id})
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-ID"])
 
 
-def test_every_answer_has_a_request_id_of_its_own(client: FlaskClient) -> None:
-    found = {client.get(path).headers["X-Request-ID"] for path in ("/healthz", "/nope", "/predict")}
-    assert len(found) == 3
+def test_every_response_has_its_own_request_id(client: FlaskClient) -> None:
+    ids = {client.get(path).headers["X-Request-ID"] for path in ("/healthz", "/nope", "/predict")}
+    assert len(ids) == 3
 
 
-def test_a_refusal_names_the_request(client: FlaskClient) -> None:
+def test_an_error_response_has_the_request_id(client: FlaskClient) -> None:
     response = client.post("/predict", json={}, headers={"X-Request-ID": "mine-1"})
     assert response.get_json()["instance"] == "/requests/mine-1"
 
 
 @pytest.mark.parametrize(
-    ("given", "trace_id"),
+    ("traceparent", "trace_id"),
     [
         (GOOD, TRACE),
         (f" {GOOD} ", TRACE),
@@ -64,20 +68,20 @@ def test_a_refusal_names_the_request(client: FlaskClient) -> None:
         ("", ""),
     ],
 )
-def test_traceparent(given: str, trace_id: str) -> None:
-    """W3C Trace Context, 3.2: what is not well-formed is ignored."""
-    assert ServiceRequest({"HTTP_TRACEPARENT": given}, 0).trace_id == trace_id
+def test_traceparent(traceparent: str, trace_id: str) -> None:
+    """A malformed header is ignored (W3C Trace Context, section 3.2)."""
+    assert ServiceRequest({"HTTP_TRACEPARENT": traceparent}, 0).trace_id == trace_id
 
 
 @pytest.mark.parametrize("path", ["/predict", "/explain", "/nope"])
-def test_a_request_is_let_go_of_once_it_is_answered(trained: Store, path: str) -> None:
-    """Without the collector: a cycle would keep bodies of megabytes until it comes by."""
+def test_a_request_is_freed_after_its_response(trained: Store, path: str) -> None:
+    """Reference cycles would keep bodies of megabytes until the next garbage collection."""
     app = create_app(Settings(model_store=trained.folder))
 
     class Body(io.BytesIO):
-        """Can be referred to weakly."""
+        """A stream that supports weak references."""
 
-    def ask() -> weakref.ref[Body]:
+    def send() -> weakref.ref[Body]:
         body = Body(b"[]")
         headers = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "2"}
         environ = EnvironBuilder(path, method="POST", environ_overrides=headers).get_environ()
@@ -85,11 +89,11 @@ def test_a_request_is_let_go_of_once_it_is_answered(trained: Store, path: str) -
         run_wsgi_app(app, environ)
         return weakref.ref(body)
 
-    ask()
+    send()
     gc.collect()
     gc.disable()
     try:
-        assert ask()() is None
+        assert send()() is None
     finally:
         gc.enable()
 
@@ -100,17 +104,17 @@ def test_security_headers(client: FlaskClient, record: dict[str, Any]) -> None:
         assert response.headers["Cache-Control"] == "no-store"
 
 
-def unpacked(packed: bytes, coding: str = "gzip", limit: int = 8 * 2**20) -> bytes:
+def decompress(compressed: bytes, coding: str = "gzip", limit: int = 8 * 2**20) -> bytes:
     environ = {
         "HTTP_CONTENT_ENCODING": coding,
-        "CONTENT_LENGTH": str(len(packed)),
-        "wsgi.input": io.BytesIO(packed),
+        "CONTENT_LENGTH": str(len(compressed)),
+        "wsgi.input": io.BytesIO(compressed),
     }
     return ServiceRequest(environ, limit).body()
 
 
 def noise(n_bytes: int) -> bytes:
-    """Bytes that no compression makes shorter, so that a member is longer than what zlib is given."""
+    """Return incompressible bytes, so that a member can be longer than one chunk for zlib."""
     return random.Random(n_bytes).randbytes(n_bytes)
 
 
@@ -120,62 +124,66 @@ def noise(n_bytes: int) -> bytes:
     st.sampled_from([0, 1, 9]),
 )
 def test_the_members_of_a_gzip_body_are_one_body(members: list[bytes], level: int) -> None:
-    packed = b"".join(gzip.compress(member, level) for member in members)
-    assert unpacked(packed) == gzip.decompress(packed) == b"".join(members)
+    compressed = b"".join(gzip.compress(member, level) for member in members)
+    assert decompress(compressed) == gzip.decompress(compressed) == b"".join(members)
 
 
-def test_what_is_packed_may_hold_as_much_as_a_body_and_no_more() -> None:
-    """All members together, wherever in the compressed bytes the limit is passed."""
-    for pack, coding in ((gzip.compress, "gzip"), (zlib.compress, "deflate")):
+def test_the_limit_of_a_body_holds_after_decompression() -> None:
+    """The limit counts all members together, wherever the limit is exceeded."""
+    for compress, coding in ((gzip.compress, "gzip"), (zlib.compress, "deflate")):
         for n_bytes in (0, 1, 999, 1_000):
-            assert unpacked(pack(b"a" * n_bytes), coding, limit=1_000) == b"a" * n_bytes
+            assert decompress(compress(b"a" * n_bytes), coding, limit=1_000) == b"a" * n_bytes
         with pytest.raises(RequestEntityTooLarge):
-            unpacked(pack(b"a" * 1_001), coding, limit=1_000)
-    assert unpacked(gzip.compress(b"a" * 100) * 10, limit=1_000) == b"a" * 1_000
+            decompress(compress(b"a" * 1_001), coding, limit=1_000)
+    assert decompress(gzip.compress(b"a" * 100) * 10, limit=1_000) == b"a" * 1_000
     with pytest.raises(RequestEntityTooLarge):
-        unpacked(gzip.compress(b"a" * 100) * 10 + gzip.compress(b"a"), limit=1_000)
+        decompress(gzip.compress(b"a" * 100) * 10 + gzip.compress(b"a"), limit=1_000)
     with pytest.raises(RequestEntityTooLarge):
-        unpacked(gzip.compress(b"") * 30 + gzip.compress(b"a" * 1_001), limit=1_000)
+        decompress(gzip.compress(b"") * 30 + gzip.compress(b"a" * 1_001), limit=1_000)
 
 
 def test_a_bomb_of_many_members_is_too_large() -> None:
     with pytest.raises(RequestEntityTooLarge):
-        unpacked(gzip.compress(b"a" * 1_000) * 10_000)
+        decompress(gzip.compress(b"a" * 1_000) * 10_000)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_a_packed_body_that_breaks_off_is_refused(coding: str) -> None:
-    pack = gzip.compress if coding == "gzip" else zlib.compress
-    first, second = pack(b"first"), pack(b"second")
+def test_a_compressed_body_that_ends_early_is_rejected(coding: str) -> None:
+    compress = gzip.compress if coding == "gzip" else zlib.compress
+    first, second = compress(b"first"), compress(b"second")
     for end in range(len(first)):
         with pytest.raises(BadRequest):
-            unpacked(first[:end], coding)
+            decompress(first[:end], coding)
     if coding == "gzip":
         for end in range(1, len(second)):
             with pytest.raises(BadRequest):
-                unpacked(first + second[:end], coding)
+                decompress(first + second[:end], coding)
 
 
 @pytest.mark.parametrize("rest", [b"\0", b"\n", b"junk", b"\0" * 512, b"\x1f", b"\x1f\x8b" * 9])
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_what_stands_behind_a_packed_body_is_refused(coding: str, rest: bytes) -> None:
-    """Also the zeros with which tapes were filled: RFC 1952 knows nothing but members."""
-    pack = gzip.compress if coding == "gzip" else zlib.compress
-    assert unpacked(pack(b"body"), coding) == b"body"
+def test_data_after_a_compressed_body_are_rejected(coding: str, rest: bytes) -> None:
+    """Padding with zeros is rejected too: RFC 1952 allows nothing but members."""
+    compress = gzip.compress if coding == "gzip" else zlib.compress
+    assert decompress(compress(b"body"), coding) == b"body"
     other = zlib.compress if coding == "gzip" else gzip.compress
-    for behind in (rest, other(b"more"), pack(b"") + rest if coding == "gzip" else pack(b"")):
+    for trailing in (
+        rest,
+        other(b"more"),
+        compress(b"") + rest if coding == "gzip" else compress(b""),
+    ):
         with pytest.raises(BadRequest):
-            unpacked(pack(b"body") + behind, coding)
+            decompress(compress(b"body") + trailing, coding)
 
 
-def test_a_member_that_is_damaged_is_refused() -> None:
+def test_a_damaged_member_is_rejected() -> None:
     """The checksum and the length at the end of each member are compared."""
     good = gzip.compress(b"first")
     for index in range(1, 9):
         damaged = bytearray(good)
         damaged[-index] ^= 1
         with pytest.raises(BadRequest):
-            unpacked(good + bytes(damaged) + good)
+            decompress(good + bytes(damaged) + good)
 
 
 @pytest.mark.parametrize("content", [b"", b"a"])
@@ -183,4 +191,4 @@ def test_many_small_members_take_linear_time(content: bytes) -> None:
     member = gzip.compress(content)
     n_members = 8 * 2**20 // len(member)
     with time_limit(30):
-        assert unpacked(member * n_members) == content * n_members
+        assert decompress(member * n_members) == content * n_members
