@@ -12,7 +12,7 @@ PEERS := fastapi mlserver bentoml mlflow granian uvloop
 WHERE = --schema "$(SCHEMA)" --store "$(STORE)"
 CHOICES = $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(SEED),--seed "$(SEED)")
 TRAINING = $(WHERE) --data "$(DATA)" $(if $(DEVICE),--device "$(DEVICE)") $(CHOICES)
-# Examples in docstrings that are run without Keras; make test runs those of every module.
+# Modules whose docstring examples run without Keras; make test runs the examples of every module.
 QUICK_EXAMPLES = app model/schema model/records model/features model/artifacts model/inference model/evaluation \
   model/calibration model/training/initializers.py model/training/shuffling.py pipelines/tuning/search_space.py \
   pipelines/report/disclosure_control.py

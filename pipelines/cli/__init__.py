@@ -1,7 +1,7 @@
 """The command line: ``python -m pipelines COMMAND``.
 
 options    options that several commands share
-errors     errors as messages
+errors     expected errors as messages
 train      train, retrain
 evaluate   evaluate
 sweep      sweep

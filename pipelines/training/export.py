@@ -39,7 +39,7 @@ def export_graph(
     Args:
         files: at least those of :data:`INPUT_FILES`, as in an artifact.
         backend: the Keras backend that trained the network.
-        exporters: by backend, the package that exports its networks.
+        exporters: by backend, the package with which it exports.
 
     Raises:
         ExportUnavailable: no installed backend can export.
@@ -48,9 +48,9 @@ def export_graph(
         name for name, exporter in exporters.items() if _is_installed(name, exporter)
     ]
     if not exporting_backends:
-        needed = ", ".join(f"{name} with {exporter}" for name, exporter in exporters.items())
+        options = ", ".join(f"{name} with {exporter}" for name, exporter in exporters.items())
         raise ExportUnavailable(
-            f"no installed Keras backend can export to ONNX; install one of {needed}"
+            f"no installed Keras backend can export to ONNX; install one of: {options}"
         )
     if backend in exporting_backends:
         return build_graph_from_files(files)

@@ -111,13 +111,17 @@ def test_what_was_found_is_told(
 ) -> None:
     with caplog.at_level(logging.INFO, logger="pipelines.training.assess"):
         judged(table, baseline, requested="platt", cost_ratio=4.0)
-    before, method, after, threshold = (record.getMessage() for record in caplog.records)
-    assert "slope" in before and "slope" in after
-    assert f": {METHOD_NAMES['platt']} (as requested)" in method
-    assert f"{METHOD_NAMES['temperature']} +" in method
-    assert f"{METHOD_NAMES['isotonic']} +" in method
-    assert method.count("against none") == 3
-    assert threshold.startswith("Threshold 0.2 (cost ratio 4): sensitivity ")
+    before, taken, after, threshold = (list(record.args or ()) for record in caplog.records)
+    assert before and after and before != after, "slope and intercept, before and then"
+    method, requested, candidates = map(str, taken)
+    assert method == METHOD_NAMES["platt"] and "requested" in requested
+    by_method = dict(zip(("temperature", "platt", "isotonic"), candidates.split("; "), strict=True))
+    for name, trial in by_method.items():
+        assert trial.startswith(METHOD_NAMES[name]) and trial.endswith(METHOD_NAMES["none"])  # type: ignore[index]
+    assert by_method["temperature"].split(METHOD_NAMES["temperature"])[1].strip().startswith("+")
+    assert by_method["isotonic"].split(METHOD_NAMES["isotonic"])[1].strip().startswith("+")
+    assert threshold[0] == pytest.approx(0.2) and "4" in str(threshold[1])
+    assert len(threshold) == 7, "the threshold, its reason and five figures"
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
@@ -215,7 +219,8 @@ def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
     )
     champion = load_champion(store, request)
     assert champion and champion.manifest.cost_ratio == 4
-    assert "version 2 comes from a cost ratio of 4" in caplog.text
+    warnings = [entry.args for entry in caplog.records if entry.levelno == logging.WARNING]
+    assert warnings == [("2", 4.0)], "the version and its ratio"
     caplog.clear()
     load_champion(store, dataclasses.replace(request, cost_ratio=1.0))
     assert not caplog.text
