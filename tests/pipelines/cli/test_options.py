@@ -48,7 +48,7 @@ def loss_of(artifact: Artifact, table: Table) -> float:
 def test_scores_are_made_probabilities(
     tmp_path: Path, table: Table, artifact: Artifact, choice: str
 ) -> None:
-    """The loss asks for other numbers than probabilities; what is served are probabilities again."""
+    """The loss minimum is not a probability. A calibration turns the output into probabilities."""
     new = train(tmp_path / "store", choice)
     found = msgspec.convert(new.manifest.metrics["calibration"], CalibrationSelection)
     assert load_calibration(new).method == found.calibration.method != "none"

@@ -137,7 +137,7 @@ def test_the_network_absorbs_the_calibration(table: Table, method: Method) -> No
 def test_a_calibrated_version_with_a_stated_cost_ratio(
     store: Store, table: Table, schema: Schema, artifact: Artifact
 ) -> None:
-    """From the command line to saved weights, graph, explanation and label, by isotonic regression."""
+    """From the command line to weights, graph, explanation and label, by isotonic regression."""
     request = ["retrain", "--calibration", "isotonic", "--cost-ratio", "4", "--store", store.folder]
     result = CliRunner().invoke(main, [str(word) for word in request])
     assert result.exit_code == 0, result.output
@@ -227,7 +227,7 @@ def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
 
 
 def test_a_version_of_the_first_format_is_read(artifact: Artifact) -> None:
-    """Without a cost ratio and a calibration, and with the checksum that it was sealed with then."""
+    """It has no cost ratio and no calibration, and a checksum without them."""
     folder = artifact.folder
     (folder / "calibration.json").unlink()
     content = json.loads(encode_manifest(artifact.manifest))

@@ -1,4 +1,4 @@
-"""Files in the form of the sister sites' (Hungary, Switzerland, Long Beach), made of other patients."""
+"""Files in the form of the sister sites (Hungary, Switzerland, Long Beach), of other patients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write(folder: Path, rows: Rows, *, header: bool = False) -> Path:
 
 
 def as_sister(n: int = 60) -> Rows:
-    """As the sister sites' files are: ca, thal and slope hardly known, chol 0 or -9, fbs with gaps."""
+    """Return rows like the sister sites' files: ca, thal, slope mostly missing, chol 0 or -9."""
     rows = [dict(row) for row in ROWS[:n]]
     for number, row in enumerate(rows):
         row["ca"] = row["thal"] = ""

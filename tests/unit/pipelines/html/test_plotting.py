@@ -93,7 +93,10 @@ def test_colours_survive_greyscale() -> None:
 
 
 def test_the_command_line_starts_without_matplotlib() -> None:
-    program = "import sys, pipelines.__main__, pipelines.html.plotting, pipelines.html.render; print(*sys.modules)"
+    program = (
+        "import sys, pipelines.__main__, pipelines.html.plotting, pipelines.html.render; "
+        "print(*sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
