@@ -1,7 +1,7 @@
 """Errors in TensorFlow Serving's format: ``{"error": "text"}``, with the problem details added.
 
-The text begins as TensorFlow Serving's own does. TensorFlow Serving then quotes the invalid value or
-the whole object. This service names the location and what is allowed there.
+The text begins as TensorFlow Serving's own does. TensorFlow Serving then quotes the invalid value
+or the whole object. This service names the location and what is allowed there.
 """
 
 from __future__ import annotations
