@@ -27,7 +27,7 @@ _REQUEST_ERRORS = tuple(dict.fromkeys([*RECORD_ERRORS, *_LOOKUP_ERRORS]))
 
 
 def tfserving_routes(documented: DocumentedModel) -> Mapping[str, Operation]:
-    """Return the operations on the current model, on a version and on a label, and the others."""
+    """Return the operations on a model, by version or label if given, and on the server."""
     operations: dict[str, Operation] = {}
     for form in FORMS:
         operations |= _model_operations(documented, form)
@@ -75,7 +75,7 @@ def _model_operations(documented: DocumentedModel, form: str) -> dict[str, Opera
     }
     tensors = {"anyOf": [ref("TensorRows"), ref("TensorColumns")]}
     rows = {"instances": [record, coded]}
-    examples = media(ref("TensorExamples"), examples={"examples": [record, coded]})
+    classify = media(ref("TensorExamples"), examples={"examples": [record, coded]})
 
     def operation(
         description: str, schema: Json, body: Json, **response_examples: Json
@@ -100,13 +100,13 @@ def _model_operations(documented: DocumentedModel, form: str) -> dict[str, Opera
         f"POST {form}:classify": operation(
             "Both labels of the outcome with their probabilities, for each example.",
             object_(results=array({**array(class_score), "minItems": 2})),
-            examples,
+            classify,
             two_examples={"results": [_class_scores(documented, p), _class_scores(documented, q)]},
         ),
         f"POST {form}:regress": operation(
             "One probability per example.",
             object_(results=array(probability)),
-            examples,
+            classify,
             two_examples={"results": [p, q]},
         ),
         f"POST {form}:explain": _explain(documented, tensors),
