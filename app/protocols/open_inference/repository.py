@@ -108,7 +108,7 @@ def _model_name(models: ModelRegistry, store: Store) -> str:
             with suppress(ModelError, OSError):
                 manifest = (store.path(version) / MANIFEST_FILE).read_bytes()
                 return decode_manifest(manifest, version).name
-    raise NotReady(models.failure or "no version is loaded")
+    raise NotReady(models.failure or "no model is loaded")
 
 
 def _read_request(request: ServiceRequest) -> _RepositoryRequest:
