@@ -99,8 +99,8 @@ def to_columns(
             tensor.reject("more than one input has this name")
         if tensor.shape[1:] not in ([], [1]):
             tensor.reject(
-                f"its shape must be [N] or [N, 1], or [N, {len(names)}] for a single input that is not "
-                "named after a column"
+                f"its shape must be [N] or [N, 1], or [N, {len(names)}] for a single input whose "
+                "name is not that of a column"
             )
         columns[tensor.name] = decode_elements(tensor, buffer)
         if tensor.shape[0] != first.shape[0]:
@@ -162,7 +162,10 @@ def _matrix_columns(
 
 
 def _split_buffers(tensors: Sequence[Tensor], binary: bytes) -> list[bytes | None]:
-    """Return the bytes of each tensor; None if it has none. They are in the order of the tensors."""
+    """Return the binary data of each tensor, None if it has none.
+
+    The data follow the JSON in the order of the tensors.
+    """
     buffers: list[bytes | None] = []
     position = 0
     for tensor in tensors:
@@ -179,8 +182,8 @@ def _split_buffers(tensors: Sequence[Tensor], binary: bytes) -> list[bytes | Non
     if position != len(binary):
         raise ApiError(
             "invalid_tensor",
-            f"{len(binary)} bytes follow the JSON, but the binary_data_size of the inputs add up to "
-            f"{_format_size(position)}; check them and Inference-Header-Content-Length",
+            f"{len(binary)} bytes follow the JSON, but the binary_data_size values of the inputs "
+            f"add up to {_format_size(position)}; check them and Inference-Header-Content-Length",
         )
     return buffers
 

@@ -217,7 +217,7 @@ def _from_bytes(tensor: Tensor, n_elements: int, data: bytes) -> ColumnValues:
 
 
 def _split_strings(tensor: Tensor, n_elements: int, data: bytes) -> list[Any]:
-    """Return strings from ``length, bytes, length, bytes, …``; a length is a 32-bit unsigned int."""
+    """Split ``length, bytes, length, bytes, …`` into strings; each length is a uint32."""
     strings: list[Any] = []
     position = 0
     while position < len(data) and len(strings) <= n_elements:

@@ -233,7 +233,7 @@ def test_without_json_the_body_is_one_matrix() -> None:
         ([{**COLUMN, "name": "x", "datatype": "BYTES"}], b"", "must be numeric"),
         ([COLUMN, {**COLUMN, "name": "sex", "shape": [2], "data": [1, 2]}], b"",
          "input sex: it has 2 rows, but the first input has 1"),
-        ([COLUMN], b"rest", "4 bytes follow the JSON, but the binary_data_size of the inputs add up to 0"),
+        ([COLUMN], b"rest", "4 bytes follow the JSON, but the binary_data_size values of the inputs add up to 0"),
         ([{**COLUMN, "parameters": {"binary_data_size": 8}}], b"1234", "add up to 8"),
         ([{**COLUMN, "parameters": {"binary_data_size": 10**25}}], b"1234", "add up to more"),
         ([{**COLUMN, "parameters": {"binary_data_size": -4}}], b"", "must be a number of bytes"),
