@@ -56,7 +56,8 @@ def read_request(body: bytes, header: str, n_columns: int) -> tuple[InferRequest
     ):
         raise ApiError(
             "bad_request",
-            "Inference-Header-Content-Length must be the length of the JSON in bytes",
+            "Inference-Header-Content-Length must be the length of the JSON in bytes, and at most "
+            "the length of the body",
         )
     if n_bytes := int(header):
         return _parse(body[:n_bytes]), body[n_bytes:]
@@ -189,7 +190,10 @@ def _split_buffers(tensors: Sequence[Tensor], binary: bytes) -> list[bytes | Non
 
 
 def _format_size(number: int) -> str:
-    """Return the digits of a client's number. Python writes at most 4300 digits of an integer."""
+    """Return a client's number as text; "more" from 10**18.
+
+    Python raises ValueError for an integer of more than 4300 digits.
+    """
     return str(number) if number < 10**18 else "more"
 
 
@@ -202,7 +206,8 @@ def _parse_flag(value: Any, name: str) -> bool:
 def _parse(body: bytes) -> InferRequest:
     """Parse the JSON of a request.
 
-    The fast decoder rejects NaN and ignores duplicate keys. Then the strict parser decides.
+    The fast decoder rejects NaN and does not notice duplicate keys. If it fails, or if the number
+    of keys differs from the number of colons, the strict parser reads the body instead.
     """
     try:
         request = _decode(body)
@@ -242,7 +247,7 @@ def _check_id(request: InferRequest) -> InferRequest:
 
 
 def _count_keys(part: msgspec.Struct) -> int:
-    """Return the number of JSON keys of a part of a request, if its parameters are not nested."""
+    """Return the number of JSON keys of a part of a request, without those nested in parameters."""
     values = [value for value in msgspec.structs.astuple(part) if value is not msgspec.UNSET]
     n_keys = len(values)
     for value in values:

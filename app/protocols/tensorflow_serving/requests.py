@@ -4,8 +4,8 @@ The inputs of the signature are the schema's columns. Each is a tensor of shape 
 value is either a scalar or a list of one element. A client that writes tensors has no null.
 Therefore NaN means missing, as null does.
 
-Error messages are TensorFlow Serving's own if it has one for the problem, without the value that it
-quotes. :mod:`app.protocols.tensorflow_serving.errors` writes the messages for single values.
+Error messages are those of TensorFlow Serving where it has one, but never quote a value. The
+messages for single values are written in :mod:`app.protocols.tensorflow_serving.errors`.
 """
 
 from __future__ import annotations

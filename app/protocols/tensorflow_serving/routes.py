@@ -88,15 +88,8 @@ class TensorFlowServingApi:
         values, _ = self._read_values(request, model, read_examples, "classify")
         outcome = model.schema.outcome
         probabilities = model.score(values).probabilities.tolist()
-        return ServiceResponse(
-            _encode(
-                {
-                    "results": [
-                        [[outcome.negative, 1 - p], [outcome.positive, p]] for p in probabilities
-                    ]
-                }
-            )
-        )
+        results = [[[outcome.negative, 1 - p], [outcome.positive, p]] for p in probabilities]
+        return ServiceResponse(_encode({"results": results}))
 
     def regress(
         self, request: ServiceRequest, name: str, version: str = "", label: str = ""
@@ -127,22 +120,16 @@ class TensorFlowServingApi:
         """Return the state of the model's versions and, for KServe, its readiness."""
         statuses = version_statuses(self._models.snapshot)
         if not version and not label:
+            states = list(statuses.values())
             try:
                 model = self._models.get()
             except NotReady as error:
                 raise ApiError(
-                    "not_ready",
-                    str(error),
-                    ready=False,
-                    model_version_status=list(statuses.values()),
+                    "not_ready", str(error), ready=False, model_version_status=states
                 ) from None
             if model.name != name:
                 raise _not_found(f"Could not find any versions of model {printable(name)}")
-            content = {
-                "name": name,
-                "ready": True,
-                "model_version_status": list(statuses.values()),
-            }
+            content = {"name": name, "ready": True, "model_version_status": states}
             return ServiceResponse(_encode(content))
         number = self._version_for_label(label) if label else _normalize_version(version)
         if not self._has_name(name) or number not in statuses:
