@@ -56,9 +56,7 @@ def parse_search_dimension(text: str) -> tuple[str, SearchDimension]:
     name, _, values = text.partition("=")
     name = name.strip().replace("-", "_")
     if name not in FIELD_TYPES:
-        raise InvalidConfig(
-            f"{name}: unknown setting; expected one of {', '.join(FIELD_TYPES)}"
-        )
+        raise InvalidConfig(f"{name}: unknown setting; expected one of {', '.join(FIELD_TYPES)}")
     if not values.strip():
         raise InvalidConfig(f"{name}: expected NAME=A,B,C or NAME=LOW..HIGH")
     low, dots, high = values.partition("..")
@@ -70,7 +68,9 @@ def parse_search_dimension(text: str) -> tuple[str, SearchDimension]:
                 f"{name}: expected two numbers around .., as in 1e-4..1e-2"
             ) from None
         if not (ends.low < ends.high and _number_types(name)):
-            raise InvalidConfig(f"{name}: a range needs a numeric setting, with the lower end first")
+            raise InvalidConfig(
+                f"{name}: a range needs a numeric setting, with the lower end first"
+            )
         return name, ends
     return name, [_parse_value(name, value.strip()) for value in values.split(",")]
 
@@ -96,13 +96,16 @@ def candidate_configs(
     """
     ranges = [name for name, values in search_space.items() if isinstance(values, Range)]
     if n_samples is None and ranges:
-        raise InvalidConfig(f"{', '.join(ranges)}: a range needs --sample, the number of combinations to draw")
+        raise InvalidConfig(
+            f"{', '.join(ranges)}: a range needs --sample, the number of combinations to draw"
+        )
     combinations: list[dict[str, Any]]
     if n_samples is None:
         n = math.prod(len(v) for v in search_space.values() if not isinstance(v, Range))
         if n > MAX_CONFIGS:
             raise InvalidConfig(
-                f"{n:,} combinations, but at most {MAX_CONFIGS:,} are allowed; draw some with --sample"
+                f"{n:,} combinations, but at most {MAX_CONFIGS:,} are allowed; "
+                "draw some of them with --sample"
             )
         lists = [[(name, v) for v in values] for name, values in search_space.items()]
         combinations = [dict(pairs) for pairs in itertools.product(*lists)]

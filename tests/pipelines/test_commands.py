@@ -81,7 +81,7 @@ def test_a_gpu_that_is_not_there_is_a_clear_error(run: Any, tmp_path: Path) -> N
         pytest.skip("there is a GPU on this machine")
     result = run("retrain", "--device", "gpu", "--store", tmp_path / "store")
     assert result.exit_code == 1
-    assert "a GPU was asked for" in result.output and "--device cpu" in result.output
+    assert "a GPU was requested" in result.output and "--device cpu" in result.output
     assert not (tmp_path / "store").exists()
 
 
@@ -91,7 +91,7 @@ def test_a_backend_that_cannot_train_is_a_clear_error(
     monkeypatch.setattr(keras.config, "backend", lambda: "numpy")
     result = run("train", "--store", tmp_path / "store")
     assert result.exit_code == 1
-    assert "Keras on numpy trains nothing" in result.output and "tensorflow" in result.output
+    assert "Keras backend numpy cannot train" in result.output and "tensorflow" in result.output
 
 
 def test_wrong_choices_are_named_before_anything_is_done(run: Any, tmp_path: Path) -> None:

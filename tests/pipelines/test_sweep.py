@@ -22,10 +22,10 @@ from pipelines.tuning.search_space import Range
 
 
 def test_a_grid_is_every_combination_once() -> None:
-    tried = dict(
+    search_space = dict(
         map(parse_search_dimension, ["hidden=none,8,16x8", "learning-rate=0.001,0.01,0.001"])
     )
-    configs = candidate_configs(TrainingConfig(epochs=7), tried)
+    configs = candidate_configs(TrainingConfig(epochs=7), search_space)
     assert {(c.hidden, c.learning_rate) for c in configs} == {
         (hidden, rate) for hidden in ((), (8,), (16, 8)) for rate in (0.001, 0.01)
     }
@@ -40,13 +40,13 @@ def test_values_are_of_the_kind_that_the_setting_is() -> None:
 
 
 def test_a_sample_is_drawn_from_values_and_ranges() -> None:
-    tried = dict(
+    search_space = dict(
         map(parse_search_dimension, ["learning_rate=1e-4..1e-2", "epochs=10..40", "hidden=4,8"])
     )
-    configs = candidate_configs(TrainingConfig(), tried, n_samples=200, seed=1)
+    configs = candidate_configs(TrainingConfig(), search_space, n_samples=200, seed=1)
     rates = np.array([config.learning_rate for config in configs])
     assert len(configs) == 200 and configs == candidate_configs(
-        TrainingConfig(), tried, n_samples=200, seed=1
+        TrainingConfig(), search_space, n_samples=200, seed=1
     )
     assert rates.min() >= 1e-4 and rates.max() <= 1e-2
     assert 0.35 < (rates < 1e-3).mean() < 0.65  # half below the middle of a logarithmic scale
@@ -55,17 +55,17 @@ def test_a_sample_is_drawn_from_values_and_ranges() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("text", "reason"),
     [
-        ("layers=1,2", "layers: there is no such setting"), ("epochs=", "expected NAME=A,B,C"),
+        ("layers=1,2", "layers: unknown setting"), ("epochs=", "expected NAME=A,B,C"),
         ("epochs", "expected NAME=A,B,C"), ("l2=1..x", "expected two numbers"),
-        ("l2=1..0", "the lower end first"), ("loss=0..1", "a setting that is a number"),
+        ("l2=1..0", "the lower end first"), ("loss=0..1", "a numeric setting"),
         ("hidden=a", "expected units such as 16"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_tried_is_refused(given: str, reason: str) -> None:
+def test_an_invalid_search_dimension_is_an_error(text: str, reason: str) -> None:
     with pytest.raises(InvalidConfig, match=reason):
-        parse_search_dimension(given)
+        parse_search_dimension(text)
 
 
 def test_values_out_of_their_limits_and_ranges_without_a_number_are_refused() -> None:
@@ -127,7 +127,7 @@ def test_the_simplest_come_first_and_good_configs_win(table: Table) -> None:
 
 
 def test_a_validation_share_is_refused(table: Table) -> None:
-    with pytest.raises(InvalidConfig, match="holds its own folds out"):
+    with pytest.raises(InvalidConfig, match="validation_fraction: must be 0"):
         run_nested_cv(table, [TrainingConfig(validation_fraction=0.2)], seed=1)
 
 

@@ -77,7 +77,7 @@ def test_the_figures_of_a_page_share_their_letters() -> None:
 
 
 def test_a_figure_without_words_is_refused() -> None:
-    with pytest.raises(ValueError, match="words for whoever does not see it"):
+    with pytest.raises(ValueError, match="text alternative"):
         drawn(" ")
 
 

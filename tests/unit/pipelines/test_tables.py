@@ -167,7 +167,7 @@ def test_missing_in_the_sister_sites_coding(schema: Schema, write: Write) -> Non
 
 def test_duplicates_are_warned_of_and_grouped(schema: Schema, write: Write) -> None:
     copied = read_table(write(as_csv([*ROWS[:20], ROWS[3], ROWS[3]])), schema)
-    assert copied.warnings == ("2 of 22 records repeat another; no split separates copies",)
+    assert copied.warnings == ("2 of 22 records are copies of another; no split separates copies",)
     assert copied.groups[20] == copied.groups[21] == copied.groups[3]
     assert len(set(copied.groups)) == 20
 
@@ -175,7 +175,7 @@ def test_duplicates_are_warned_of_and_grouped(schema: Schema, write: Write) -> N
 def test_copies_with_another_outcome_are_said(schema: Schema, write: Write) -> None:
     other = {**ROWS[3], "num": "4" if ROWS[3]["num"] == "0" else "0"}
     copied = read_table(write(as_csv([*ROWS[:20], other])), schema)
-    assert copied.warnings[1] == "1 of them have another outcome than the first copy"
+    assert copied.warnings[1] == "the outcome differs from the first copy in 1 of them"
 
 
 def test_no_row_is_dropped_in_silence(schema: Schema, write: Write) -> None:
@@ -192,7 +192,7 @@ def test_bad_cells_are_named_beside_bad_lines(schema: Schema, write: Write) -> N
     with pytest.raises(InvalidTable) as caught:
         read_table(write("\n".join(lines)), schema)
     assert caught.value.problems == [
-        "line 3: 15 cells where 14 are expected",
+        "line 3: 15 cells, expected 14",
         "line 2, column age: must be a number, not a string",
     ]
 
@@ -229,21 +229,21 @@ def test_columns_in_any_order_and_case_and_others_left_out(
     ]
     read = read_table(write("\ufeff" + as_csv(rows)), schema)
     np.testing.assert_array_equal(read.values, table.values)
-    assert read.warnings == ("column Patient is not in the schema and is left out",)
+    assert read.warnings == ("column Patient is not in the schema and is ignored",)
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("", "the file is empty"),
-        (HEADER + "\n", "holds no records"),
+        (HEADER + "\n", "has no records"),
         (HEADER.replace("thal,", "thall,") + "\n" + LINES[0], "column thal is absent; is it thall"),
         (HEADER.replace(",num", "") + "\n" + LINES[0][:-2], "the outcome column num is absent"),
-        (HEADER.replace("sex", "age") + "\n" + LINES[0], "column age stands twice"),
-        (HEADER + "\n" + LINES[1] + ",1\n1,2", r"line 2: 15 cells .*\n.*line 3: 2"),
-        ("a,b\n1,2\n", "line 1 is no record, and no header with age, sex"),
-        (LINES[0].replace(",6,", ",fixed,") + "\n" + LINES[1], "line 1 is no record"),
-        ("1,2,3\n4,5,6\n", "without a header it must have 14 columns in the order age, sex"),
+        (HEADER.replace("sex", "age") + "\n" + LINES[0], "column age is repeated"),
+        (HEADER + "\n" + LINES[1] + ",1\n1,2", r"line 2: 15 cells, .*\n.*line 3: 2"),
+        ("a,b\n1,2\n", "line 1 is neither a record nor a header with columns of age, sex"),
+        (LINES[0].replace(",6,", ",fixed,") + "\n" + LINES[1], "line 1 is neither a record"),
+        ("1,2,3\n4,5,6\n", "without a header must have 14 columns in the order age, sex"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_such_table(schema: Schema, write: Write, text: str, reason: str) -> None:
