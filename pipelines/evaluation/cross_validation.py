@@ -23,7 +23,7 @@ def cross_validate(
     seed: int = SEED,
     n_repeats: int = N_REPEATS,
     jobs: int = 1,
-    left_out: Mapping[str, str] | None = None,
+    skipped_models: Mapping[str, str] | None = None,
 ) -> tuple[ModelComparison, dict[str, np.ndarray]]:
     """Evaluate several models on the same folds and compare each with logistic regression.
 
@@ -31,7 +31,7 @@ def cross_validate(
         predictors: the first model of the first predictor is the subject of the evaluation.
             Logistic regression must be among the models.
         jobs: number of processes for fitting the preprocessing; -1 for one per core.
-        left_out: models that are not evaluated, by name with the reason.
+        skipped_models: models that are not evaluated, by name with the reason.
 
     Returns:
         The comparison, and the out-of-fold probabilities by name.
@@ -50,7 +50,7 @@ def cross_validate(
         seed=seed,
         n_splits=len(folds) // n_repeats,
         baseline=REFERENCE,
-        skipped_models=left_out,
+        skipped_models=skipped_models,
     )
     return comparison, predictions
 
@@ -98,9 +98,9 @@ def evaluate_with_baselines(
     specs = {name: averaged._replace(averaged=False), f"{name}, ten averaged": averaged}
     if config != RECIPES["textbook"]:
         specs["textbook"] = NetworkSpec(RECIPES["textbook"], n_networks=1)
-    baselines, left_out = choose_baselines(slow=slow)
+    baselines, skipped_models = choose_baselines(slow=slow)
     predictors = [fit_networks(specs), fit_baselines(baselines, jobs=jobs)]
     comparison, _ = cross_validate(
-        table, predictors, seed=seed, n_repeats=n_repeats, jobs=jobs, left_out=left_out
+        table, predictors, seed=seed, n_repeats=n_repeats, jobs=jobs, skipped_models=skipped_models
     )
     return comparison
