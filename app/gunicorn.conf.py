@@ -1,38 +1,37 @@
-"""How gunicorn runs the service: ``python -m gunicorn -c app/gunicorn.conf.py app.wsgi:app``.
+"""gunicorn's configuration: ``python -m gunicorn -c app/gunicorn.conf.py app.wsgi:app``.
 
-Everything is imported before the fork, so that the workers share it; each opens the graph for itself,
-because each must be able to replace it.
+Everything is imported before the fork, so that the workers share its memory. Each worker opens the
+ONNX graph itself, because each must be able to replace it.
 """
 
-import atexit
 import contextlib
-import ctypes
 import gc
 import json
 import os
-import resource
-import shutil
 import signal
 import socket
 import struct
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-# One thread a worker: NumPy must not start its own either, and reads this when it is imported.
+# One thread per worker: NumPy must not start its own. It reads this when it is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from gunicorn.glogging import Logger
 
 from app.models import LoadOverrides
 from app.openapi import example_record
-from app.server import require_free_port
+from app.server import (
+    keep_freed_memory,
+    raise_file_limit,
+    require_free_port,
+    share_metrics_between_workers,
+)
 from app.settings import InvalidSettings, Settings
 from app.web import (
     build_logging_config,
     claim_slot,
-    enable_multiprocess_mode,
     preallocate_slot,
     release_slot,
 )
@@ -47,81 +46,64 @@ try:
 except InvalidSettings as error:
     sys.exit(f"error: {error}")
 
-if _settings.run_folder is None:
-    # In memory where that can be had: counting must not wait for a disk, nor fail on a full one.
-    _shared_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    os.environ["RUN_FOLDER"] = tempfile.mkdtemp(prefix="tabular-", dir=_shared_memory)
-    _owner_pid = os.getpid()
-    atexit.register(
-        lambda: os.getpid() == _owner_pid and shutil.rmtree(os.environ["RUN_FOLDER"], True)
-    )
-enable_multiprocess_mode(os.environ["RUN_FOLDER"])
+_run_folder = share_metrics_between_workers(_settings)
+raise_file_limit()
+keep_freed_memory()
 
-# An event loop holds a file for each client, and the usual limit of 1,024 is soon reached.
-_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-_file_limit = 65_536 if _hard == resource.RLIM_INFINITY else min(_hard, 65_536)
-if _soft != resource.RLIM_INFINITY and _soft < _file_limit:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_file_limit, _hard))
-
-# The C library would give the memory of a batch back after each and take it anew for the next: up to
-# 600 pages, a millisecond of fifteen.
-_libc = ctypes.CDLL(None)
-if hasattr(_libc, "mallopt"):
-    for _option in (-1, -3):  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
-        _libc.mallopt(_option, 32 * 1024**2)
-
-bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"  # fmt: skip
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host  # IPv6 in brackets
+bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
-# An event loop a worker; with `-k app.server.single_thread_worker.SingleThreadWorker` an ordinary one.
+# One event loop per worker. The alternative without asyncio:
+# -k app.server.single_thread_worker.SingleThreadWorker
 worker_class = "app.server.worker.AsgiWorker"
 preload_app = True
-# Otherwise it would take uvloop and gunicorn_h1c where it finds them, which are neither pinned nor
-# tested here.
+# By default gunicorn uses uvloop and gunicorn_h1c if they are installed. They are neither pinned
+# nor tested here.
 asgi_loop = "asyncio"
 http_parser = "python"
-# A client that has gone waits for nothing. Kept for gunicorn's three seconds, connections of clients
-# that open a new one for each request add up to 100 MB and more.
+# gunicorn keeps the connection of a disconnected client for three seconds. With clients that open
+# one connection per request that adds up to 100 MB and more.
 asgi_disconnect_grace_period = 0
 graceful_timeout = _settings.graceful_seconds
-# The ordinary worker waits for a client in the thread that also says that it lives.
+# The single-threaded worker reads from clients in the thread that also updates its heartbeat.
 timeout = max(30, _settings.client_seconds + 20)
 loglevel = _settings.log_level
-# No access log: writing a line costs half as much as a prediction; the metrics count requests.
+# No access log: writing a line costs half as much as a prediction. The metrics count requests.
 accesslog = None
 errorlog = "-"
-# The heartbeat file of a worker, in memory: a container's file system is read-only.
+# The heartbeat files are in memory, because a container's file system is read-only.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 control_socket_disable = True
 logconfig_dict = build_logging_config(_settings.log_level, _settings.log_format)
 
 
 class logger_class(Logger):  # noqa: N801 - gunicorn's name for the setting
-    """gunicorn's logger without the access log, for which it would gather facts all the same."""
+    """gunicorn's logger without the access log, whose data it would otherwise still collect."""
 
     access_log_enabled = False
 
 
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
-"""The signals that end a worker. A new one would lose them: until it has handlers of its own it has
-those that it was forked with, which tell nobody; it would then serve until it is killed."""
+"""The signals that stop a worker. They are blocked until a new worker has installed its handlers:
+the handlers inherited from the parent would swallow them, and it would serve until it is killed."""
 os.register_at_fork(
     after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 )
 
 
 def on_starting(server: Any) -> None:
-    """Stop at once, with a message, where the address cannot be had; wish for nothing yet."""
+    """Exit if the port is taken. Clear the load overrides."""
     require_free_port(_settings)
-    LoadOverrides(Path(os.environ["RUN_FOLDER"])).clear()
+    LoadOverrides(_run_folder).clear()
 
 
 def when_ready(server: Any) -> None:
-    """Say where the service is and how to ask it, and have silent clients dropped."""
+    """Print the address and an example request. Set the timeout for silent clients."""
     for listener in server.LISTENERS:
-        # Accepted connections inherit it: a read that gets nothing for so long fails. Without it a
-        # client that stops in the middle of a request would keep an ordinary worker for good.
-        limit = struct.pack("ll", _settings.client_seconds, 0)
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        # Accepted connections inherit this timeout of a read. Without it a client that stops in the
+        # middle of a request would hold a single-threaded worker forever.
+        timeout_value = struct.pack("ll", _settings.client_seconds, 0)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout_value)
     _write_stdout(f"\nserving on http://{bind}, {workers} workers; stop with Ctrl-C")
     try:
         store = Store(_settings.model_store)
@@ -135,40 +117,40 @@ def when_ready(server: Any) -> None:
 
 
 def _write_stdout(text: str) -> None:
-    """Tell whoever has started the service; where that is not to be had, it serves all the same."""
+    """Write to standard output. Ignore errors, because it may be closed or full."""
     with contextlib.suppress(OSError):
         os.write(1, f"{text}\n".encode())
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker a place, before it is a process of its own, and let no signal disturb that."""
-    # The smallest number that no living worker has; those of before a reload (SIGHUP) live on for a
-    # while.
+    """Assign a metric slot to the worker and block the stop signals until it handles them."""
+    # The smallest number that no running worker has. Workers from before a reload (SIGHUP) keep
+    # running for a while.
     taken = {getattr(other, "slot", None) for other in server.WORKERS.values()}
     worker.slot = next(n for n in range(len(taken) + 1) if n not in taken)
     preallocate_slot(str(worker.slot))
-    # The collector writes into every object that it looks at, and a page that is written to is no
-    # longer shared with the workers. What is frozen it leaves alone.
+    # The garbage collector writes into every object that it visits, and a page that is written to
+    # is no longer shared with the workers. It does not visit frozen objects.
     gc.collect()
     gc.freeze()
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Go on counting where whoever had this place before has stopped."""
+    """Continue the counters of the worker that had this slot before."""
     claim_slot(str(worker.slot))
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Forget what only a living worker can say, and give its place free."""
+    """Clear the dead worker's live gauges and release its slot."""
     release_slot(str(worker.slot))
 
 
 def post_worker_init(worker: Any) -> None:
-    """Open the graph in the worker, before its first request; it may be stopped from here on."""
+    """Unblock the stop signals and load the model before the first request."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
     worker.app.wsgi().models.start()
     gc.freeze()
-    # A request leaves a few cycles behind; looking for them after every 700 objects costs more
-    # than what they hold meanwhile.
+    # A request leaves a few reference cycles. Collecting after every 700 objects costs more than
+    # the memory that they hold meanwhile.
     gc.set_threshold(20_000, 10, 10)

@@ -34,22 +34,22 @@ from pipelines.data import Table, read_table
 from pipelines.devices import select_device
 
 Told = Callable[[str], None]
-"""How a test says what it counted."""
+"""A function that prints a measurement of a test."""
 ROOT = Path(__file__).parent.parent
-FULL = 100
-"""Examples of a property in hypothesis's own profile, which ``make test`` uses."""
+DEFAULT_EXAMPLES = 100
+"""Examples per property in hypothesis's default profile, which ``make test`` uses."""
 WORKER_CLASSES = {
     "wsgi": ["-k", "app.server.single_thread_worker.SingleThreadWorker", "app.wsgi:app"],
     "asgi": ["app.wsgi:app"],
 }
-"""What follows gunicorn's configuration, by the interface of the worker; the last one is the default."""
+"""Arguments after gunicorn's configuration file, by interface of the worker. ``asgi`` is the default."""
 
 
 def n_examples(n: int) -> int:
-    """How many examples a property is tried with: n, or fewer under ``--hypothesis-profile fast``."""
+    """Return the number of examples of a property: n, or fewer with the profile ``fast``."""
     profile = settings.default
     assert profile is not None
-    return max(1, n * profile.max_examples // FULL)
+    return max(1, n * profile.max_examples // DEFAULT_EXAMPLES)
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +64,13 @@ def table(schema: Schema) -> Table:
 
 @pytest.fixture(scope="session")
 def trained(trained_store: Store) -> Store:
-    """The store that tests serve from; tests/unit has one of its own that nobody trained."""
+    """Return the store that tests serve from. tests/unit overrides it with a hand-made one."""
     return trained_store
 
 
 @pytest.fixture(scope="session")
 def trained_store(tmp_path_factory: pytest.TempPathFactory, schema: Schema) -> Store:
-    """A store with one version, trained by the default recipe on the bundled table."""
+    """Return a store with one version: the default recipe trained on the bundled table."""
     device = select_device("cpu")
     from pipelines.training import RetrainRequest, retrain_model
 
@@ -85,7 +85,7 @@ def trained_store(tmp_path_factory: pytest.TempPathFactory, schema: Schema) -> S
 
 @pytest.fixture
 def store(trained: Store, tmp_path: Path) -> Store:
-    """A copy of the trained store, to be changed at will."""
+    """Return a copy of the trained store, which a test may change."""
     return Store(shutil.copytree(trained.folder, tmp_path / "cleveland"))
 
 
@@ -95,14 +95,14 @@ def artifact(store: Store) -> Artifact:
 
 
 def explainer_of(artifact: Artifact, **options: Any) -> Explainer:
-    """What explains the answers of an artifact, as a worker opens it."""
+    """Return the explainer of an artifact, loaded as a worker loads it."""
     return Explainer(
         artifact, load_missing_value_scorer(artifact.schema, artifact.files), **options
     )
 
 
 def as_before(artifact: Artifact, *names: str) -> None:
-    """Make of an artifact one that a release wrote which did not know of these files."""
+    """Remove optional files from an artifact, as if an earlier release had written it."""
     for name in names:
         (artifact.folder / name).unlink()
     files = {n: f for n, f in artifact.manifest.files.items() if n not in names}
@@ -112,9 +112,9 @@ def as_before(artifact: Artifact, *names: str) -> None:
 
 @contextmanager
 def time_limit(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in the block once it has taken that long, also inside of a pattern of re.
+    """Raise TimeoutError in the block after some seconds, also within a regular expression.
 
-    For code that would otherwise take minutes; the limit is far above what the right code takes.
+    For code that would take minutes when broken. The limit is far above the time that it needs.
     """
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
@@ -136,13 +136,13 @@ def client(trained: Store) -> FlaskClient:
 
 @pytest.fixture
 def record(schema: Schema) -> dict[str, Any]:
-    """A record that is right in every column."""
+    """Return a record that is valid in every column."""
     return {column.name: column.example for column in schema.columns}
 
 
 @pytest.fixture
 def told(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Told:
-    """Print what was counted, also where the test passes."""
+    """Return a function that prints a measurement, also if the test passes."""
 
     def tell(text: str) -> None:
         with capsys.disabled():
@@ -160,7 +160,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
-    """Start the real server in a process of its own, and stop it afterwards."""
+    """Return a context manager that runs the real server in a process of its own."""
 
     @contextmanager
     def start(
@@ -178,7 +178,7 @@ def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
             "WORKERS": "1",
             **settings,
         }
-        # Not a pipe: one that nobody reads would stop the service once it is full.
+        # A file, because a full pipe that nobody reads would block the service.
         log = log or tmp_path / f"log-{port}"
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -199,7 +199,7 @@ def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
 
 
 class Server:
-    """A running server, as a client sees it."""
+    """A running server, as seen by a client."""
 
     def __init__(self, process: subprocess.Popen[bytes], address: str, log: Path) -> None:
         self.process = process
@@ -208,12 +208,12 @@ class Server:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
+        """Everything that the server has printed so far."""
         return self._log.read_text()
 
     @property
     def workers(self) -> list[int]:
-        """The process ids of its workers, in order; those that have just died are not replaced yet."""
+        """The sorted process ids of the workers. A dead worker is missing until it is replaced."""
         parent = self.process.pid
         listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
         return sorted(map(int, listed.split()))
@@ -235,7 +235,7 @@ class Server:
             if condition():
                 return
             time.sleep(0.1)
-        raise AssertionError(f"waited in vain for {what}")
+        raise AssertionError(f"timed out waiting for {what}")
 
     def wait_until_alive(self) -> None:
         def is_alive() -> bool:
@@ -249,7 +249,7 @@ class Server:
         self.wait_until(is_alive, "the server")
 
     def stop(self) -> int:
-        """Stop it as a container engine does."""
+        """Send SIGTERM, as a container engine does, and return the exit status."""
         if self.process.poll() is None:
             self.process.terminate()
         return self.process.wait(timeout=40)

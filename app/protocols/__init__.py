@@ -1,1 +1,7 @@
-"""Other servers' protocols, as thin translations onto the one scoring path."""
+"""Other servers' protocols, as thin translations to the one scoring path.
+
+table_payload       validation of tables, with errors located in the body that was sent
+tensorflow_serving  TensorFlow Serving's REST API and KServe V1
+open_inference      the Open Inference Protocol (V2) of KServe, Triton and MLServer
+mlflow              MLflow's scoring server and SageMaker's hosting
+"""

@@ -51,10 +51,15 @@ def test_a_validation_share_is_not_trained_on(table: Table) -> None:
 @pytest.mark.parametrize(
     ("column", "better", "worse"),
     [
-        ("ca", 0, 3), ("thal", "normal", "reversible"), ("cp", "non-anginal pain", "asymptomatic"),
-        ("oldpeak", 0, 4), ("exang", "no", "yes"), ("thalach", 190, 90), ("sex", "female", "male"),
+        ("ca", 0, 3),
+        ("thal", "normal", "reversible"),
+        ("cp", "non-anginal pain", "asymptomatic"),
+        ("oldpeak", 0, 4),
+        ("exang", "no", "yes"),
+        ("thalach", 190, 90),
+        ("sex", "female", "male"),
     ],
-)  # fmt: skip
+)
 def test_findings_move_the_probability_in_the_known_direction(
     artifact: Artifact, record: dict[str, Any], column: str, better: Any, worse: Any
 ) -> None:

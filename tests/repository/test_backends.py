@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-TRAINING = ("tests/model/test_training.py", "tests/model/test_ensemble.py")
+TRAINING = ("tests/model/training/test_fit.py", "tests/model/training/ensemble/test_fit.py")
 
 
 @pytest.mark.slow

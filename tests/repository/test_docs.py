@@ -20,7 +20,7 @@ from model.training import FIELD_TYPES, TrainingConfig
 from model.training.activations import ACTIVATION_NAMES
 from model.training.config import allowed_literals
 from tests.conftest import ROOT
-from tests.repository.test_watching import METRICS
+from tests.repository.test_monitoring import METRICS
 
 
 def table_rows(text: str) -> dict[str, list[str]]:

@@ -137,7 +137,10 @@ def test_nothing_is_sent_to_anybody(
     # It is silent by itself on a machine that says that it runs tests.
     for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "CI", "TF_BUILD", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
-    program = "import sys; from model.inference import OnnxSession; OnnxSession(open(sys.argv[1], 'rb').read())"
+    program = (
+        "import sys; from model.inference import OnnxSession; "
+        "OnnxSession(open(sys.argv[1], 'rb').read())"
+    )
     graph = trained.path("1") / "model.onnx"
     subprocess.run([sys.executable, "-c", program, str(graph)], cwd=ROOT, check=True)
     with serve(trained.folder) as server:

@@ -1,8 +1,8 @@
-"""Artifacts made by hand: every file that a version needs, without any training.
+"""Hand-made artifacts: every file of a model version, without training.
 
-The encoding is worked out with NumPy, the weights are given, and the ONNX graph is put together
-node by node. The project's own code then adds what it adds to a trained version, verifies it and
-writes it, so that a service cannot tell such a version from a trained one.
+The encoding is computed with NumPy, the weights are given, and the ONNX graph is built node by
+node. The project's own code then adds the other files, verifies the artifact and writes it, so a
+service treats it like a trained version.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ ONNX_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def fit_encoding(schema: Schema, values: np.ndarray) -> Encoding:
-    """The encoding of some rows, float (n, n_columns): each number standardised, each level one-hot."""
+    """Return the encoding of float (n, n_columns): numbers standardised, levels one-hot."""
     columns: list[int] = []
     means: list[float] = []
     scales: list[float] = []
@@ -83,7 +83,7 @@ def fit_encoding(schema: Schema, values: np.ndarray) -> Encoding:
 
 
 def build_graph(encoding: Encoding, layers: Sequence[DenseLayer]) -> bytes:
-    """The ONNX graph of an encoding and dense layers: ``values`` (n, n_columns) → (n, 1)."""
+    """Return the ONNX graph of an encoding and dense layers: ``values`` (n, n_columns) → (n, 1)."""
     n_numbers = len(encoding.means)
     constants: dict[str, np.ndarray] = {
         "number_columns": np.array(encoding.columns[:n_numbers], np.int64),
@@ -106,22 +106,22 @@ def build_graph(encoding: Encoding, layers: Sequence[DenseLayer]) -> bytes:
         helper.make_node("IsNaN", ["raw"], ["is_missing"]),
         helper.make_node("Where", ["is_missing", "fills", "encoded"], ["features"]),
     ]
-    given = "features"
+    layer_input = "features"
     for number, layer in enumerate(layers):
         kernel, bias, sums, output = (f"{name}{number}" for name in ("kernel", "bias", "sums", "x"))
         constants[kernel] = np.array(layer.kernel, np.float32)
         constants[bias] = np.array(layer.bias, np.float32)
-        nodes.append(helper.make_node("Gemm", [given, kernel, bias], [sums]))
-        given = sums
+        nodes.append(helper.make_node("Gemm", [layer_input, kernel, bias], [sums]))
+        layer_input = sums
         if layer.activation != "linear":
             operator, attributes = ONNX_ACTIVATIONS[layer.activation]
             nodes.append(helper.make_node(operator, [sums], [output], **attributes))
-            given = output
+            layer_input = output
     graph = helper.make_graph(
         nodes,
         "values_to_probability",
         [helper.make_tensor_value_info("values", TensorProto.FLOAT, ["n", encoding.n_columns])],
-        [helper.make_tensor_value_info(given, TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info(layer_input, TensorProto.FLOAT, ["n", 1])],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -130,13 +130,13 @@ def build_graph(encoding: Encoding, layers: Sequence[DenseLayer]) -> bytes:
 
 
 def shifted_members(layers: Sequence[DenseLayer], shifts: Sequence[float]) -> BootstrapFile:
-    """Members that are the network itself with its log-odds moved by a number each."""
+    """Return members that equal the network, each with its log-odds shifted by a number."""
     n = len(shifts)
     packed = []
-    for place, layer in enumerate(layers):
+    for index, layer in enumerate(layers):
         kernel = np.repeat(np.array(layer.kernel, "<f4")[None], n, axis=0)
         bias = np.repeat(np.array(layer.bias, "<f4")[None], n, axis=0)
-        is_last = place == len(layers) - 1
+        is_last = index == len(layers) - 1
         if is_last:
             bias += np.array(shifts, "<f4")[:, None]
         packed.append(
@@ -159,12 +159,12 @@ def artifact_files(
     shifts: Sequence[float],
     encoding: Encoding | None = None,
 ) -> dict[str, bytes]:
-    """The files of a version that nobody trained.
+    """Return the files of an untrained version.
 
     Args:
-        rows: float (n, n_columns), of which encoding and input moments are taken; missing as NaN.
+        rows: float (n, n_columns) that encoding and moments are fitted on; missing as NaN.
         layers: the network, ending in one sigmoid unit.
-        background: rows that explanations compare with.
+        background: background rows of the explanations.
         shifts: of :func:`shifted_members`.
         encoding: that of the rows unless given.
     """
@@ -202,7 +202,7 @@ def artifact_files(
 
 
 def manifest_of(schema: Schema, rows: np.ndarray, **changes: Any) -> Manifest:
-    """The manifest of such a version; a store numbers it and adds the checksums."""
+    """Return the manifest of such a version. The store adds the number and the checksums."""
     ranges = {}
     for index, column in enumerate(schema.columns):
         known = rows[~np.isnan(rows[:, index]), index]

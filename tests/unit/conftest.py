@@ -1,8 +1,8 @@
-"""Versions made by hand, for the tests that train nothing.
+"""Hand-made model versions, for the tests that train nothing.
 
-``tiny_store`` holds one of two columns, whose answers a test works out by itself. ``trained`` has the
-schema of the bundled table and a network that nobody trained. It replaces the fixture of that name,
-so that a test of serving runs here as it would on a trained version.
+``tiny_store`` has one version with two columns. Its predictions are computed by hand in the tests.
+``trained`` has the schema of the bundled table and an untrained network. It overrides the fixture
+of that name, so that a test of serving runs here as it would on a trained version.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TRAINERS = frozenset({"keras", "tensorflow", "torch", "jax"})
 
 @pytest.fixture(autouse=True)
 def _imports_no_trainer(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No test here may import what trains; other tests in the same process may have done so."""
+    """Fail if a test imports a training framework. Other tests in the process may have done so."""
     before = TRAINERS & sys.modules.keys()
     yield
     if request.config.getoption("--trained"):
@@ -39,7 +39,7 @@ def _imports_no_trainer(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with one version of the model of two columns; not to be changed."""
+    """Return a store with one version of the model with two columns. Tests must not change it."""
     return store_of_tiny(tmp_path_factory.mktemp("artifacts") / "tiny")
 
 
@@ -67,11 +67,11 @@ def trained(
     schema: Schema,
     table: Table,
 ) -> Store:
-    """A store with one version for the bundled table, made by hand.
+    """Return a store with one hand-made version for the bundled table.
 
-    As large as a trained one. Its first two hidden units look from where negative records lie
-    towards the positive ones, so that answers spread to both sides of one half. The others bend
-    it a little, by a fixed draw. With ``--trained`` it is a version that was trained.
+    It is as large as a trained one. The first two hidden units point from the mean of the negative
+    records to that of the positive ones, so that predictions lie on both sides of 0.5. The other
+    units add fixed random directions. With ``--trained`` the version is a trained one.
     """
     if request.config.getoption("--trained"):
         trained_store: Store = request.getfixturevalue("trained_store")
@@ -79,11 +79,11 @@ def trained(
     encoding = fit_encoding(schema, table.values)
     features = encoding.encode(table.values)
     positive = table.labels > 0.5
-    towards = features[positive].mean(axis=0) - features[~positive].mean(axis=0)
-    bends = np.random.default_rng(0).normal(size=(14, len(towards))) * 0.1
+    direction = features[positive].mean(axis=0) - features[~positive].mean(axis=0)
+    random_directions = np.random.default_rng(0).normal(size=(14, len(direction))) * 0.1
     layers = [
         DenseLayer(
-            kernel=np.array([towards, -towards, *bends]).T.tolist(),
+            kernel=np.array([direction, -direction, *random_directions]).T.tolist(),
             bias=[0.0, 0.0, *[0.1] * 14],
             activation="relu",
         ),
@@ -110,5 +110,5 @@ def app_of_module(trained: Store) -> Service:
 
 @pytest.fixture
 def client(app_of_module: Service) -> FlaskClient:
-    """A client of a service that the tests of a file share: making one takes longer than asking it."""
+    """Return a client of a service that the tests of a module share, because creating one is slow."""
     return app_of_module.test_client()

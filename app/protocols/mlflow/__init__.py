@@ -1,9 +1,9 @@
-"""MLflow's scoring server, which SageMaker's hosting also calls.
+"""The protocol of MLflow's scoring server and of SageMaker's hosting.
 
-routes         the routes
-csv_requests   records as CSV
-json_requests  records as JSON tables and JSON lines
-openapi        descriptions of the routes
+routes         route handlers
+csv_requests   parsing of CSV bodies
+json_requests  parsing of JSON and JSON Lines bodies
+openapi        OpenAPI descriptions of the routes
 """
 
 from app.protocols.mlflow.openapi import mlflow_routes, mlflow_schemas

@@ -1,4 +1,7 @@
-"""Records as CSV (RFC 4180): MLflow sends it with a head, SageMaker's clients without one."""
+"""Parsing of CSV bodies (RFC 4180).
+
+MLflow sends a header row. SageMaker's clients send none.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from model.errors import UnreadableBody
 from model.schema import Column
 
 NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?", re.ASCII)
-"""A number in a cell. Each repetition is possessive, so that a cell takes linear time."""
+"""A number in a cell. The possessive quantifiers keep matching linear in the cell's length."""
 MAX_NUMBER_LENGTH = 64
 """Longer cells are read as text. A float64 never needs more than 24 characters."""
 
@@ -24,41 +27,42 @@ MAX_NUMBER_LENGTH = 64
 def parse_csv(body: bytes, model: LoadedModel, *, has_header: bool | None = None) -> np.ndarray:
     """Validate a CSV body.
 
-    An empty cell is a missing value, and so is ``nan``, which NumPy writes.
+    An empty cell is a missing value. So is ``nan``, which NumPy writes.
 
     Args:
-        has_header: whether the first row names the columns, which may then stand in any order; unless it
-            is known, it does where one of its cells is the name of a column, in any case.
+        has_header: whether the first row holds the column names; the columns may then be in any
+            order. If None, the first row is a header if one of its cells is the name of a
+            column, ignoring case.
 
     Returns:
         float32 (n, n_columns), missing as NaN.
 
     Raises:
-        UnreadableBody: it is not CSV in UTF-8.
-        InvalidRecords: everything that is wrong with it; places are cells as RFC 7111 counts them,
-            from 1 and with the head.
+        UnreadableBody: the body is not CSV in UTF-8.
+        InvalidRecords: every problem of the body. Locations are cells as in RFC 7111: counted
+            from 1, including the header.
     """
-    # Rows past the limit are refused anyway: reading them would cost memory for nothing.
+    # More rows are rejected anyway. Parsing them would only cost memory.
     rows = _read_rows(body, model.max_records + 2)
     names = model.schema.column_names
-    first = [cell.strip() for cell in rows[0]]
+    first_row = [cell.strip() for cell in rows[0]]
     if has_header is None:
-        folded = {name.casefold() for name in names}
-        has_header = any(cell.casefold() in folded for cell in first)
-    columns = first if has_header else list(names)
-    n_above = 2 if has_header else 1
+        folded_names = {name.casefold() for name in names}
+        has_header = any(cell.casefold() in folded_names for cell in first_row)
+    columns = first_row if has_header else list(names)
+    first_number = 2 if has_header else 1
 
     def locator(row: int | None, column: int | None) -> str:
-        number = 1 if row is None else row + n_above
+        number = 1 if row is None else row + first_number
         return f"#row={number}" if column is None else f"#cell={number},{column + 1}"
 
-    readers = {column.name: _CellParser(column) for column in model.schema.columns}
-    inside = [readers.get(name) for name in columns]
+    parser_by_name = {column.name: _CellParser(column) for column in model.schema.columns}
+    parsers = [parser_by_name.get(name) for name in columns]
     cells: list[Any] = rows[1:] if has_header else rows
-    if all(inside):
+    if all(parsers):
         cells = [
-            [reader(cell) if reader else cell for reader, cell in zip(inside, row, strict=True)]
-            if len(row) == len(inside)
+            [parser(cell) if parser else cell for parser, cell in zip(parsers, row, strict=True)]
+            if len(row) == len(parsers)
             else row
             for row in cells
         ]
@@ -66,14 +70,14 @@ def parse_csv(body: bytes, model: LoadedModel, *, has_header: bool | None = None
 
 
 def _read_rows(body: bytes, limit: int) -> list[list[str]]:
-    """The rows of a body, at most ``limit`` of them; blank lines at the end are none."""
+    """Return at most ``limit`` rows of a body. Blank lines at the end are ignored."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UnreadableBody("not_utf8", f"the body is not UTF-8 (byte {error.start})") from None
     text = text.rstrip("\r\n")
     if not text.strip():
-        raise UnreadableBody("empty_body", "the body is empty; send one record a row")
+        raise UnreadableBody("empty_body", "the body is empty; send one record per row")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         return list(itertools.islice(reader, limit))
@@ -83,16 +87,16 @@ def _read_rows(body: bytes, limit: int) -> list[list[str]]:
 
 
 class _CellParser:
-    """Cells of one column as JSON would have given them: numbers, words, None."""
+    """A parser for the cells of one column. It returns what JSON would: float, str or None."""
 
     def __init__(self, column: Column) -> None:
-        self._words = {word.casefold() for level in column.levels for word in level.aliases}
+        self._aliases = {alias.casefold() for level in column.levels for alias in level.aliases}
 
     def __call__(self, cell: str) -> float | str | None:
         text = cell.strip()
         folded = text.casefold()
         if folded in ("", "nan"):
             return None
-        if folded in self._words or len(text) > MAX_NUMBER_LENGTH:
+        if folded in self._aliases or len(text) > MAX_NUMBER_LENGTH:
             return text
         return float(text) if NUMBER.fullmatch(text) else text

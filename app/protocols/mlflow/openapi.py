@@ -1,4 +1,4 @@
-"""The descriptions of MLflow's scoring server, which SageMaker's hosting takes for its own."""
+"""OpenAPI descriptions of the routes of MLflow's scoring server and of SageMaker's hosting."""
 
 from __future__ import annotations
 
@@ -27,30 +27,32 @@ _COUNT: Json = {"type": "integer", "minimum": 1}
 
 
 def mlflow_routes(documented: DocumentedModel) -> Mapping[str, Operation]:
-    """Health, version, predictions, and what batch transform asks first."""
-    health = response("A verified model is loaded.", {"type": "object"}, it_is={})
-    version = response("The version, bare.", _TEXT, "text/plain", now=documented.model.version)
+    """Return the operations for health, version, limits of batch transform, and predictions."""
+    health = response("A verified model is loaded.", {"type": "object"}, ready={})
+    version = response(
+        "The version, as plain text.", _TEXT, "text/plain", current=documented.model.version
+    )
     limits = object_(
         MaxConcurrentTransforms=_COUNT,
         BatchStrategy={"enum": ["MULTI_RECORD", "SINGLE_RECORD"]},
         MaxPayloadInMB=_COUNT,
     )
-    found = {
+    responses = {
         "GET /ping": health,
         "GET /health": health,
         "GET /version": version,
-        "GET /execution-parameters": response("What one request may hold.", limits),
+        "GET /execution-parameters": response("Request limits for batch transform.", limits),
     }
     return {
         route: Operation(
-            tag=_TAG, responses={200: told}, error_codes=MODEL_ERRORS, error_schema="MlflowError"
+            tag=_TAG, responses={200: success}, error_codes=MODEL_ERRORS, error_schema="MlflowError"
         )
-        for route, told in found.items()
+        for route, success in responses.items()
     } | {"POST /invocations": _invocations(documented)}
 
 
 def mlflow_schemas(documented: DocumentedModel) -> Json:
-    """The four forms of a body."""
+    """Return the schemas of the four request formats, of the response and of an error."""
     names = list(documented.schema.column_names)
     properties = {
         name: array({"$ref": f"#/components/schemas/Record/properties/{name}"}) for name in names
@@ -89,7 +91,7 @@ def mlflow_schemas(documented: DocumentedModel) -> Json:
 def _invocations(documented: DocumentedModel) -> Operation:
     record, coded = documented.record, documented.coded
     split = {"columns": list(coded), "data": [list(coded.values())]}
-    head, row = ",".join(coded), ",".join(str(value) for value in coded.values())
+    header, row = ",".join(coded), ",".join(str(value) for value in coded.values())
     body = media(
         ref("Invocation"),
         dataframe_split={"dataframe_split": split},
@@ -102,19 +104,22 @@ def _invocations(documented: DocumentedModel) -> Operation:
         responses={200: _probabilities(documented)},
         body={
             JSON: body,
-            CSV: media(_TEXT, a_table=f"{head}\n{row}\n"),
-            LINES: media(_TEXT, one_record_a_line=f"{json.dumps(record)}\n"),
+            CSV: media(_TEXT, with_header=f"{header}\n{row}\n"),
+            LINES: media(_TEXT, one_record_per_line=f"{json.dumps(record)}\n"),
         },
         error_codes=(*RECORD_ERRORS, *MODEL_ERRORS),
         error_schema="MlflowError",
-        note="What comes back is of the kind that Accept names; JSON lines are answered by lines.",
+        note="Accept selects the media type of the response. The default is JSON, and "
+        "JSON Lines for a request in JSON Lines.",
     )
 
 
 def _probabilities(documented: DocumentedModel) -> Json:
     (p,) = documented.probabilities(documented.record)
-    told = response(
-        "The probabilities, in order.", ref("Probabilities"), of_one_record={"predictions": [p]}
+    success = response(
+        "One probability per record, in the order of the records.",
+        ref("Probabilities"),
+        one_record={"predictions": [p]},
     )
-    lines = media(_TEXT, of_one_record=f"{p}\n")
-    return {**told, "content": {**told["content"], CSV: lines, LINES: lines}}
+    lines = media(_TEXT, one_record=f"{p}\n")
+    return {**success, "content": {**success["content"], CSV: lines, LINES: lines}}

@@ -1,8 +1,9 @@
-"""MLflow's scoring server, which SageMaker's hosting takes for one of its own.
+"""Routes of MLflow's scoring server and of SageMaker's hosting.
 
-Both ask ``GET /ping`` whether a container is well and post records to ``/invocations``. MLflow's
-clients send JSON in one of four forms, or CSV with a head; SageMaker's send CSV without one, JSON
-or JSON lines, and may ask for one probability a line. See docs/protocols/mlflow-sagemaker-vertex.md.
+Both check health with ``GET /ping`` and post records to ``/invocations``. MLflow's clients send
+JSON in one of four formats, or CSV with a header. SageMaker's clients send CSV without a header,
+JSON or JSON Lines, and may request one probability per line. See
+docs/protocols/mlflow-sagemaker-vertex.md.
 """
 
 from __future__ import annotations
@@ -33,16 +34,17 @@ _ERROR_CODES = {
     500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
 }
-# Nothing that could end the header or begin another one.
+# No character that could end the header or begin another one.
 _SAFE_ATTRIBUTES = re.compile(r"[A-Za-z0-9 ._:/+=@,;-]{1,1024}")
 _encode = msgspec.json.Encoder().encode
 
 
 class ContentType(msgspec.Struct, frozen=True):
-    """What a request says of its body.
+    """The declared content type of a request.
 
     Attributes:
-        has_header: whether its first row names the columns; None where it does not say.
+        has_header: whether the first row of a CSV body holds the column names; None if not
+            declared.
     """
 
     media_type: str
@@ -50,29 +52,29 @@ class ContentType(msgspec.Struct, frozen=True):
 
 
 def register_mlflow(service: Service) -> None:
-    """Add the routes that MLflow's scoring server and SageMaker's hosting have."""
+    """Add the routes of MLflow's scoring server and of SageMaker's hosting."""
     models, settings = service.models, service.settings
 
     def ping(request: ServiceRequest) -> ServiceResponse:
-        """Whether a verified model is loaded."""
+        """Readiness: 200 if a verified model is loaded, otherwise 503."""
         models.get()
         return ServiceResponse(b"{}")
 
     def version(request: ServiceRequest) -> ServiceResponse:
-        """The version of the model that answers, as bare text."""
+        """Return the version of the current model as plain text."""
         return ServiceResponse(
             models.get().version.encode(), media_type="text/plain; charset=utf-8"
         )
 
     def invocations(request: ServiceRequest) -> ServiceResponse:
-        """Probabilities for records in any of the forms that MLflow and SageMaker send."""
+        """Predict probabilities for records in the formats of MLflow and SageMaker."""
         declared = _parse_content_type(request)
         model = request.bind_model(models.get())
         scores = model.score(_parse_records(request.body(), model, declared))
         return _response(request, declared, scores)
 
     def execution_parameters(request: ServiceRequest) -> ServiceResponse:
-        """How SageMaker's batch transform is to cut its input into requests."""
+        """Return the limits by which SageMaker's batch transform splits its input into requests."""
         return ServiceResponse(_encode(_execution_parameters(models.get(), settings)))
 
     for method, path, handler, scope in (
@@ -86,24 +88,24 @@ def register_mlflow(service: Service) -> None:
 
 
 def render_error(error_response: ErrorResponse) -> ServiceResponse:
-    """A refusal as MLflow's clients know it, with all members of the problem details beside.
+    """Return an error in MLflow's format, with all members of the problem details added.
 
-    MLflow has no 422: whatever is wrong with records is a 400 to its clients.
+    MLflow has no 422: its clients expect 400 for invalid records.
     """
     status = 400 if error_response.status == 422 else error_response.status
-    told = {
+    content = {
         "error_code": _ERROR_CODES.get(status, "BAD_REQUEST"),
         "message": error_response.error,
         **msgspec.structs.replace(error_response, status=status).details(),
     }
-    return ServiceResponse(_encode(told), status, headers=error_response.headers)
+    return ServiceResponse(_encode(content), status, headers=error_response.headers)
 
 
 def _parse_content_type(request: ServiceRequest) -> ContentType:
-    """What the header ``Content-Type`` says.
+    """Parse the header ``Content-Type``.
 
     Raises:
-        ApiError: a media type that is not taken, or a parameter that would change its meaning.
+        ApiError: the media type or one of its parameters is not supported.
     """
     media_type, parameters = parse_options_header(request.header("Content-Type"))
     media_type = media_type.lower()
@@ -112,15 +114,15 @@ def _parse_content_type(request: ServiceRequest) -> ContentType:
     charset = parameters.pop("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8"):
         raise ApiError("unsupported_media_type", "the charset must be utf-8")
-    head = parameters.pop("header", "").lower() if media_type == CSV else ""
-    if parameters or head not in ("", "present", "absent"):
-        taken = "charset and header (present or absent)" if media_type == CSV else "charset"
-        raise ApiError("unsupported_media_type", f"{media_type} takes the parameters {taken} only")
-    return ContentType(media_type, {"present": True, "absent": False}.get(head))
+    header = parameters.pop("header", "").lower() if media_type == CSV else ""
+    if parameters or header not in ("", "present", "absent"):
+        allowed = "charset and header (present or absent)" if media_type == CSV else "charset"
+        raise ApiError("unsupported_media_type", f"{media_type} allows only {allowed}")
+    return ContentType(media_type, {"present": True, "absent": False}.get(header))
 
 
 def _parse_records(body: bytes, model: LoadedModel, declared: ContentType) -> np.ndarray:
-    """The validated values of a body, float32 (n, n_columns)."""
+    """Return the validated values of a body, float32 (n, n_columns)."""
     if declared.media_type == CSV:
         return parse_csv(body, model, has_header=declared.has_header)
     if declared.media_type == LINES:
@@ -129,7 +131,7 @@ def _parse_records(body: bytes, model: LoadedModel, declared: ContentType) -> np
 
 
 def _response(request: ServiceRequest, declared: ContentType, scores: Scores) -> ServiceResponse:
-    """The probabilities in the form that is asked for, exactly as ``/predict`` writes them."""
+    """Return the probabilities in the requested media type, with the digits of ``/predict``."""
     numbers = _encode(scores.probabilities.tolist())
     headers: tuple[tuple[str, str], ...] = ()
     attributes = request.header(CUSTOM_ATTRIBUTES)
@@ -139,48 +141,48 @@ def _response(request: ServiceRequest, declared: ContentType, scores: Scores) ->
     if media_type != JSON:
         lines = numbers[1:-1].replace(b",", b"\n") + b"\n"
         return ServiceResponse(lines, media_type=media_type, headers=headers)
-    remarks = b"" if not scores.notes else b',"notes":' + _encode(_input_notes(scores))
-    return ServiceResponse(b'{"predictions":' + numbers + remarks + b"}", headers=headers)
+    notes = b"" if not scores.notes else b',"notes":' + _encode(_input_notes(scores))
+    return ServiceResponse(b'{"predictions":' + numbers + notes + b"}", headers=headers)
 
 
 def _negotiate_media_type(request: ServiceRequest, declared: ContentType) -> str:
-    """The media type to answer in.
+    """Return the media type of the response.
 
-    JSON unless another one is preferred, as MLflow answers CSV too; only JSON lines, which MLflow
-    does not know, are answered by lines.
+    Without a preference it is JSON, also for CSV, as in MLflow. JSON Lines, which MLflow does not
+    support, are answered with JSON Lines.
     """
-    usual = LINES if declared.media_type == LINES else JSON
+    default = LINES if declared.media_type == LINES else JSON
     for accepted, _ in request.accepted:
         name = accepted.partition(";")[0].strip().lower()
         if name in (JSON, CSV, LINES):
             return name
         if name == "*/*":
             break
-    return usual
+    return default
 
 
 def _input_notes(scores: Scores) -> list[dict[str, Any]]:
-    """What ``/predict`` says beside a probability, for the rows of which there is anything to say."""
+    """Return the missing columns and the warnings of the rows that have any."""
     return [
-        {"row": row, "missing": remarks.missing, "warnings": remarks.warnings}
-        for row, remarks in scores.notes.items()
+        {"row": row, "missing": notes.missing, "warnings": notes.warnings}
+        for row, notes in scores.notes.items()
     ]
 
 
 def _execution_parameters(model: LoadedModel, settings: Settings) -> dict[str, Any]:
-    """Requests that stay within the limits of the service.
+    """Return limits that keep the requests of batch transform within those of the service.
 
-    Batch transform fills a request up to whole mebibytes. Where more of the shortest rows fit into
-    one than a request may hold, it must send them one by one.
+    Batch transform fills a request up to whole mebibytes. If one mebibyte can hold more rows than
+    a request may, batch transform must send records one by one.
     """
-    # A hundred in all: SageMaker takes no greater product of the two numbers.
-    concurrent = min(settings.workers, 100)
-    payload = max(1, min(settings.max_body_bytes // MEBIBYTE, 100 // concurrent))
+    # SageMaker allows a product of at most 100 for the two numbers.
+    n_concurrent = min(settings.workers, 100)
+    payload_mib = max(1, min(settings.max_body_bytes // MEBIBYTE, 100 // n_concurrent))
     columns = model.schema.columns
     shortest_row = len(columns) + sum(column.required for column in columns)
-    many = settings.max_records * shortest_row // MEBIBYTE
+    records_mib = settings.max_records * shortest_row // MEBIBYTE
     return {
-        "MaxConcurrentTransforms": concurrent,
-        "BatchStrategy": "MULTI_RECORD" if many else "SINGLE_RECORD",
-        "MaxPayloadInMB": min(payload, many) if many else payload,
+        "MaxConcurrentTransforms": n_concurrent,
+        "BatchStrategy": "MULTI_RECORD" if records_mib else "SINGLE_RECORD",
+        "MaxPayloadInMB": min(payload_mib, records_mib) if records_mib else payload_mib,
     }

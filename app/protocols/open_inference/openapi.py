@@ -36,10 +36,10 @@ def open_inference_routes(documented: DocumentedModel) -> Mapping[str, Operation
     """With and without versions, health and the repository."""
     found = {
         "GET /v2": _asks(
-            "The server and the extensions that it knows.",
+            "The server and its extensions.",
             object_(name=_TEXT, version=_TEXT, extensions=array(_TEXT)),
         ),
-        "GET /v2/health/live": _asks("It answers.", object_(live={"const": True})),
+        "GET /v2/health/live": _asks("The process is alive.", object_(live={"const": True})),
         "GET /v2/health/ready": _asks(
             "Every model is ready.", object_(ready={"const": True}), *MODEL_ERRORS
         ),
@@ -90,12 +90,12 @@ def _of_form(documented: DocumentedModel, form: str) -> Mapping[str, Operation]:
     metadata = object_(name=_TEXT, platform=_TEXT, inputs=tensors, outputs=tensors)
     return {
         f"GET {form}": _asks(
-            "The tensors that go in and come out.",
+            "The input and output tensors.",
             with_optional(metadata, versions=array(_TEXT), parameters={"type": "object"}),
             *_FINDS,
         ),
         f"GET {form}/ready": _asks(
-            "It is ready.", object_(name=_TEXT, ready={"const": True}), *_FINDS
+            "The model is ready.", object_(name=_TEXT, ready={"const": True}), *_FINDS
         ),
         f"POST {form}/infer": _infer(documented),
     }
@@ -138,7 +138,7 @@ def _repository(documented: DocumentedModel) -> Mapping[str, Operation]:
     found = {
         "POST /v2/repository/index": Operation(
             tag=_TAG,
-            responses={200: response("What is in the repository.", array(index))},
+            responses={200: response("The versions in the repository.", array(index))},
             body={JSON: media(only_ready, all_of_them={})},
             body_required=False,
             error_codes=_READS,

@@ -38,20 +38,20 @@ def register_repository(service: Service, render_error: ErrorRenderer) -> None:
     store = Store(service.settings.model_store)
 
     def index(request: ServiceRequest) -> ServiceResponse:
-        """Every version of the store; with ``{"ready": true}`` only those that are loaded."""
+        """List the versions of the store; with ``{"ready": true}`` only the loaded ones."""
         told = _index(models, store)
         if _read_request(request).ready:
             told = [entry for entry in told if entry["state"] == "READY"]
         return ServiceResponse(_encode(told))
 
     def load(request: ServiceRequest, name: str) -> ServiceResponse:
-        """Load what was unloaded, or one version."""
+        """Load the model again, or load one more version."""
         require_name(name)
         models.load(_requested_version(_read_request(request)))
         return ServiceResponse(_encode({"name": name, "load": True}))
 
     def unload(request: ServiceRequest, name: str) -> ServiceResponse:
-        """Stop serving everything, or one version."""
+        """Unload the model, or one version that is not current."""
         require_name(name)
         models.unload(_requested_version(_read_request(request)))
         return ServiceResponse(_encode({"name": name, "unload": True}))

@@ -60,38 +60,38 @@ def register_open_inference(service: Service) -> None:
         return model
 
     def server(request: ServiceRequest) -> ServiceResponse:
-        """What the server offers; the version is that of the protocol, not of any software."""
+        """Return the server metadata. The version is the protocol's, not that of the software."""
         extensions = ["binary_tensor_data", "model_repository"]
         told = {"name": "tabular-prediction-service", "version": "2", "extensions": extensions}
         return ServiceResponse(_encode(told))
 
     def live(request: ServiceRequest) -> ServiceResponse:
-        """Whether the process answers at all."""
+        """Liveness: 200 if the process responds."""
         return ServiceResponse(_encode({"live": True}))
 
     def ready(request: ServiceRequest) -> ServiceResponse:
-        """Whether a verified model is loaded; without any, the service is not ready."""
+        """Readiness: 200 if a verified model is loaded, otherwise 503."""
         _require_ready(models.get)
         return ServiceResponse(_encode({"ready": True}))
 
     def listed(request: ServiceRequest) -> ServiceResponse:
-        """The names of the models."""
+        """List the names of the models."""
         names = {model.name for model in models.snapshot.loaded.values()}
         return ServiceResponse(_encode({"models": sorted(names)}))
 
     def metadata(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
-        """The inputs and outputs of a model, and its versions."""
+        """Return the inputs, the outputs and the versions of a model."""
         model = request.bind_model(model_of(name, version))
         versions = [loaded.version for loaded in models.snapshot.loaded.values()]
         return ServiceResponse(_encode(_model_metadata(model, versions)))
 
     def model_ready(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
-        """Whether a version is loaded."""
+        """Readiness of one version: 200 if it is loaded."""
         _require_ready(lambda: model_of(name, version))
         return ServiceResponse(_encode({"name": name, "ready": True}))
 
     def infer(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
-        """Probabilities and labels for one record a row."""
+        """Predict a probability and a label for each record."""
         model = request.bind_model(model_of(name, version))
         columns = model.schema.column_names
         infer_request, binary = read_request(

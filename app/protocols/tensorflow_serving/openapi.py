@@ -88,7 +88,7 @@ def _of_form(documented: DocumentedModel, form: str) -> dict[str, Operation]:
     predict = media(tensors, rows=rows, columns={"inputs": columnar})
     return {
         f"POST {form}:predict": verb(
-            "One list a record, with its probability.",
+            "One list per record, with its probability.",
             {"anyOf": [object_(predictions=array(alone)), object_(outputs=array(alone))]},
             predict,
             of_rows={"predictions": [[p], [q]]},
@@ -127,7 +127,7 @@ def _of_form(documented: DocumentedModel, form: str) -> dict[str, Operation]:
 
 def _explain(documented: DocumentedModel, tensors: Json) -> Operation:
     told = response(
-        "What each column contributed to each answer.",
+        "The contribution of each column to each prediction.",
         object_(explanations=array(ref("Explanation"))),
     )
     return Operation(
@@ -168,7 +168,7 @@ def _metadata() -> Json:
     )
     signatures = object_(signature_def=object_(signature_def={"type": "object"}))
     return response(
-        "The signature: one input a column, one output.",
+        "The signature: one input per column, one output.",
         object_(model_spec=spec, metadata=signatures),
     )
 

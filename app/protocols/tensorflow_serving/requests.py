@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from app.protocols.table_payload import reject_keys
+from app.protocols.table_payload import raise_for_duplicate_keys
 from app.protocols.tensorflow_serving.metadata import SIGNATURE
 from model.errors import InvalidRecords, Problem, ProblemCode, UnreadableBody
 from model.records import duplicate_keys, parse_strict_json, printable
@@ -98,14 +98,14 @@ def read_examples(
         raise _body_error(
             "not_an_object", "Example must be JSON object: 'context' is none", "/context"
         )
-    _reject_repeated_keys(context, context, "/context")
+    _check_duplicate_keys(context, context, "/context")
     if len(examples) > max_records:
         return ParsedRecords(examples, "/examples")
-    _reject_overlap(examples, context)
+    _check_context_overlap(examples, context)
     shared = {name: _scalar(context[name]) for name in columns if name in context}
     for example in examples:
         if isinstance(example, dict):
-            # In place, because what parse_strict_json() returns remembers the keys that stood twice.
+            # In place: the objects of parse_strict_json() carry their duplicate keys.
             for name in [name for name in example if name not in columns]:
                 del example[name]
             _unwrap(example)
@@ -122,7 +122,7 @@ def _parse_body(body: bytes, signatures: Collection[str]) -> dict[str, Any]:
         raise UnreadableBody(error.code, f"JSON Parse error: {told}") from None
     if not isinstance(content, dict):
         raise _body_error("not_an_object", "JSON Value: Is not object")
-    _reject_repeated_keys(content, _READ_KEYS, "")
+    _check_duplicate_keys(content, _READ_KEYS, "")
     name = content.get("signature_name", "")
     if not isinstance(name, str):
         raise _body_error(
@@ -162,7 +162,7 @@ def _from_columns(inputs: Any, columns: Sequence[str], max_records: int) -> Sequ
                 "/inputs",
             )
         inputs = {columns[0]: inputs}
-    _reject_repeated_keys(inputs, columns, "/inputs")
+    _check_duplicate_keys(inputs, columns, "/inputs")
     problems = []
     for name in columns:
         if name not in inputs:
@@ -219,12 +219,14 @@ def _is_mapping(value: Any) -> bool:
     return list(value) != ["b64"] or not isinstance(value["b64"], str)
 
 
-def _reject_repeated_keys(content: dict[str, Any], names: Collection[str], path: str) -> None:
+def _check_duplicate_keys(content: dict[str, Any], names: Collection[str], path: str) -> None:
     repeated = ((None, name) for name in duplicate_keys(content) if name in names)
-    reject_keys(repeated, "key: {name} is given more than once", n_records=0, path=path)
+    raise_for_duplicate_keys(
+        repeated, "key: {name} is given more than once", n_records=0, path=path
+    )
 
 
-def _reject_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
+def _check_context_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
     shared = (
         (row, name)
         for row, example in enumerate(examples)
@@ -233,7 +235,7 @@ def _reject_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
         if name in context
     )
     message = "stands in 'context' too, and may stand in only one of the two"
-    reject_keys(shared, message, n_records=len(examples), path="/examples")
+    raise_for_duplicate_keys(shared, message, n_records=len(examples), path="/examples")
 
 
 def _body_error(

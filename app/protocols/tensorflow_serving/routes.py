@@ -72,7 +72,7 @@ class TensorFlowServingApi:
     def predict(
         self, request: ServiceRequest, name: str, version: str = "", label: str = ""
     ) -> ServiceResponse:
-        """Probabilities, by ``instances`` or ``inputs``."""
+        """Predict probabilities for records in the row or the columnar format."""
         model = self._find(request, name, version, label)
         values, path = self._read_values(request, model, read_tensors, "predict")
         answers = [[p] for p in model.score(values).probabilities.tolist()]
@@ -83,7 +83,7 @@ class TensorFlowServingApi:
     def classify(
         self, request: ServiceRequest, name: str, version: str = "", label: str = ""
     ) -> ServiceResponse:
-        """Both labels of the outcome, each with its probability."""
+        """Return both labels of the outcome with their probabilities, for each example."""
         model = self._find(request, name, version, label)
         values, _ = self._read_values(request, model, read_examples, "classify")
         no, yes = model.schema.outcome.negative, model.schema.outcome.positive
@@ -95,7 +95,7 @@ class TensorFlowServingApi:
     def regress(
         self, request: ServiceRequest, name: str, version: str = "", label: str = ""
     ) -> ServiceResponse:
-        """Probabilities, one number an example."""
+        """Return one probability per example."""
         model = self._find(request, name, version, label)
         values, _ = self._read_values(request, model, read_examples, "regress")
         return ServiceResponse(_encode({"results": model.score(values).probabilities.tolist()}))
@@ -103,7 +103,7 @@ class TensorFlowServingApi:
     def explain(
         self, request: ServiceRequest, name: str, version: str = "", label: str = ""
     ) -> ServiceResponse:
-        """KServe: what each column contributed to each answer."""
+        """KServe: explain each prediction by the contributions of its columns."""
         model = self._find(request, name, version, label)
         values, path = self._read_values(request, model, read_tensors, "explain")
         check_explanation_limit(len(values), self._settings.max_explained, path)
@@ -112,13 +112,13 @@ class TensorFlowServingApi:
     def unknown_verb(
         self, request: ServiceRequest, name: str, verb: str, version: str = "", label: str = ""
     ) -> ServiceResponse:
-        """Reject any other verb; the verbs are predict, classify, regress and explain."""
+        """Reject other verbs. Allowed are predict, classify, regress and explain."""
         raise _malformed()
 
     def status(
         self, request: ServiceRequest, name: str, version: str = "", label: str = ""
     ) -> ServiceResponse:
-        """The state of the model's versions, and for KServe whether it is ready."""
+        """Return the state of the model's versions and, for KServe, its readiness."""
         known = version_statuses(self._models.snapshot)
         if not version and not label:
             try:
@@ -140,17 +140,17 @@ class TensorFlowServingApi:
     def metadata(
         self, request: ServiceRequest, name: str, version: str = "", label: str = ""
     ) -> ServiceResponse:
-        """The signature: what goes in and what comes out."""
+        """Return the signature: the inputs and the output of the model."""
         model = self._find(request, name, version, label)
         return ServiceResponse(_encode(signature_metadata(model)))
 
     def models(self, request: ServiceRequest) -> ServiceResponse:
-        """KServe: the names of the models."""
+        """KServe: list the names of the models."""
         names = {model.name for model in self._models.snapshot.loaded.values()}
         return ServiceResponse(_encode({"models": sorted(names)}))
 
     def metrics(self, request: ServiceRequest) -> ServiceResponse:
-        """What Prometheus reads, where it looks for it in TensorFlow Serving."""
+        """Return the service's metrics for Prometheus, at TensorFlow Serving's path."""
         return ServiceResponse(self._metrics.text(), media_type=CONTENT_TYPE)
 
     def _read_values(

@@ -26,33 +26,61 @@ def requests(record: dict[str, Any]) -> Iterator[Request]:
         return json.dumps({**record, "age": 54321}).replace("54321", text).encode()
 
     bodies: list[Any] = [
-        record, [record, record], {"instances": [record]}, {"instances": [record], "explain": False},
-        {**record, "ca": None}, {**record, "age": 90}, {}, [], 3, None, "text", [3, [1]],
-        {"instances": []}, {"instances": 3}, {"instances": [record], "other": 1},
-        {"instances": [record], "explain": 1}, {**record, "fbs": True}, {**record, "slope": 1.5},
-        {**record, "agee": 1}, {**record, "thal": "fixd"}, dict.fromkeys(record),
-        {"instances": [record], "interval": True}, {"instances": [record, record], "interval": False},
+        record,
+        [record, record],
+        {"instances": [record]},
+        {"instances": [record], "explain": False},
+        {**record, "ca": None},
+        {**record, "age": 90},
+        {},
+        [],
+        3,
+        None,
+        "text",
+        [3, [1]],
+        {"instances": []},
+        {"instances": 3},
+        {"instances": [record], "other": 1},
+        {"instances": [record], "explain": 1},
+        {**record, "fbs": True},
+        {**record, "slope": 1.5},
+        {**record, "agee": 1},
+        {**record, "thal": "fixd"},
+        dict.fromkeys(record),
+        {"instances": [record], "interval": True},
+        {"instances": [record, record], "interval": False},
         {"explain": False, "interval": True, "instances": [{**record, "ca": None}] * 2},
-        {"instances": [record], "interval": 1}, {"instances": [record] * 21, "interval": True},
-        {**record, "interval": True}, {"instances": [{**record, "age": 0}], "interval": True},
-        [record] * 21, {k: v for k, v in record.items() if k != "thal"},
-    ]  # fmt: skip
+        {"instances": [record], "interval": 1},
+        {"instances": [record] * 21, "interval": True},
+        {**record, "interval": True},
+        {"instances": [{**record, "age": 0}], "interval": True},
+        [record] * 21,
+        {k: v for k, v in record.items() if k != "thal"},
+    ]
     raw = [
         *(json.dumps(body).encode() for body in bodies),
         *(with_age(text) for text in ("NaN", "Infinity", "1e400", '"63"', "true", "[" * 5_000)),
-        valid[:-1] + b', "age": 54}', b'{"age": 63,', b"", b"  \n", b'{"age": "\xff\xfe"}',
-        b"[" * 5_000 + b"]" * 5_000, b" " * 20_000,
+        valid[:-1] + b', "age": 54}',
+        b'{"age": 63,',
+        b"",
+        b"  \n",
+        b'{"age": "\xff\xfe"}',
+        b"[" * 5_000 + b"]" * 5_000,
+        b" " * 20_000,
         b'{"instances": [' + valid + b'], "interval": true, "interval": true}',
-    ]  # fmt: skip
+    ]
     yield from ({"data": body, "headers": JSON} for body in raw)
     for media_type in ("text/csv", "application/x-www-form-urlencoded", "", "application/jsonp"):
         yield {"data": valid, "headers": {"Content-Type": media_type}}
     yield {"data": valid, "headers": {"Content-Type": "Application/JSON; charset=utf-8"}}
     compressed = gzip.compress(valid)
     for body, coding in (
-        (compressed, "gzip"), (compressed[:-5], "gzip"), (valid, "gzip"), (valid, "br"),
+        (compressed, "gzip"),
+        (compressed[:-5], "gzip"),
+        (valid, "gzip"),
+        (valid, "br"),
         (gzip.compress(b" " * 1_000_000), "gzip"),
-    ):  # fmt: skip
+    ):
         yield {"data": body, "headers": {**JSON, "Content-Encoding": coding}}
     for request_id in ("abc-1", "x" * 65, "a b", "täg"):
         yield {"data": valid, "headers": {**JSON, "X-Request-ID": request_id}}
@@ -109,12 +137,14 @@ def test_both_paths_are_compared(trained: Store, record: dict[str, Any]) -> None
 def test_without_a_model_both_paths_respond_alike(tmp_path: Any, record: dict[str, Any]) -> None:
     settings = Settings(model_store=tmp_path)
     fast, slow = (
-        create_app(settings, fast_path=fast_path).test_client().post(
-            "/predict", json=record, headers={"X-Request-ID": "same"}
-        )
+        create_app(settings, fast_path=fast_path)
+        .test_client()
+        .post("/predict", json=record, headers={"X-Request-ID": "same"})
         for fast_path in (True, False)
-    )  # fmt: skip
+    )
     assert fast.status_code == 503
     assert (fast.status, dict(fast.headers), fast.data) == (
-        slow.status, dict(slow.headers), slow.data,
-    )  # fmt: skip
+        slow.status,
+        dict(slow.headers),
+        slow.data,
+    )

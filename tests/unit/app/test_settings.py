@@ -21,28 +21,64 @@ def test_defaults() -> None:
 
 def test_every_setting_is_read() -> None:
     environment = {
-        "MODEL_STORE": "/models", "HOST": "0.0.0.0", "PORT": "9000", "WORKERS": "4",
-        "MAX_BODY_BYTES": "1000", "MAX_RECORDS": "7", "RELOAD_SECONDS": "0.5",
-        "CLIENT_SECONDS": "4", "GRACEFUL_SECONDS": "5", "VERSIONS": "3, 4",
-        "VERSION_LABELS": "canary=4,stable=3", "MAX_EXPLAINED": "9", "API_KEYS": KEY,
-        "API_KEYS_FILE": "/dev/null", "HEALTH_ROUTE": "/health/1", "PREDICT_ROUTE": "/go:predict",
-        "LOG_LEVEL": "DEBUG", "LOG_FORMAT": "text", "RUN_FOLDER": "/run/x",
-    }  # fmt: skip
+        "MODEL_STORE": "/models",
+        "HOST": "0.0.0.0",
+        "PORT": "9000",
+        "WORKERS": "4",
+        "MAX_BODY_BYTES": "1000",
+        "MAX_RECORDS": "7",
+        "RELOAD_SECONDS": "0.5",
+        "CLIENT_SECONDS": "4",
+        "GRACEFUL_SECONDS": "5",
+        "VERSIONS": "3, 4",
+        "VERSION_LABELS": "canary=4,stable=3",
+        "MAX_EXPLAINED": "9",
+        "API_KEYS": KEY,
+        "API_KEYS_FILE": "/dev/null",
+        "HEALTH_ROUTE": "/health/1",
+        "PREDICT_ROUTE": "/go:predict",
+        "LOG_LEVEL": "DEBUG",
+        "LOG_FORMAT": "text",
+        "RUN_FOLDER": "/run/x",
+    }
     assert set(environment) == {field.name.upper() for field in dataclasses.fields(Settings)}
     settings = Settings.from_environment(environment)
     assert dataclasses.astuple(settings) == (
-        Path("/models"), "0.0.0.0", 9000, 4, 1000, 7, 0.5, 4, 5, ("3", "4"),
-        {"canary": "4", "stable": "3"}, 9, KEY, Path("/dev/null"), "/health/1", "/go:predict",
-        "debug", "text", Path("/run/x"),
-    )  # fmt: skip
+        Path("/models"),
+        "0.0.0.0",
+        9000,
+        4,
+        1000,
+        7,
+        0.5,
+        4,
+        5,
+        ("3", "4"),
+        {"canary": "4", "stable": "3"},
+        9,
+        KEY,
+        Path("/dev/null"),
+        "/health/1",
+        "/go:predict",
+        "debug",
+        "text",
+        Path("/run/x"),
+    )
 
 
 def test_every_invalid_setting_is_reported_at_once() -> None:
     environment = {
-        "PORT": "80800", "WORKERS": "two", "RELOAD_SECONDS": "0", "LOG_LEVEL": "loud",
-        "VERSIONS": "newest", "VERSION_LABELS": "canary", "HEALTH_ROUTE": "health",
-        "LOG_FORMAT": "xml", "API_KEYS": "ward:predict:MARKED8151815", "API_KEYS_FILE": "/none",
-    }  # fmt: skip
+        "PORT": "80800",
+        "WORKERS": "two",
+        "RELOAD_SECONDS": "0",
+        "LOG_LEVEL": "loud",
+        "VERSIONS": "newest",
+        "VERSION_LABELS": "canary",
+        "HEALTH_ROUTE": "health",
+        "LOG_FORMAT": "xml",
+        "API_KEYS": "ward:predict:MARKED8151815",
+        "API_KEYS_FILE": "/none",
+    }
     with pytest.raises(InvalidSettings) as caught:
         Settings.from_environment(environment)
     assert all(name in str(caught.value) for name in environment)
@@ -52,9 +88,11 @@ def test_every_invalid_setting_is_reported_at_once() -> None:
 
 def test_platform_variables_apply_unless_a_setting_is_set(tmp_path: Path) -> None:
     vertex = {
-        "AIP_HTTP_PORT": "9090", "AIP_HEALTH_ROUTE": "/h", "AIP_PREDICT_ROUTE": "/p",
+        "AIP_HTTP_PORT": "9090",
+        "AIP_HEALTH_ROUTE": "/h",
+        "AIP_PREDICT_ROUTE": "/p",
         "AIP_STORAGE_URI": "gs://bucket/model",
-    }  # fmt: skip
+    }
     settings = Settings.from_environment(vertex)
     assert (settings.host, settings.port) == ("0.0.0.0", 9090)
     assert (settings.health_route, settings.predict_route) == ("/h", "/p")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model.artifacts import Store
-from tests.unit.app.test_metrics import Samples, samples, value
+from tests.unit.app.web.test_metrics import Samples, samples, value
 
 
 def test_a_reload_of_gunicorn_loses_no_count(

@@ -10,7 +10,7 @@ import pytest
 from model.errors import InvalidTable
 from model.schema import Schema
 from pipelines.data import read_external_table
-from tests.unit.pipelines.test_table import HEADER, ROWS
+from tests.unit.pipelines.data.test_table import HEADER, ROWS
 
 NAMES = HEADER.split(",")
 Rows = list[dict[str, str]]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.unit.model.test_reliability import curve, nearest_index, sample
+from tests.unit.model.evaluation.test_reliability_curve import curve, nearest_index, sample
 
 
 def test_the_band_covers_the_truth_near_its_nominal_level() -> None:

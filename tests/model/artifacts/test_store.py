@@ -4,7 +4,7 @@ import multiprocessing
 from pathlib import Path
 
 from model.artifacts import Store
-from tests.unit.model.test_store import add
+from tests.unit.model.artifacts.test_store import add
 
 
 def _add_and_promote(folder: Path) -> None:

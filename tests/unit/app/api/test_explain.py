@@ -28,8 +28,13 @@ def test_contributions_sum_to_the_answer(client: FlaskClient, record: dict[str, 
         assert total == pytest.approx(explanation["log_odds"], abs=1e-5)
         assert total == pytest.approx(logit(prediction["probability"]), abs=1e-4)
         assert "standard_errors" not in explanation, "exact ones have none"
-    bases = {p["base"] for p in (e["explanation"] for e in
-             client.post("/explain", json=records).get_json()["predictions"])}  # fmt: skip
+    bases = {
+        p["base"]
+        for p in (
+            e["explanation"]
+            for e in client.post("/explain", json=records).get_json()["predictions"]
+        )
+    }
     assert len(bases) == 1, "the base belongs to the version"
 
 

@@ -193,7 +193,7 @@ print(*[float(w).hex() for array in weights for w in array.ravel()])
 @pytest.mark.slow
 def test_the_release_schema_trains_too(tmp_path: Path) -> None:
     from model.schema import load_schema
-    from tests.unit.pipelines.test_table import as_release
+    from tests.unit.pipelines.data.test_table import as_release
 
     file = tmp_path / "heart.csv"
     file.write_text(as_release())

@@ -20,8 +20,8 @@ from pipelines.evaluation import validate_version
 from pipelines.evaluation.external_validation import validate_predictor
 from pipelines.fitted_pipeline import build_predictor, fit_pipeline
 from tests.conftest import ROOT
-from tests.unit.pipelines.test_external_table import Rows, like_other_sites, write
-from tests.unit.pipelines.test_table import ROWS
+from tests.unit.pipelines.data.test_external_table import Rows, like_other_sites, write
+from tests.unit.pipelines.data.test_table import ROWS
 
 
 @pytest.fixture

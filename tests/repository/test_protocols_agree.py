@@ -90,15 +90,23 @@ def tensor_in_bytes(client: FlaskClient, records: Records) -> list[float]:
     """The binary extension, both ways."""
     data = one_matrix(records).tobytes()
     described = {
-        "name": "x", "shape": [len(records), 13], "datatype": "FP32",
+        "name": "x",
+        "shape": [len(records), 13],
+        "datatype": "FP32",
         "parameters": {"binary_data_size": len(data)},
-    }  # fmt: skip
-    asked = {"inputs": [described], "outputs": [{"name": "probability", "parameters": {"binary_data": True}}]}  # fmt: skip
+    }
+    asked = {
+        "inputs": [described],
+        "outputs": [{"name": "probability", "parameters": {"binary_data": True}}],
+    }
     head = json.dumps(asked).encode()
     response = ask(
-        client, "/v2/models/cleveland/versions/1/infer", head + data, "application/octet-stream",
+        client,
+        "/v2/models/cleveland/versions/1/infer",
+        head + data,
+        "application/octet-stream",
         **{"Inference-Header-Content-Length": str(len(head))},
-    )  # fmt: skip
+    )
     n_bytes = int(response.headers["Inference-Header-Content-Length"])
     return list(struct.unpack(f"<{len(records)}f", response.data[n_bytes:]))
 
@@ -121,12 +129,20 @@ def csv_with_head(client: FlaskClient, records: Records) -> list[float]:
 
 
 DOORS: list[Callable[[FlaskClient, Records], list[float]]] = [
-    explained, with_intervals, tensorflow_rows, tensorflow_columns, tensorflow_regress, tensorflow_classify,
-    tensors_by_column, tensor_in_bytes, dataframe_split, csv_with_head,
+    explained,
+    with_intervals,
+    tensorflow_rows,
+    tensorflow_columns,
+    tensorflow_regress,
+    tensorflow_classify,
+    tensors_by_column,
+    tensor_in_bytes,
+    dataframe_split,
+    csv_with_head,
     lambda client, records: invocations(client, {"dataframe_records": records}),
     lambda client, records: invocations(client, {"instances": records}),
     lambda client, records: invocations(client, {"inputs": columns_of(records)}),
-]  # fmt: skip
+]
 
 
 @pytest.fixture

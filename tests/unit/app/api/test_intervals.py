@@ -101,8 +101,10 @@ def test_interval_is_true_or_false(client: FlaskClient, record: dict[str, Any]) 
     asked = {"instances": [record], "interval": 1, "explain": 1, "intervall": True}
     errors = client.post("/predict", json=asked).get_json()["errors"]
     assert {(error["field"], error["code"]) for error in errors} == {
-        ("intervall", "unknown_key"), ("explain", "wrong_type"), ("interval", "wrong_type"),
-    }  # fmt: skip
+        ("intervall", "unknown_key"),
+        ("explain", "wrong_type"),
+        ("interval", "wrong_type"),
+    }
 
 
 def test_inside_a_record_it_is_a_column_that_is_not_known(

@@ -19,15 +19,26 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 def ask(
-    app: AsgiService, body: bytes, headers: dict[str, str], *, path: str = "/predict",
-    method: str = "POST", part: int = 1 << 20,
-) -> Answer:  # fmt: skip
+    app: AsgiService,
+    body: bytes,
+    headers: dict[str, str],
+    *,
+    path: str = "/predict",
+    method: str = "POST",
+    part: int = 1 << 20,
+) -> Answer:
     """One request as an ASGI server hands it over, the body in parts."""
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
     scope = {
-        "type": "http", "method": method, "path": path, "query_string": b"", "headers": raw,
-        "scheme": "http", "http_version": "1.1", "server": ("x", 80),
-    }  # fmt: skip
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "headers": raw,
+        "scheme": "http",
+        "http_version": "1.1",
+        "server": ("x", 80),
+    }
     parts = [body[i : i + part] for i in range(0, len(body), part)] or [b""]
     incoming = [
         {"type": "http.request", "body": piece, "more_body": i < len(parts)}
@@ -101,7 +112,7 @@ def test_other_routes_pass_through(trained: Store, path: str) -> None:
 
 
 def test_a_header_with_an_underscore_does_not_pass_for_another(trained: Store) -> None:
-    """Servers agree on none of the ways to spell it, which is how a proxy's guards are passed by."""
+    """Servers disagree about such spellings, which can bypass the access rules of a proxy."""
     app = AsgiService(create_app(Settings(model_store=trained.folder)))
     _, found, _ = ask(app, b"", {"x_request_id": "mine"}, path="/healthz", method="GET")
     assert found["x-request-id"] != "mine"
@@ -136,9 +147,15 @@ def test_only_so_many_large_bodies_are_read_at_once(trained: Store, record: dict
             (b"content-length", b"%d" % len(content)),
         ]
         scope = {
-            "type": "http", "method": "POST", "path": "/predict", "query_string": b"",
-            "headers": headers, "scheme": "http", "http_version": "1.1", "server": ("x", 80),
-        }  # fmt: skip
+            "type": "http",
+            "method": "POST",
+            "path": "/predict",
+            "query_string": b"",
+            "headers": headers,
+            "scheme": "http",
+            "http_version": "1.1",
+            "server": ("x", 80),
+        }
 
         async def receive() -> Any:
             reading.add(number)
