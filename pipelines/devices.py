@@ -1,4 +1,7 @@
-"""Which device trains. Must be asked before Keras is imported: a backend looks once."""
+"""Selection of the training device.
+
+It must happen before Keras is imported, because a backend looks for its devices only once.
+"""
 
 from __future__ import annotations
 
@@ -14,71 +17,71 @@ from model.errors import DeviceUnavailable
 Device = Literal["auto", "cpu", "gpu"]
 
 BACKENDS = ("tensorflow", "jax", "torch")
-"""Those of Keras's that work out gradients."""
+"""The Keras backends that compute gradients."""
 
 
 def select_device(device: Device) -> str:
-    """Prepare the backend for a device and say which one will train, such as ``gpu:0``.
+    """Prepare the Keras backend for a device and return the device's name, such as ``gpu:0``.
 
-    Set by environment variables, which every backend reads when it is first imported: a GPU's
-    memory is taken as it is needed rather than all at once, and ``cpu`` hides the GPUs.
+    Sets environment variables, which every backend reads when it is first imported. GPU memory is
+    allocated on demand rather than all at once, and ``cpu`` hides the GPUs.
 
     Raises:
-        DeviceUnavailable: a GPU was asked for and the backend sees none; or the backend trains
-            nothing.
+        DeviceUnavailable: a GPU was requested and the backend sees none, or the backend cannot
+            train.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # else pages about CPU instructions
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides long notes about CPU instructions
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
-    # Who insists on a GPU is told everything, such as which of CUDA's libraries was not found.
+    # With an explicit GPU, show all messages, such as which CUDA library was not found.
     with nullcontext() if device == "gpu" else _buffer_stderr():
-        import keras  # only now, see above
+        import keras  # after the environment variables are set
 
         if keras.config.backend() not in BACKENDS:
             raise DeviceUnavailable(
-                f"Keras on {keras.config.backend()} trains nothing; KERAS_BACKEND may be "
-                f"{', '.join(BACKENDS)}"
+                f"the Keras backend {keras.config.backend()} cannot train; set KERAS_BACKEND to "
+                f"one of {', '.join(BACKENDS)}"
             )
         gpus = _visible_gpus(keras)
     if device == "gpu" and not gpus:
         raise DeviceUnavailable(
-            f"a GPU was asked for, and Keras on {keras.config.backend()} sees none. Install "
-            "requirements-gpu.txt on a machine with CUDA, or use --device cpu or auto"
+            f"a GPU was requested, but the Keras backend {keras.config.backend()} sees none; "
+            "install requirements-gpu.txt on a machine with CUDA, or use --device cpu or auto"
         )
     return gpus[0] if gpus else "cpu:0"
 
 
 def _visible_gpus(keras: Any) -> list[str]:
-    if keras.config.backend() == "torch":  # for which Keras lists no devices
-        import torch  # whoever chose this backend has it
+    if keras.config.backend() == "torch":  # Keras cannot list its devices
+        import torch  # not installed with the other backends
 
         return [f"gpu:{number}" for number in range(torch.cuda.device_count())]
     try:
         return list(keras.distribution.list_devices("gpu"))
-    except RuntimeError:  # JAX raises where there is none
+    except RuntimeError:  # JAX raises if there is no GPU
         return []
 
 
 @contextmanager
 def _buffer_stderr() -> Iterator[None]:
-    """Keep back what C++ code writes to stderr, and show it only if something goes wrong.
+    """Buffer the stderr of this process, C++ code included, and print it only after an error.
 
-    TensorFlow greets every start with lines about CPU instructions and missing CUDA drivers, before
-    its own setting for that takes effect.
+    TensorFlow prints lines about CPU instructions and missing CUDA drivers at every start, before
+    its own log setting takes effect.
     """
     sys.stderr.flush()
-    real = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            os.write(real, held.read())
+            buffer.seek(0)
+            os.write(stderr, buffer.read())
             raise
         finally:
-            os.dup2(real, 2)
-            os.close(real)
+            os.dup2(stderr, 2)
+            os.close(stderr)

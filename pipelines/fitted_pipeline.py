@@ -1,4 +1,4 @@
-"""One recipe fitted on some rows of a table: preprocessing and network, everything inside."""
+"""A recipe fitted on rows of a table: the preprocessing and the network."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ from pipelines.data import Table, build_preprocessing, read_encoding
 
 @dataclass(frozen=True)
 class FittedPipeline:
-    """A fitted preprocessing and the network that was trained behind it.
+    """A fitted preprocessing and the network that was trained on its features.
 
     Attributes:
-        rows: the rows of the table that both were fitted on.
+        preprocessing: the fitted scikit-learn preprocessing.
+        fit: the trained network and its history.
+        rows: int, indices of the table rows that both were fitted on.
     """
 
     preprocessing: ColumnTransformer
@@ -39,14 +41,14 @@ class FittedPipeline:
     rows: np.ndarray
 
     def predict(self, table: Table, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """float64 (n,): probabilities of rows of a table of the same schema."""
+        """Return float64 (n,), the probabilities of rows of a table with the same schema."""
         return predict(self.fit.network, self.preprocessing.transform(table.frame.iloc[rows]))
 
     def with_calibration(self, calibration: Calibration) -> FittedPipeline:
-        """The same with a network that gives calibrated probabilities.
+        """Return a pipeline whose network gives calibrated probabilities.
 
-        A line is put into the weights of the network in hand, which is changed; steps become further
-        layers.
+        Platt and temperature scaling change the weights of this pipeline's network in place;
+        isotonic regression appends layers.
         """
         network = append_layers(self.fit.network, calibration.layers())
         if calibration.method in ("platt", "temperature"):
@@ -59,45 +61,49 @@ def fit_pipeline(
 ) -> FittedPipeline:
     """Fit a recipe on rows of a table.
 
-    A validation share is set aside first, so that the preprocessing does not see it either.
+    The validation rows are set aside first, so the preprocessing is not fitted on them either.
 
     Args:
-        rows: numbers of the rows to fit on; all unless given.
-        progress: show a bar where stderr is a terminal.
+        rows: indices of the rows to fit on; None for all rows.
+        progress: show a progress bar if stderr is a terminal.
     """
     rows = np.arange(len(table)) if rows is None else rows
-    labels, frame, held = table.labels, table.frame, None
+    labels, frame, validation_rows = table.labels, table.frame, None
     if config.validation_fraction:
-        train, held = holdout(
+        train, validation = holdout(
             labels[rows], table.groups[rows], share=config.validation_fraction, seed=config.seed
         )
-        rows, held = rows[train], rows[held]
+        rows, validation_rows = rows[train], rows[validation]
     preprocessing = build_preprocessing(table.schema)
     features = preprocessing.fit_transform(frame.iloc[rows])
-    validation = None
-    if held is not None:
-        validation = (preprocessing.transform(frame.iloc[held]), labels[held])
-    fit = fit_network(features, labels[rows], config, validation=validation, progress=progress)
+    validation_data = None
+    if validation_rows is not None:
+        validation_features = preprocessing.transform(frame.iloc[validation_rows])
+        validation_data = (validation_features, labels[validation_rows])
+    fit = fit_network(features, labels[rows], config, validation=validation_data, progress=progress)
     return FittedPipeline(preprocessing, fit, rows)
 
 
 Predictor = Callable[[np.ndarray], np.ndarray]
-"""float32 (n, n_columns), missing as NaN → (n,) probabilities."""
+"""Maps float32 (n, n_columns), missing as NaN, to (n,) probabilities."""
 
 
 def build_predictor(fitted: FittedPipeline, table: Table, config: TrainingConfig) -> Predictor:
-    """The answers that a version would give which is made of a fitted pipeline, to about 1e-6.
+    """Return a function that predicts as a version of a fitted pipeline would, to about 1e-6.
+
+    Like a version, it fills missing values from the other columns. With a custom activation, it
+    fills them with means, as the preprocessing does.
 
     Args:
-        table, config: that it was fitted on, and by.
+        table, config: the table and the configuration that the pipeline was fitted with.
     """
     schema: Schema = table.schema
     encoding = read_encoding(schema, fitted.preprocessing)
     columns = optional_columns(schema)
     if not columns or is_import_path(config.activation):
         return lambda values: predict(fitted.fit.network, encoding.encode(values))
-    inputs = fit_feature_moments(encoding.encode(table.values[fitted.rows]))
+    moments = fit_feature_moments(encoding.encode(table.values[fitted.rows]))
     network = DenseNetwork(read_layers(fitted.fit.network), len(encoding.features), np.float64)
     return MissingValueScorer(
-        ConditionalGaussianImputer(inputs, encoding, columns), network
+        ConditionalGaussianImputer(moments, encoding, columns), network
     ).probabilities

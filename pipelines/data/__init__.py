@@ -1,9 +1,9 @@
-"""Tables: reading files, checking them against the schema, preprocessing.
+"""Tables: reading of files, validation against the schema, preprocessing.
 
 raw_table       the cells of a CSV or Parquet file
-table           a table checked against its schema
-external_table  the table of another site
-preprocessing   a scikit-learn ColumnTransformer made from the schema
+table           a table validated against its schema
+external_table  the table of another site, read with tolerance for missing and impossible values
+preprocessing   a scikit-learn ColumnTransformer built from the schema
 """
 
 from typing import TYPE_CHECKING

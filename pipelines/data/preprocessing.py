@@ -1,7 +1,7 @@
-"""Table → 29 features: a scikit-learn ColumnTransformer built from the schema.
+"""Preprocessing of a table into features: a scikit-learn ColumnTransformer built from the schema.
 
-Fitted on training rows only. The vocabulary of every one-hot column is fixed by the schema, never
-by what a sample happens to hold, so the features have the same names and order in every fold.
+It is fitted on training rows only. The schema fixes the levels of every one-hot column, so the
+features have the same names and order in every fold, whichever levels a sample contains.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from model.schema import Column, Schema
 
 
 def build_preprocessing(schema: Schema) -> ColumnTransformer:
-    """The preprocessing of one schema, not fitted yet.
+    """Return the unfitted preprocessing of a schema.
 
-    Takes a frame with the schema's columns (:attr:`pipelines.data.table.Table.frame`) and gives a
-    frame-less float64 array (n, n_features) in the order of ``schema.feature_names``. Numbers and
-    ordinals are standardised, categories one-hot. A missing value is filled with the mean of the
-    training rows, in a one-hot block with the share of each level.
+    It maps a frame with the schema's columns (:attr:`pipelines.data.table.Table.frame`) to a
+    float64 array (n, n_features) in the order of ``schema.feature_names``. Numbers and ordinals are
+    standardised, and categories are one-hot encoded. A missing value is replaced by the mean of the
+    training rows; in a one-hot block, by the share of each level.
     """
     blocks = [
         (
@@ -36,7 +36,7 @@ def build_preprocessing(schema: Schema) -> ColumnTransformer:
 
 
 def read_encoding(schema: Schema, preprocessing: ColumnTransformer) -> Encoding:
-    """The numbers of a fitted preprocessing, from which the graph is built."""
+    """Return the parameters of a fitted preprocessing, from which the graph is built."""
     columns: list[int] = []
     codes: list[int] = []
     means: list[float] = []
@@ -66,7 +66,7 @@ def read_encoding(schema: Schema, preprocessing: ColumnTransformer) -> Encoding:
 
 
 def _standardised() -> Pipeline:
-    # The mean first: filling with it leaves the mean as it is, so a missing value becomes 0.
+    # Imputing the mean does not change the mean, so a missing value becomes 0 after scaling.
     return Pipeline(
         [("fill", SimpleImputer(keep_empty_features=True)), ("scale", StandardScaler())]
     )
@@ -89,5 +89,5 @@ def _feature_name(column: str, level: str) -> str:
 
 
 def _unknown_level_to_nan(block: np.ndarray) -> np.ndarray:
-    """Rows of a one-hot block without any level are missing in every feature of the block."""
+    """Replace rows without any level by NaN, because their category is missing."""
     return np.where(block.any(axis=1, keepdims=True), block, np.nan)

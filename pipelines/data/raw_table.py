@@ -1,8 +1,8 @@
-"""Files → sheets: the cells of a CSV or Parquet file, and where each of them stands.
+"""Raw tables: the cells of a CSV or Parquet file, with their lines.
 
-Three codings of the Cleveland table are in circulation and all are read: the UCI file (no header,
-``?`` for missing), the TensorFlow release (header, thal as words) and the bundled CSV (header,
-empty for missing). They differ in nothing that the schema does not say, so there is one reader.
+Three encodings of the Cleveland table are in circulation, and all are read: the UCI file (no
+header, ``?`` for missing), the TensorFlow release (header, thal as words) and the bundled CSV
+(header, empty for missing). The schema describes all their differences, so one reader is enough.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from model.schema import Schema
 
 @dataclass(frozen=True)
 class RawTable:
-    """Cells as they stand in a file: text from a CSV, values from Parquet.
+    """The unvalidated cells of a file: text from a CSV, values from Parquet.
 
     Attributes:
-        lines: where each row stands in the file, for messages.
-        row_label: what such a place is called: ``line`` of a CSV, ``row`` of a Parquet file.
-        problems: what is wrong with rows that are not among these, because they are too short or
-            too long.
+        file: name of the file, without folders.
+        header: names of the columns.
+        rows: the cells of each row, in the order of the header.
+        lines: position of each row in the file, for messages.
+        row_label: unit of these positions: ``line`` in a CSV, ``row`` in a Parquet file.
+        problems: messages about rows that are too short or too long, which ``rows`` excludes.
     """
 
     file: str
@@ -41,20 +43,20 @@ class RawTable:
     problems: tuple[str, ...] = ()
 
     def column(self, name: str) -> list[Any]:
-        """The cells below a name of the header, from top to bottom."""
+        """Return the cells of a column, in the order of the rows."""
         index = self.header.index(name)
         return [row[index] for row in self.rows]
 
 
 def read_csv(file: str, content: bytes, schema: Schema) -> RawTable:
-    """The cells of a CSV in UTF-8, with or without a header.
+    """Read a UTF-8 CSV file, with or without a header.
 
-    Without one, the columns are the schema's, in its order, with or without the outcome.
-
-    Rows that are too short or too long are left out and named in the raw table's problems.
+    Without a header, the columns must be the schema's, in its order, with or without the outcome.
+    Rows that are too short or too long are excluded and reported in the raw table's problems.
 
     Raises:
-        InvalidTable: not UTF-8, not CSV, empty, or a first line that is neither header nor record.
+        InvalidTable: the file is not UTF-8, not CSV or empty, or its first line is neither a header
+            nor a record.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -75,16 +77,18 @@ def read_csv(file: str, content: bytes, schema: Schema) -> RawTable:
         if len(rows[0][0]) not in (len(names), len(names) - 1):
             expected = f"{len(names)} columns in the order {', '.join(names)}"
             raise InvalidTable(
-                file, [f"without a header it must have {expected}; it has {len(rows[0][0])}"]
+                file, [f"a file without a header must have {expected}; it has {len(rows[0][0])}"]
             )
     else:
         cells, line = rows.pop(0)
         header = _normalize_header(cells, names)
         if not set(header) & set(names):
             known = ", ".join(names)
-            raise InvalidTable(file, [f"line {line} is no record, and no header with {known}"])
+            raise InvalidTable(
+                file, [f"line {line} is neither a record nor a header with columns of {known}"]
+            )
     ragged = tuple(
-        f"line {line}: {len(cells)} cells where {len(header)} are expected"
+        f"line {line}: {len(cells)} cells, expected {len(header)}"
         for cells, line in rows
         if len(cells) != len(header)
     )
@@ -94,10 +98,10 @@ def read_csv(file: str, content: bytes, schema: Schema) -> RawTable:
 
 
 def read_parquet(file: str, content: bytes, schema: Schema) -> RawTable:
-    """The values of a Parquet file; null and NaN are None, decimals are floats.
+    """Read a Parquet file; null and NaN become None, decimals become floats.
 
     Raises:
-        InvalidTable: not a Parquet file.
+        InvalidTable: the file is not a Parquet file.
     """
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(content))
@@ -119,13 +123,13 @@ def _to_python_value(value: Any) -> Any:
 
 
 def _normalize_header(header: Sequence[str], names: Sequence[str]) -> list[str]:
-    """A header, with the schema's spelling where a name differs in case only."""
+    """Return a header with the schema's spelling for names that differ only in case."""
     folded = {name.casefold(): name for name in names}
     return [folded.get(cell.casefold(), cell) for cell in header]
 
 
 def parse_number(cell: Any) -> float | None:
-    """A cell as a number, or None where it is none; text counts if it spells one."""
+    """Return a cell as a number, text included, or None if it is not a number."""
     if isinstance(cell, str):
         try:
             return None if "_" in cell else float(cell)

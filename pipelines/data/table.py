@@ -1,4 +1,4 @@
-"""Sheets → table: every cell checked against the schema, every bad one named at once."""
+"""Tables of records, validated cell by cell against the schema."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from pipelines.data.raw_table import RawTable, parse_number, read_csv, read_parq
 
 @dataclass(frozen=True)
 class Table:
-    """A checked table of records.
+    """A validated table of records.
 
     Attributes:
-        file: its name, without folders.
+        file: name of the file, without folders.
         sha256: of the file's bytes.
-        values: float64 (n, n_columns), coded as in :class:`model.records.validator.validator.Batch`.
-        outcome: float64 (n,), the outcome column as it stands in the file; None without one.
-        lines: int (n,), the line (of a CSV) or row (of a Parquet file) each record came from.
-        warnings: what a person should know about the data, one sentence each.
+        values: float64 (n, n_columns), coded as in :class:`model.records.batch.Batch`.
+        outcome: float64 (n,), the outcome column as in the file; None if it was not read.
+        lines: int (n,), the line (of a CSV) or row (of a Parquet file) of each record.
+        warnings: messages about the data for a person, one sentence each.
     """
 
     schema: Schema
@@ -43,7 +43,7 @@ class Table:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The values as scikit-learn reads them: a column each, by name.
+        """Return the values as a frame for scikit-learn, with named columns.
 
         Numbers and ordinals are float64 with NaN for missing; categories are the levels' names
         (``fixed``, or the code as text where a level has no name) with None for missing.
@@ -58,38 +58,46 @@ class Table:
 
     @property
     def labels(self) -> np.ndarray:
-        """int8 (n,): 1 where the schema's outcome rule holds."""
+        """Return int8 (n,), 1 for records that meet the schema's outcome rule.
+
+        Raises:
+            InvalidTable: the table has no outcome column.
+        """
         if self.outcome is None:
-            raise InvalidTable(self.file, ["it has no outcome column"])
+            raise InvalidTable(self.file, ["the table has no outcome column"])
         return (self.outcome > self.schema.outcome.above).astype(np.int8)
 
     @property
     def groups(self) -> np.ndarray:
-        """int (n,): equal exactly for rows with equal values, which no split may separate."""
+        """Return int (n,), equal for records with equal values, which no split may separate."""
         filled = np.nan_to_num(self.values, nan=np.finfo(np.float64).max)
         return np.unique(filled, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def read_table(path: Path, schema: Schema, *, need_outcome: bool = True) -> Table:
-    """Read and check a table.
+    """Read and validate a table.
 
     Args:
-        path: ``.parquet`` or ``.pq``, or anything else as CSV with or without a header.
-        need_outcome: False to read a file for scoring; any outcome column is then left alone.
+        path: a Parquet file if it ends in ``.parquet`` or ``.pq``, otherwise a CSV file with or
+            without a header.
+        need_outcome: False to read a file for scoring, which ignores an outcome column.
 
     Raises:
-        InvalidTable: every problem of the file at once, cells by line and column; or the reason
-            why this circulating copy of the data is refused.
+        InvalidTable: the file has problems, which the error lists all at once, by line and column;
+            or it is a copy of the data that the schema rejects, with the reason.
     """
     raw_table, sha256 = read_raw_table(path, schema)
     return validate_raw_table(raw_table, schema, sha256, need_outcome)
 
 
 def read_raw_table(path: Path, schema: Schema) -> tuple[RawTable, str]:
-    """The cells of a file as they stand there, and the sha256 of its bytes.
+    """Read the unvalidated cells of a file.
+
+    Returns:
+        The cells, and the sha256 of the file's bytes.
 
     Raises:
-        InvalidTable: it is no table, or a circulating copy of the data that is refused.
+        InvalidTable: the file is not a table, or it is a copy of the data that the schema rejects.
     """
     try:
         content = path.read_bytes()
@@ -111,10 +119,10 @@ def _is_rejected_copy(raw_table: RawTable, copy: RejectedCopy, schema: Schema) -
     foreign = False
     for column in schema.columns:
         if column.name in copy.codes:
-            found = {parse_number(cell) for cell in raw_table.column(column.name)} - {None}
-            if not found or not found <= set(copy.codes[column.name]):
+            codes = {parse_number(cell) for cell in raw_table.column(column.name)} - {None}
+            if not codes or not codes <= set(copy.codes[column.name]):
                 return False
-            foreign = foreign or not found <= set(column.codes)
+            foreign = foreign or not codes <= set(column.codes)
     distinct = len({str(row) for row in raw_table.rows})
     return foreign and (not copy.repeated or distinct * 2 <= len(raw_table.rows))
 
@@ -122,29 +130,29 @@ def _is_rejected_copy(raw_table: RawTable, copy: RejectedCopy, schema: Schema) -
 def validate_raw_table(
     raw_table: RawTable, schema: Schema, sha256: str, need_outcome: bool = True
 ) -> Table:
-    """Check every cell of a raw table.
+    """Validate every cell of a raw table.
 
     Raises:
-        InvalidTable: every problem at once, cells by line and column.
+        InvalidTable: the table has problems, which the error lists all at once, by line and column.
     """
     problems, warnings = _check_header(raw_table, schema, need_outcome)
     if not raw_table.rows and not raw_table.problems:
-        problems.append("the file holds no records")
+        problems.append("the file has no records")
     if problems:
         raise InvalidTable(raw_table.file, [*problems, *raw_table.problems])
     problems += raw_table.problems
     values = np.empty((len(raw_table.rows), len(schema.columns)))
     for index, column in enumerate(schema.columns):
-        reader = ValueParser(column)
+        parser = ValueParser(column)
         missing = missing_codes(schema, column)
         for row, cell in enumerate(raw_table.column(column.name)):
-            found = reader.parse(parse_cell(cell, schema.missing, missing))
-            if isinstance(found, Problem):
+            value = parser.parse(parse_cell(cell, schema.missing, missing))
+            if isinstance(value, Problem):
                 problems.append(
-                    _cell_message(raw_table, row, column.name, found.message, found.did_you_mean)
+                    _cell_message(raw_table, row, column.name, value.message, value.did_you_mean)
                 )
             else:
-                values[row, index] = found
+                values[row, index] = value
     outcome = _read_outcome(raw_table, schema, problems) if need_outcome else None
     if problems:
         raise InvalidTable(raw_table.file, problems)
@@ -157,61 +165,64 @@ def _check_header(
     raw_table: RawTable, schema: Schema, need_outcome: bool
 ) -> tuple[list[str], list[str]]:
     header, outcome = raw_table.header, schema.outcome
-    problems = [f"column {n} stands twice" for n in dict.fromkeys(header) if header.count(n) > 1]
+    problems = [f"column {n} is repeated" for n in dict.fromkeys(header) if header.count(n) > 1]
     known = {*schema.column_names, outcome.column}
-    others = tuple(name for name in header if name not in known)
+    unknown = tuple(name for name in header if name not in known)
     for name in schema.column_names:
         if name not in header:
-            near = did_you_mean(name, others)
-            problems.append(f"column {name} is absent" + (f"; is it {near}?" if near else ""))
+            similar = did_you_mean(name, unknown)
+            hint = f"; is it {similar}?" if similar else ""
+            problems.append(f"column {name} is absent{hint}")
     if need_outcome and outcome.column not in header:
         forbidden_targets = [m.reason for m in outcome.forbidden_targets if m.column in header]
         problems += forbidden_targets or [f"the outcome column {outcome.column} is absent"]
-    warnings = [f"column {name} is not in the schema and is left out" for name in others]
+    warnings = [f"column {name} is not in the schema and is ignored" for name in unknown]
     return problems, warnings
 
 
 def _read_outcome(raw_table: RawTable, schema: Schema, problems: list[str]) -> np.ndarray:
     outcome = schema.outcome
     cells = raw_table.column(outcome.column)
-    found = [parse_cell(cell, schema.missing, set()) for cell in cells]
-    for row, value in enumerate(found):
+    values = [parse_cell(cell, schema.missing, set()) for cell in cells]
+    for row, value in enumerate(values):
         if value not in outcome.values or isinstance(value, bool):
             allowed = ", ".join(str(code) for code in outcome.values)
             problems.append(
                 _cell_message(raw_table, row, outcome.column, f"must be one of {allowed}", None)
             )
-    return np.array([v if v in outcome.values else math.nan for v in found], dtype=np.float64)
+    return np.array([v if v in outcome.values else math.nan for v in values], dtype=np.float64)
 
 
 def _duplicates(table: Table) -> list[str]:
-    _, firsts, patient = np.unique(table.groups, return_index=True, return_inverse=True)
-    n_repeats = len(table) - len(firsts)
+    _, first_rows, group = np.unique(table.groups, return_index=True, return_inverse=True)
+    n_repeats = len(table) - len(first_rows)
     if not n_repeats:
         return []
-    warnings = [f"{n_repeats} of {len(table)} records repeat another; no split separates copies"]
+    warnings = [
+        f"{n_repeats} of {len(table)} records are copies of another; no split separates copies"
+    ]
     if table.outcome is not None:
-        n_contradict = int((table.labels != table.labels[firsts][patient]).sum())
+        n_contradict = int((table.labels != table.labels[first_rows][group]).sum())
         if n_contradict:
-            warnings.append(f"{n_contradict} of them have another outcome than the first copy")
+            warnings.append(f"the outcome differs from the first copy in {n_contradict} of them")
     return warnings
 
 
 def _cell_message(
-    raw_table: RawTable, row: int, column: str, message: str, guess: str | None
+    raw_table: RawTable, row: int, column: str, message: str, suggestion: str | None
 ) -> str:
-    near = f"; did you mean {guess}?" if guess else ""
-    return f"{raw_table.row_label} {raw_table.lines[row]}, column {column}: {message}{near}"
+    hint = f"; did you mean {suggestion}?" if suggestion else ""
+    return f"{raw_table.row_label} {raw_table.lines[row]}, column {column}: {message}{hint}"
 
 
 def missing_codes(schema: Schema, column: Column | None = None) -> set[float]:
-    """The numbers that mean missing in every column of a table, and in this one."""
+    """Return the numbers that mean missing in every column, and in this column if it is given."""
     everywhere = {code for text in schema.missing if (code := parse_number(text)) is not None}
     return everywhere | set(column.missing if column else ())
 
 
 def parse_cell(cell: Any, missing: Sequence[str], missing_codes: set[float]) -> Any:
-    """A cell as a number, a word, or None where it means missing."""
+    """Return a cell as a number or a word, or None if it means missing."""
     if cell is None or (isinstance(cell, str) and cell in missing):
         return None
     code = parse_number(cell)

@@ -1,10 +1,10 @@
-"""ModelComparison: recipes and baselines on the same folds, and on the tables of other sites.
+"""Evaluation of recipes and baselines on the same folds, and on the tables of other sites.
 
-folds                the folds of a table with their preprocessing
+folds                the folds of a table, with their fitted preprocessing
 network_folds        networks trained on the folds
 baselines            other kinds of model on the folds
-cross_validation     recipes beside baselines
-external_validation  a version on another site's table
+cross_validation     comparison of recipes with baselines
+external_validation  a version or a recipe on the table of another site
 """
 
 from typing import TYPE_CHECKING

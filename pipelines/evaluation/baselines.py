@@ -1,9 +1,9 @@
-"""The kinds of model that a network is measured beside, on the same features of the same folds.
+"""Baselines: other kinds of model, fitted on the same features of the same folds as a network.
 
-Each is what a careful person would try first: few choices, written here, and made without looking
-at a test side. *Plain* takes scikit-learn's own settings; *tuned* chooses by cross-validated log
-loss inside the training side of every fold. They see the 29 features, standardised by the whole
-training side also within that inner cross-validation, which shows them no outcome.
+Each has few settings, which are written here and were chosen without test data. The baselines use
+scikit-learn's default settings unless they say otherwise. Those named *tuned* select settings by
+the cross-validated log loss inside the training rows of every fold. Their features are standardised
+with all training rows, in this inner cross-validation too, which reveals no outcome.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipelines.evaluation.folds import Fold, FoldPredictor, Folds, map_in_proces
 REFERENCE = "logistic regression"
 REFERENCE_C = 0.3
 TUNED_C = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Inverse strengths of the penalty to choose from."""
+"""Inverse penalty strengths to select from."""
 
 N_INNER_FOLDS = 5
 N_TREES = 100
@@ -44,13 +44,13 @@ TUNED_SUBSAMPLE = 0.5
 
 @dataclass(frozen=True)
 class Baseline:
-    """A kind of model.
+    """A baseline model.
 
     Attributes:
-        fit_predict: fits on the training side of a fold → (n_test,) probabilities.
-        slow: takes more than a quarter of a second a fold, so that it is only fitted on request.
-        module, package: that it needs, as Python and as pip name it, and that this project does
-            not install.
+        fit_predict: fits on a fold's training rows and returns (n_test,) probabilities.
+        slow: takes more than 0.25 seconds per fold, so it is fitted only on request.
+        module, package: optional dependency, as Python and as pip name it. The project does not
+            install it.
     """
 
     name: str
@@ -61,15 +61,15 @@ class Baseline:
 
 
 def reference(fold: Fold) -> np.ndarray:
-    """Logistic regression with C = 0.3: what everything is compared with."""
+    """Fit logistic regression with C = 0.3, the reference of every comparison."""
     return _fit_and_predict(LogisticRegression(C=REFERENCE_C, max_iter=2_000), fold)
 
 
 def tuned_logistic_regression(fold: Fold) -> np.ndarray:
-    """Logistic regression whose penalty is chosen inside the fold."""
+    """Fit logistic regression with a penalty selected inside the fold."""
     losses = np.zeros(len(TUNED_C))
     for train, test in inner_folds(fold):
-        # Each starts from the solution before it, which is near.
+        # The warm start uses the solution of the previous C, which is close.
         model = LogisticRegression(solver="newton-cholesky", warm_start=True)
         for choice, c in enumerate(TUNED_C):
             model.set_params(C=c).fit(fold.features[train], fold.labels[train])
@@ -80,29 +80,29 @@ def tuned_logistic_regression(fold: Fold) -> np.ndarray:
 
 
 def decision_tree(fold: Fold) -> np.ndarray:
-    """One tree, grown until its leaves are pure: its probabilities are 0 and 1."""
+    """Fit one tree, grown until its leaves are pure, so its probabilities are 0 and 1."""
     return _fit_and_predict(DecisionTreeClassifier(random_state=fold.number), fold)
 
 
 def random_forest(fold: Fold) -> np.ndarray:
-    """Trees on bootstrap samples (Breiman, 2001), with three patients in a leaf at least."""
+    """Fit trees on bootstrap samples (Breiman, 2001), with at least three patients per leaf."""
     model = RandomForestClassifier(N_TREES, min_samples_leaf=3, random_state=fold.number)
     return _fit_and_predict(model, fold)
 
 
 def extra_trees(fold: Fold) -> np.ndarray:
-    """Trees with cuts at random (Geurts and others, 2006), with three patients in a leaf at least."""
+    """Fit trees with random cuts (Geurts and others, 2006), at least three patients per leaf."""
     model = ExtraTreesClassifier(N_TREES, min_samples_leaf=3, random_state=fold.number)
     return _fit_and_predict(model, fold)
 
 
 def gradient_boosting(fold: Fold) -> np.ndarray:
-    """Boosted trees (Friedman, 2001) at scikit-learn's settings: 100 of depth 3, rate 0.1."""
+    """Fit boosted trees (Friedman, 2001) at scikit-learn's defaults: 100 of depth 3, rate 0.1."""
     return _fit_and_predict(GradientBoostingClassifier(random_state=fold.number), fold)
 
 
 def tuned_gradient_boosting(fold: Fold) -> np.ndarray:
-    """Stochastic gradient boosting (Friedman, 2002): depth and number of trees from inside."""
+    """Fit stochastic gradient boosting (Friedman, 2002); select depth and number of trees."""
 
     def build(depth: int, stages: int) -> GradientBoostingClassifier:
         return GradientBoostingClassifier(
@@ -128,8 +128,8 @@ def tuned_gradient_boosting(fold: Fold) -> np.ndarray:
 
 
 def support_vectors(fold: Fold) -> np.ndarray:
-    """A support vector machine with a Gaussian kernel, its margins made probabilities (Platt, 1999)."""
-    # The sigmoid is fitted to margins from inner folds, the machine itself to all training rows.
+    """Fit a support vector machine with a Gaussian kernel and Platt scaling (Platt, 1999)."""
+    # The sigmoid is fitted to margins from inner folds, the SVM to all training rows.
     inner = [
         (np.searchsorted(fold.train, train), np.searchsorted(fold.train, test))
         for train, test in inner_folds(fold)
@@ -140,9 +140,10 @@ def support_vectors(fold: Fold) -> np.ndarray:
 
 
 def explainable_boosting(fold: Fold) -> np.ndarray:
-    """Boosted curves, one a feature (Nori and others, 2019).
+    """Fit boosted curves, one per feature (Nori and others, 2019).
 
-    Without its pairs of features, which make it worse on a table as small as this, and much slower.
+    Pairwise interactions are off, because they are less accurate on such a small table and much
+    slower.
     """
     build = importlib.import_module("interpret.glassbox").ExplainableBoostingClassifier
     return _fit_and_predict(build(interactions=0, n_jobs=1, random_state=fold.number), fold)
@@ -168,46 +169,50 @@ BASELINES = (
 
 
 def choose_baselines(*, slow: bool) -> tuple[tuple[Baseline, ...], dict[str, str]]:
-    """The baselines to fit, and by name those that are left out, with the reason."""
-    left_out = {}
+    """Return the baselines to fit, and the skipped ones by name with the reason."""
+    skipped = {}
     for baseline in BASELINES:
         if baseline.module and importlib.util.find_spec(baseline.module) is None:
-            left_out[baseline.name] = f"the package {baseline.package} is not installed"
+            skipped[baseline.name] = f"the package {baseline.package} is not installed"
         elif baseline.slow and not slow:
-            left_out[baseline.name] = "slow; --all-baselines adds it"
-    return tuple(b for b in BASELINES if b.name not in left_out), left_out
+            skipped[baseline.name] = "slow; --all-baselines adds it"
+    return tuple(b for b in BASELINES if b.name not in skipped), skipped
 
 
 def fit_baselines(baselines: Sequence[Baseline], *, jobs: int = 1) -> FoldPredictor:
-    """Baselines to evaluate; each process takes a whole fold at a time."""
+    """Return a function that fits baselines on folds; each process fits all of one fold.
+
+    Args:
+        jobs: number of processes; -1 for one per core.
+    """
 
     def predict(folds: Folds) -> dict[str, np.ndarray]:
         calls = [(baselines, folds.fold(number)) for number in range(len(folds))]
         finished = list(map_in_processes(_fit_all, calls, jobs=jobs, name="baselines"))
         return {
             baseline.name: folds.combine_predictions(
-                (number, found[place]) for number, found in finished
+                (number, probabilities[index]) for number, probabilities in finished
             )
-            for place, baseline in enumerate(baselines)
+            for index, baseline in enumerate(baselines)
         }
 
     return predict
 
 
 def _fit_all(baselines: Sequence[Baseline], fold: Fold) -> list[np.ndarray]:
-    # Looking at every argument of thousands of small fits takes a tenth of their time.
+    # Validating the arguments of thousands of small fits takes a tenth of the time.
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
         return [baseline.fit_predict(fold) for baseline in baselines]
 
 
 def _fit_and_predict(model: Any, fold: Fold) -> np.ndarray:
-    """Probabilities of the test side by a scikit-learn classifier fitted on the training side."""
+    """Fit a scikit-learn classifier on the training rows and predict the test rows."""
     model.fit(fold.features[fold.train], fold.labels[fold.train])
     return model.predict_proba(fold.features[fold.test])[:, 1]
 
 
 def inner_folds(fold: Fold) -> Iterator[Split]:
-    """Folds of the training side, as row numbers of the whole table; copies stay together."""
+    """Yield folds of the training rows, as row indices of the whole table; copies stay together."""
     labels, groups = fold.labels[fold.train], fold.groups[fold.train]
     inner = repeated_folds(labels, groups, n_splits=N_INNER_FOLDS, n_repeats=1, seed=fold.number)
     for train, test in inner:
@@ -215,5 +220,5 @@ def inner_folds(fold: Fold) -> Iterator[Split]:
 
 
 def _summed_loss(fold: Fold, rows: np.ndarray, probabilities: np.ndarray) -> float:
-    everyone = np.ones((1, len(rows)))
-    return len(rows) * float(log_loss(fold.labels[rows], probabilities[None], everyone)[0])
+    weights = np.ones((1, len(rows)))
+    return len(rows) * float(log_loss(fold.labels[rows], probabilities[None], weights)[0])

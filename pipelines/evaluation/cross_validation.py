@@ -1,4 +1,4 @@
-"""Recipes and baselines on the same folds, with everything fitted inside each fold."""
+"""Cross-validation of recipes and baselines on the same folds, with everything fitted per fold."""
 
 from __future__ import annotations
 
@@ -23,52 +23,53 @@ def cross_validate(
     seed: int = SEED,
     n_repeats: int = N_REPEATS,
     jobs: int = 1,
-    left_out: Mapping[str, str] | None = None,
+    skipped_models: Mapping[str, str] | None = None,
 ) -> tuple[ModelComparison, dict[str, np.ndarray]]:
-    """Several models on the same folds, each beside logistic regression.
+    """Evaluate several models on the same folds and compare each with logistic regression.
 
     Args:
-        predictors: the first of what the first one predicts is what the evaluation is about;
-            logistic regression must be among them.
-        left_out: names of models that are not evaluated, with the reason, for the record.
+        predictors: the first model of the first predictor is the subject of the evaluation.
+            Logistic regression must be among the models.
+        jobs: number of processes for fitting the preprocessing; -1 for one per core.
+        skipped_models: models that are not evaluated, by name with the reason.
 
     Returns:
-        The figures, and the out-of-fold probabilities by name.
+        The comparison, and the out-of-fold probabilities by name.
 
     Raises:
-        InvalidConfig: too few records of an outcome for ten folds.
+        InvalidConfig: the table has too few records of an outcome for ten folds.
     """
     folds = prepare_folds(table, seed=seed, n_repeats=n_repeats, jobs=jobs)
     predictions: dict[str, np.ndarray] = {}
     for predict in predictors:
         predictions |= predict(folds)
-    found = compare(
+    comparison = compare(
         table.labels,
         table.groups,
         predictions,
         seed=seed,
         n_splits=len(folds) // n_repeats,
         baseline=REFERENCE,
-        skipped_models=left_out,
+        skipped_models=skipped_models,
     )
-    return found, predictions
+    return comparison, predictions
 
 
 def evaluate_recipe(
     table: Table, config: TrainingConfig, *, name: str, n_repeats: int = 1
 ) -> tuple[ModelComparison, dict[str, np.ndarray]]:
-    """What one network of a recipe is worth, quickly, beside logistic regression alone.
+    """Evaluate single networks of a recipe and compare them with logistic regression only.
 
     Returns:
-        The figures, and the out-of-fold probabilities by name: of the networks (n_networks,
-        n_repeats, n), of logistic regression (n_repeats, n).
+        The comparison, and the out-of-fold probabilities by name: (n_networks, n_repeats, n) for
+        the networks, (n_repeats, n) for logistic regression.
 
     Raises:
-        InvalidConfig: too few records of an outcome for ten folds.
+        InvalidConfig: the table has too few records of an outcome for ten folds.
     """
     networks = fit_networks({name: NetworkSpec(config)})
-    alone = [baseline for baseline in BASELINES if baseline.name == REFERENCE]
-    return cross_validate(table, [networks, fit_baselines(alone)], n_repeats=n_repeats)
+    reference = [baseline for baseline in BASELINES if baseline.name == REFERENCE]
+    return cross_validate(table, [networks, fit_baselines(reference)], n_repeats=n_repeats)
 
 
 def evaluate_with_baselines(
@@ -81,23 +82,25 @@ def evaluate_with_baselines(
     jobs: int = -1,
     slow: bool = False,
 ) -> ModelComparison:
-    """A recipe, one network and ten averaged, beside the textbook recipe and every baseline.
+    """Compare a recipe with the textbook recipe and the baselines.
+
+    The recipe is evaluated as a single network and as an average of ten networks.
 
     Args:
-        name: under which the recipe is shown.
-        jobs: processes to spread the folds over; -1 for one a core.
-        slow: fit the slow baselines too.
+        name: the name under which the recipe is shown.
+        jobs: number of processes; -1 for one per core.
+        slow: include the slow baselines.
 
     Raises:
-        InvalidConfig: too few records of an outcome for ten folds.
+        InvalidConfig: the table has too few records of an outcome for ten folds.
     """
     averaged = NetworkSpec(config, averaged=True)
-    named = {name: averaged._replace(averaged=False), f"{name}, ten averaged": averaged}
+    specs = {name: averaged._replace(averaged=False), f"{name}, ten averaged": averaged}
     if config != RECIPES["textbook"]:
-        named["textbook"] = NetworkSpec(RECIPES["textbook"], n_networks=1)
-    baselines, left_out = choose_baselines(slow=slow)
-    predictors = [fit_networks(named), fit_baselines(baselines, jobs=jobs)]
-    found, _ = cross_validate(
-        table, predictors, seed=seed, n_repeats=n_repeats, jobs=jobs, left_out=left_out
+        specs["textbook"] = NetworkSpec(RECIPES["textbook"], n_networks=1)
+    baselines, skipped_models = choose_baselines(slow=slow)
+    predictors = [fit_networks(specs), fit_baselines(baselines, jobs=jobs)]
+    comparison, _ = cross_validate(
+        table, predictors, seed=seed, n_repeats=n_repeats, jobs=jobs, skipped_models=skipped_models
     )
-    return found
+    return comparison

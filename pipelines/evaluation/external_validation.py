@@ -1,4 +1,4 @@
-"""A model on the patients of another site: how well it ranks them there, and what it promises."""
+"""External validation: discrimination and calibration on the patients of another site."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ EXTERNAL_METRICS = {"auc": auc, "log_loss": log_loss, "brier": brier}
 
 
 class ExternalValidation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is worth on the table of another site.
+    """The performance of a model on the table of another site.
 
     Attributes:
-        model: its name.
-        file, sha256: of the other site.
-        is_training_table: it is the very file that the model was trained on.
-        n_read, n_records, n_positive: records in the file, those that were answered, and those of
-            them with the positive outcome.
-        missing: by column, in how many of the records that were answered it was missing.
-        invalid_cells, left_out: as of :class:`pipelines.data.external_table.ExternalTable`.
-        estimates: AUC, log loss and Brier score, each with its 95 % interval over patients; None
-            for the AUC where all outcomes are the same.
-        prevalence_log_loss: log loss of answering every record with the share of positives there.
+        model: name of the model.
+        file, sha256: of the other site's table.
+        is_training_table: True if the model was trained on this file.
+        n_read, n_records, n_positive: number of records in the file, of predicted records, and of
+            predicted records with the positive outcome.
+        missing: by column, number of predicted records in which it is missing.
+        invalid_cells, left_out: see :class:`pipelines.data.external_table.ExternalTable`.
+        estimates: AUC, log loss and Brier score, each with its 95 % interval over patients; the AUC
+            is None if all outcomes are equal.
+        prevalence_log_loss: log loss of predicting the table's share of positives for every record.
         calibration: slope, intercept, and calibration in the large.
     """
 
@@ -61,7 +61,7 @@ class ExternalValidation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def validate_version(external_data: ExternalTable, artifact: Artifact) -> ExternalValidation:
-    """A version as it serves, on the records of another site."""
+    """Evaluate a version, as it is served, on the records of another site."""
     manifest = artifact.manifest
     return validate_predictor(
         external_data,
@@ -74,7 +74,7 @@ def validate_version(external_data: ExternalTable, artifact: Artifact) -> Extern
 def validate_recipe(
     external_data: ExternalTable, table: Table, config: TrainingConfig, *, name: str
 ) -> ExternalValidation:
-    """A recipe, fitted on a whole table, on the records of another site."""
+    """Fit a recipe on a whole table and evaluate it on the records of another site."""
     fitted = fit_pipeline(table, config, progress=True)
     return validate_predictor(
         external_data,
@@ -89,17 +89,18 @@ def validate_predictor(
 ) -> ExternalValidation:
     """Evaluate a model on the records of another site.
 
-    Intervals come from a bootstrap of the patients there (Efron and Tibshirani, "An Introduction to
-    the Bootstrap", 1993, chapter 13). They say nothing of how other networks of the same recipe
-    would do.
+    The intervals come from a bootstrap of the site's patients (Efron and Tibshirani, "An
+    Introduction to the Bootstrap", 1993, chapter 13). They do not include the variation between
+    networks of the same recipe.
 
     Args:
-        training_sha256: sha256 of the file that it was trained on.
+        name: the name under which the model is shown.
+        training_sha256: sha256 of the file that the model was trained on.
     """
     table = external_data.table
     labels, groups = table.labels, table.groups
     probabilities = np.asarray(predict(table.values.astype(np.float32)), np.float64)[None]
-    everyone = np.ones((1, len(labels)))
+    weights = np.ones((1, len(labels)))
     share = np.full_like(probabilities, labels.mean())
     return ExternalValidation(
         model=name,
@@ -115,10 +116,10 @@ def validate_predictor(
         estimates={
             metric: estimate_or_none(
                 bootstrap_statistic(partial(compute, labels, probabilities), groups, seed=SEED),
-                compute(labels, probabilities, everyone),
+                compute(labels, probabilities, weights),
             )
             for metric, compute in EXTERNAL_METRICS.items()
         },
-        prevalence_log_loss=float(log_loss(labels, share, everyone)[0]),
+        prevalence_log_loss=float(log_loss(labels, share, weights)[0]),
         calibration=estimate_calibration(labels, groups, to_log_odds(probabilities), seed=SEED),
     )

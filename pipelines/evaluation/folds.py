@@ -1,7 +1,7 @@
-"""The folds of a table, with the preprocessing of each fitted once for all models.
+"""The folds of a table, with a preprocessing for each that is fitted once for all models.
 
-Fitting a ColumnTransformer takes as long as fitting ten logistic regressions. What it finds is a
-handful of numbers, so every fold keeps those, and makes its features from them when it is asked.
+Fitting a ColumnTransformer takes as long as fitting ten logistic regressions. Its result is a few
+numbers, so every fold keeps these and computes its features from them on request.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from pipelines.data import Table, build_preprocessing, read_encoding
 
 N_SPLITS = 10
 SEED, SECOND_SEED = 20241, 20242
-"""Seeds of the folds that every evaluation uses, and of those that confirm it."""
+"""Seed of the folds that every evaluation uses, and a second one that confirms the results."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold, as a model sees it.
+    """The data of one fold.
 
     Attributes:
-        number: from 0, over all repeats.
-        features: float64 (n, n_features) of all rows, standardised by the training rows.
+        number: of the fold, from 0 over all repeats.
+        features: float64 (n, n_features), all rows, standardised with the training rows.
         labels: (n,) of 0 and 1.
-        groups: (n,) equal for copies of a record.
-        train, test: numbers of the rows on either side.
+        groups: (n,), equal for copies of a record.
+        train, test: indices of the training rows and of the test rows.
     """
 
     number: int
@@ -48,10 +48,11 @@ class Fold:
 
 @dataclass(frozen=True)
 class Folds:
-    """All folds of one seed; equal seeds give the same folds to every model.
+    """All folds of one seed. Every model gets the same folds.
 
     Attributes:
-        splits, encodings: of each fold, ``N_SPLITS`` a repeat.
+        splits, encodings: the split and the fitted preprocessing of each fold, ``N_SPLITS`` per
+            repeat.
     """
 
     table: Table
@@ -64,35 +65,42 @@ class Folds:
         return len(self.splits)
 
     def features(self, number: int) -> np.ndarray:
-        """float64 (n, n_features): all rows, as the preprocessing of one fold makes them."""
+        """Return float64 (n, n_features), the features of all rows in one fold."""
         return self.encodings[number].encode(self.table.values)
 
     def fold(self, number: int) -> Fold:
-        """One fold on its own, small enough to be sent to another process."""
+        """Return the data of one fold, small enough to send to another process."""
         train, test = self.splits[number]
         table = self.table
         return Fold(number, self.features(number), table.labels, table.groups, train, test)
 
-    def combine_predictions(self, found: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
-        """Probabilities of the test rows, by number of the fold → float64 (n_repeats, n)."""
-        whole = np.full((self.n_repeats, len(self.table)), np.nan)
-        for number, probabilities in found:
-            whole[number // N_SPLITS, self.splits[number][1]] = probabilities
-        return whole
+    def combine_predictions(self, predictions: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
+        """Combine the predictions of all folds.
+
+        Args:
+            predictions: pairs of a fold's number and the probabilities of its test rows.
+
+        Returns:
+            float64 (n_repeats, n), the out-of-fold probabilities.
+        """
+        combined = np.full((self.n_repeats, len(self.table)), np.nan)
+        for number, probabilities in predictions:
+            combined[number // N_SPLITS, self.splits[number][1]] = probabilities
+        return combined
 
 
 FoldPredictor = Callable[[Folds], dict[str, np.ndarray]]
-"""Fits inside every fold → out-of-fold probabilities by name of the model, (n_repeats, n).
+"""Fits models in every fold and returns their out-of-fold probabilities by name.
 
-Or (n_networks, n_repeats, n), where a model comes out differently with every seed.
+The shape is (n_repeats, n), or (n_networks, n_repeats, n) for a model that depends on a seed.
 """
 
 
 def prepare_folds(table: Table, *, seed: int, n_repeats: int, jobs: int = 1) -> Folds:
-    """Split a table and fit the preprocessing on the training side of every fold.
+    """Split a table and fit the preprocessing on the training rows of every fold.
 
     Raises:
-        InvalidConfig: too few records of an outcome for ten folds.
+        InvalidConfig: the table has too few records of an outcome for ten folds.
     """
     splits = tuple(
         repeated_folds(
@@ -104,26 +112,27 @@ def prepare_folds(table: Table, *, seed: int, n_repeats: int, jobs: int = 1) -> 
 
 
 def fit_encodings(
-    table: Table, sides: Sequence[np.ndarray], *, jobs: int = 1
+    table: Table, training_rows: Sequence[np.ndarray], *, jobs: int = 1
 ) -> tuple[Encoding, ...]:
-    """Fit the preprocessing of a table's schema on some of its rows, many times."""
+    """Fit the preprocessing once for each set of training rows."""
     frame = table.frame
-    calls = [(table.schema, frame.iloc[rows]) for rows in sides]
-    found = dict(map_in_processes(_fit_encoding, calls, jobs=jobs, name="preprocessing"))
-    return tuple(found[number] for number in range(len(sides)))
+    calls = [(table.schema, frame.iloc[rows]) for rows in training_rows]
+    encodings = dict(map_in_processes(_fit_encoding, calls, jobs=jobs, name="preprocessing"))
+    return tuple(encodings[number] for number in range(len(training_rows)))
 
 
 def map_in_processes(
     function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], *, jobs: int, name: str
 ) -> Iterator[tuple[int, Any]]:
-    """Call a function many times in several processes, of one thread each.
+    """Call a function many times in several processes with one thread each.
 
     Args:
-        calls: its arguments, a tuple a call.
-        name: for the progress bar, which is quiet where stderr is no terminal.
+        calls: the arguments of each call.
+        jobs: number of processes; -1 for one per core.
+        name: label of the progress bar, which is shown only if stderr is a terminal.
 
     Yields:
-        The number of a call and its result, as they are finished.
+        The index of a call and its result, in the order in which the calls finish.
     """
     numbered = (
         delayed(_call_numbered)(function, n, arguments) for n, arguments in enumerate(calls)

@@ -1,8 +1,8 @@
-"""Pages in one file: templates, and figures as SVG.
+"""HTML pages in one file, with figures as SVG.
 
-render    templates
-plotting  figures in one style
-svg       figures as SVG
+render    pages from templates
+plotting  matplotlib figures in one style
+svg       figures as SVG elements
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
-"""Figures in one style, as SVG inside a page.
+"""Matplotlib figures in one style.
 
-A figure is drawn inside :func:`plot_style`, so that every artist takes its sizes from there::
+Draw every figure inside :func:`plot_style`, which sets the sizes and colours of all artists::
 
     @plot_style()
     def learning_curve(losses: Sequence[float]) -> str:
@@ -9,7 +9,7 @@ A figure is drawn inside :func:`plot_style`, so that every artist takes its size
         label(axes, "epoch", "mean loss (nats)")
         return as_svg(figure, "The loss falls from epoch to epoch.")
 
-matplotlib is imported with the first figure, so that the command line starts without it.
+Matplotlib is imported with the first figure, so the command line starts without it.
 """
 
 from __future__ import annotations
@@ -23,33 +23,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#10243e", "#98310d", "#23897b", "#d8911f", "#5b2a86", "#7486a0")
-"""For lines and points: in greyscale the first four are ever lighter, each clearly so."""
-
+"""Colours of lines and points. In greyscale, each of the first four is lighter than the last."""
 
 DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.6, 1.2, 1.6)), (0, (9, 2.5)), (0, (3, 1)))
-
+"""Dashes of the lines, in the order of :data:`COLOURS`."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
-
+"""Markers of the points, in the order of :data:`COLOURS`."""
 
 FILLS = ("#dfe7f1", "#a8cbc5", "#e0946d", "#6f86a6")
-"""For areas and bars: in greyscale ever darker."""
-
+"""Colours of areas and bars. In greyscale, each is darker than the one before."""
 
 COLORMAP = "cividis"
-"""Colour map of a surface: lightness grows with the value (Nuñez and others, 2018)."""
-
+"""Colour map of a surface, with lightness increasing with the value (Nuñez and others, 2018)."""
 
 FIGURE_WIDTH = 7.2
-"""Of a whole figure, in inches of 72 points: that of the column of text."""
-
+"""Width of a figure in inches of 72 points, equal to the width of the text column."""
 
 _STYLE: dict[str, Any] = {
-    "svg.fonttype": "path",  # glyphs as outlines take the same room in every browser
+    "svg.fonttype": "path",  # outlines have the same size in every browser
     "svg.hashsalt": "pipelines",
     "svg.id": None,
     "path.simplify_threshold": 0.3,
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
+    "font.family": "DejaVu Sans",  # installed with matplotlib, so it is available everywhere
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -59,7 +55,7 @@ _STYLE: dict[str, Any] = {
     "ytick.labelsize": 8,
     "legend.fontsize": 8,
     "legend.title_fontsize": 8,
-    "legend.frameon": True,  # so that no line runs through its words
+    "legend.frameon": True,  # keeps lines from crossing the text
     "legend.framealpha": 0.9,
     "legend.edgecolor": "none",
     "legend.handlelength": 3.2,
@@ -82,8 +78,8 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def plot_style() -> Iterator[None]:
-    """Draw in the style of the house; also a decorator of a function that draws."""
-    import matplotlib  # half a second, for whoever draws
+    """Apply the style of all figures, as a context manager or as a decorator."""
+    import matplotlib  # takes half a second
     from cycler import cycler
 
     cycle = cycler(color=COLOURS) + cycler(linestyle=DASHES)
@@ -100,13 +96,12 @@ def panels(
     width: float = FIGURE_WIDTH,
     **shared: Any,
 ) -> tuple[Figure, list[Axes]]:
-    """A new figure and its axes, row by row.
+    """Return a new figure and its axes, row by row.
 
     Args:
         height: of one row, in inches.
         width: of all columns together, in inches.
-        shared: ``sharex``, ``sharey``, ``width_ratios`` and the like, as matplotlib's ``subplots``
-            takes them.
+        shared: arguments of matplotlib's ``subplots``, such as ``sharex`` or ``width_ratios``.
 
     Raises:
         RuntimeError: called outside :func:`plot_style`.
@@ -115,14 +110,14 @@ def panels(
     from matplotlib.figure import Figure
 
     if matplotlib.rcParams["svg.hashsalt"] != _STYLE["svg.hashsalt"]:
-        raise RuntimeError("a figure is drawn inside plot_style()")
+        raise RuntimeError("panels() must be called inside plot_style()")
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
 
 
 def label(axes: Axes, x: str, y: str, title: str = "") -> None:
-    """Name both axes, units and all, and perhaps the panel; call it last."""
-    axes.minorticks_off()  # of logarithms: more marks than picture
+    """Label both axes, with their units, and title the panel if a title is given; call it last."""
+    axes.minorticks_off()  # logarithmic axes have too many of them
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if title:

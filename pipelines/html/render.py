@@ -1,7 +1,7 @@
-"""A page of HTML in one file: figures, tables and text without external assets.
+"""HTML pages in one file: figures, tables and text without external assets.
 
-A page is a template that begins with ``{% extends "base.html" %}`` and fills the
-blocks ``lead`` and ``main``; :func:`pipelines.html.svg.as_svg` gives its figures, which it puts into
+The template of a page begins with ``{% extends "base.html" %}`` and fills the blocks ``lead`` and
+``main``. :func:`pipelines.html.svg.as_svg` returns its figures, which the template inserts into a
 ``<figure>`` with ``{{ svg | safe }}`` and a ``<figcaption>``.
 """
 
@@ -16,17 +16,18 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_page(template: str, *, folder: Path = TEMPLATES, **values: Any) -> str:
-    """Fill a template.
+    """Return a page rendered from a template.
 
     Args:
-        template: name of a file of the folder.
-        folder: of the template; :data:`TEMPLATES`, which holds ``base.html``, unless given.
-        values: what it names; text is escaped unless the template says ``safe``.
+        template: name of a file in the folder.
+        folder: of the template; by default :data:`TEMPLATES`, which also contains ``base.html``.
+        values: values of the template's variables. Text is escaped unless the template marks it as
+            ``safe``.
 
     Raises:
-        jinja2.UndefinedError: the template names a value that is not given.
+        jinja2.UndefinedError: the template uses a variable without a value.
     """
-    import jinja2  # only where a page is written
+    import jinja2  # here, because most commands write no page
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, TEMPLATES]),

@@ -68,14 +68,14 @@ class NestedCvResult:
     def nested_losses(
         self, among: Sequence[int], *, one_standard_error: bool = False
     ) -> np.ndarray:
-        """Return float64 (n_repeats, n), the log loss of every patient under its fold's selection."""
+        """Return float64 (n_repeats, n), each patient's log loss under its fold's selection."""
         selected = self.select_per_fold(among, one_standard_error=one_standard_error)
         repeats = np.arange(len(self.outer_folds))[:, None]
         per_patient = selected[repeats, self.outer_folds]
         return self.outer_losses[per_patient, repeats, np.arange(self.outer_folds.shape[1])]
 
     def select_final(self, *, one_standard_error: bool) -> int:
-        """Return the index of the configuration for training on all patients, by the outer losses."""
+        """Return the index of the configuration to train on all patients, by the outer losses."""
         means = self.outer_losses.mean(axis=(1, 2))
         best = int(means.argmin())
         if not one_standard_error:
@@ -169,7 +169,7 @@ def _losses(
     splits: Sequence[tuple[np.ndarray, np.ndarray]],
     first_seed: int,
 ) -> np.ndarray:
-    """Return float64 (C, n_splits, n), the log loss of every patient, training patients included."""
+    """Return float64 (C, n_splits, n), the log loss of every patient, training rows included."""
     encodings = fit_encodings(table, [train for train, _ in splits])
     tables = np.stack([encoding.encode(table.values) for encoding in encodings])
     # All configurations of a split have one seed, so they see the same batches.

@@ -104,7 +104,8 @@ def candidate_configs(
         n = math.prod(len(v) for v in search_space.values() if not isinstance(v, Range))
         if n > MAX_CONFIGS:
             raise InvalidConfig(
-                f"{n:,} combinations, but at most {MAX_CONFIGS:,} are allowed; draw some with --sample"
+                f"{n:,} combinations, but at most {MAX_CONFIGS:,} are allowed; "
+                "draw some of them with --sample"
             )
         lists = [[(name, v) for v in values] for name, values in search_space.items()]
         combinations = [dict(pairs) for pairs in itertools.product(*lists)]

@@ -36,7 +36,7 @@ def test_describe(run: Any, schema: Any) -> None:
     assert "\n30 parameters" in run("describe", "--hidden", "").output
 
 
-def test_train_does_nothing_where_there_is_a_version(run: Any, store: Store) -> None:
+def test_train_does_nothing_if_there_is_a_version(run: Any, store: Store) -> None:
     result = run("train", "--store", store.folder)
     assert result.exit_code == 0
     assert result.output.startswith("Version 1 is already current")
@@ -59,14 +59,14 @@ def test_versions_promote_and_rollback(run: Any, store: Store, artifact: Artifac
     assert "there is no version 9" in run("promote", "9", "--store", store.folder).output
 
 
-def test_a_store_that_may_not_be_written(run: Any, tmp_path: Path) -> None:
+def test_a_store_without_write_permission(run: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = run("promote", "1", "--store", tmp_path / "file" / "store")
     assert result.exit_code == 1
     assert result.output.startswith("Error: ") and "Not a directory" in result.output
 
 
-def test_evaluating_with_another_schema_is_refused(run: Any, store: Store) -> None:
+def test_evaluating_with_another_schema_is_an_error(run: Any, store: Store) -> None:
     result = run("evaluate", "--schema", "schemas/cleveland-release.toml", "--store", store.folder)
     assert result.exit_code == 1
     assert "it was trained with a different schema from the one in use" in result.output
@@ -76,42 +76,42 @@ def test_an_empty_store(run: Any, tmp_path: Path) -> None:
     assert "no version is current yet" in run("versions", "--store", tmp_path).output
 
 
-def test_a_gpu_that_is_not_there_is_a_clear_error(run: Any, tmp_path: Path) -> None:
+def test_a_missing_gpu_is_an_error(run: Any, tmp_path: Path) -> None:
     if select_device("auto").startswith("gpu"):
         pytest.skip("there is a GPU on this machine")
     result = run("retrain", "--device", "gpu", "--store", tmp_path / "store")
     assert result.exit_code == 1
-    assert "a GPU was asked for" in result.output and "--device cpu" in result.output
+    assert "a GPU was requested" in result.output and "--device cpu" in result.output
     assert not (tmp_path / "store").exists()
 
 
-def test_a_backend_that_cannot_train_is_a_clear_error(
+def test_a_backend_that_cannot_train_is_an_error(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keras.config, "backend", lambda: "numpy")
     result = run("train", "--store", tmp_path / "store")
     assert result.exit_code == 1
-    assert "Keras on numpy trains nothing" in result.output and "tensorflow" in result.output
+    assert "Keras backend numpy cannot train" in result.output and "tensorflow" in result.output
 
 
-def test_wrong_choices_are_named_before_anything_is_done(run: Any, tmp_path: Path) -> None:
+def test_invalid_settings_are_reported_before_training(run: Any, tmp_path: Path) -> None:
     result = run("retrain", "--epochs", "0", "--l2", "-1", "--store", tmp_path / "store")
     assert result.exit_code == 1
     assert "epochs: Expected `int` >= 1" in result.output and "l2" in result.output
     assert "numbers separated by commas" in run("describe", "--hidden", "16;8").output
 
 
-def test_evaluate_prints_a_table_and_writes_it_into_the_version(run: Any, store: Store) -> None:
+def test_evaluate_prints_a_table_and_saves_it_with_the_version(run: Any, store: Store) -> None:
     result = run("evaluate", "--repeats", 1, "--store", store.folder)
     assert result.exit_code == 0, result.output
     assert result.output.count("1 x 10 stratified folds") == 2
     for title in ("AUC", "accuracy", "Brier", "log loss", "calibration error"):
         assert result.output.count(f"\n{title} ") == 2
-    quick, left_out = choose_baselines(slow=False)
+    quick, skipped = choose_baselines(slow=False)
     names = ["default", "default, ten averaged", "textbook", *[b.name for b in quick]]
     for name in names:
         assert result.output.count(f"\n  {name}  ") == 2 * 5, name
-    for name in left_out:
+    for name in skipped:
         assert result.output.count(f"\nskipped: {name} (") == 2
     assert "Saved the results with version 1." in result.output
     metrics = read_artifact(store.path("1")).manifest.metrics
@@ -119,19 +119,19 @@ def test_evaluate_prints_a_table_and_writes_it_into_the_version(run: Any, store:
     assert metrics["evaluation_second_seed"]["seed"] == 20242
     stored = msgspec.convert(metrics["evaluation"], ModelComparison)
     assert set(stored.estimates) == set(names)
-    found = stored.estimates["default"]["log_loss"].value
-    before = metrics["folds"]["estimates"]["default"]["log_loss"]["value"]
-    assert found == pytest.approx(before, abs=1e-5)
+    loss = stored.estimates["default"]["log_loss"].value
+    fold_loss = metrics["folds"]["estimates"]["default"]["log_loss"]["value"]
+    assert loss == pytest.approx(fold_loss, abs=1e-5)
 
 
-def test_evaluating_another_recipe_leaves_the_version_alone(
+def test_evaluating_another_recipe_does_not_change_the_version(
     run: Any, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = Baseline("snail", baselines.reference, slow=True)
+    slow = Baseline("slow baseline", baselines.reference, slow=True)
     monkeypatch.setattr(baselines, "BASELINES", (baselines.BASELINES[0], slow))
     options = ("--repeats", 1, "--epochs", 1, "--all-baselines", "--store", store.folder)
     result = run("evaluate", *options)
     assert "The results were not saved" in result.output
     assert "\n  default, changed  " in result.output
-    assert "\n  snail " in result.output and "skipped" not in result.output
+    assert "\n  slow baseline " in result.output and "skipped" not in result.output
     assert "evaluation" not in read_artifact(store.path("1")).manifest.metrics

@@ -1,4 +1,4 @@
-"""Versions of unusual choices, from the command line to what they answer."""
+"""Versions with unusual training options, from the command line to their predictions."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ ACTIVATION = (
 )
 
 
-def train(folder: Path, *choices: str) -> Artifact:
-    """The first version of a new store, trained by a process of its own."""
+def train(folder: Path, *options: str) -> Artifact:
+    """Train the first version of a new store in a subprocess."""
     command = [sys.executable, "-m", "pipelines", "train", "--device", "cpu", "--store"]
-    finished = subprocess.run(
-        [*command, str(folder), *choices], capture_output=True, text=True, check=False, cwd=ROOT
+    completed = subprocess.run(
+        [*command, str(folder), *options], capture_output=True, text=True, check=False, cwd=ROOT
     )
-    assert finished.returncode == 0, finished.stderr
+    assert completed.returncode == 0, completed.stderr
     return read_artifact(Store(folder).path("1"))
 
 
@@ -44,36 +44,39 @@ def loss_of(artifact: Artifact, table: Table) -> float:
     return float(log_loss(table.labels, p[None], np.ones((1, len(table))))[0])
 
 
-@pytest.mark.parametrize("choice", ["--loss=focal", "--positive-class-weight=4"])
-def test_scores_are_made_probabilities(
-    tmp_path: Path, table: Table, artifact: Artifact, choice: str
+@pytest.mark.parametrize("option", ["--loss=focal", "--positive-class-weight=4"])
+def test_a_calibration_turns_scores_into_probabilities(
+    tmp_path: Path, table: Table, artifact: Artifact, option: str
 ) -> None:
-    """The loss minimum is not a probability. A calibration turns the output into probabilities."""
-    new = train(tmp_path / "store", choice)
-    found = msgspec.convert(new.manifest.metrics["calibration"], CalibrationSelection)
-    assert load_calibration(new).method == found.calibration.method != "none"
-    assert found.before.slope and found.before.in_the_large and found.after.slope
-    biased = abs(found.before.in_the_large.value) > 0.5 or abs(found.before.slope.value - 1) > 0.5
-    assert biased and found.after.slope.low < 1 < found.after.slope.high
+    """Minimising this loss does not yield probabilities; the served ones are calibrated."""
+    new = train(tmp_path / "store", option)
+    selection = msgspec.convert(new.manifest.metrics["calibration"], CalibrationSelection)
+    assert load_calibration(new).method == selection.calibration.method != "none"
+    assert selection.before.slope and selection.before.in_the_large and selection.after.slope
+    biased = (
+        abs(selection.before.in_the_large.value) > 0.5
+        or abs(selection.before.slope.value - 1) > 0.5
+    )
+    assert biased and selection.after.slope.low < 1 < selection.after.slope.high
     assert loss_of(new, table) == pytest.approx(loss_of(artifact, table), abs=0.03)
 
 
-def test_an_activation_of_ones_own_is_not_needed_to_serve(
+def test_serving_does_not_need_the_module_of_a_custom_activation(
     tmp_path: Path,
     table: Table,
     artifact: Artifact,
     record: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing imports the module again: what it computes lies in the graph."""
-    module = tmp_path / "own.py"
+    """The graph contains the activation, so nothing imports its module."""
+    module = tmp_path / "custom.py"
     module.write_text(ACTIVATION)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    new = train(tmp_path / "store", "--activation", "own:mish")
+    new = train(tmp_path / "store", "--activation", "custom:mish")
     module.unlink()
-    assert new.manifest.training["activation"] == "own:mish"
+    assert new.manifest.training["activation"] == "custom:mish"
     assert loss_of(new, table) == pytest.approx(loss_of(artifact, table), abs=0.03)
     client = create_app(Settings(model_store=tmp_path / "store")).test_client()
     assert client.get("/model").get_json()["capabilities"] == {"explain": False, "interval": False}
-    (answer,) = client.post("/predict", json={**record, "ca": None}).get_json()["predictions"]
-    assert 0 < answer["probability"] < 1 and answer["missing"] == ["ca"]
+    (prediction,) = client.post("/predict", json={**record, "ca": None}).get_json()["predictions"]
+    assert 0 < prediction["probability"] < 1 and prediction["missing"] == ["ca"]

@@ -22,7 +22,7 @@ from pipelines.evaluation.baselines import (
 )
 from pipelines.evaluation.folds import Fold, Folds
 
-HERE = [b for b in BASELINES if not b.module or importlib.util.find_spec(b.module)]
+INSTALLED = [b for b in BASELINES if not b.module or importlib.util.find_spec(b.module)]
 
 
 @pytest.fixture(scope="module")
@@ -50,24 +50,22 @@ def test_the_reference_is_logistic_regression_on_the_preprocessing(
     np.testing.assert_allclose(reference(fold), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("baseline", HERE, ids=lambda b: b.name)
-def test_every_baseline_learns_something_and_the_same_every_time(
-    baseline: Baseline, fold: Fold
-) -> None:
-    found = baseline.fit_predict(fold)
-    assert found.shape == fold.test.shape
-    assert ((found >= 0) & (found <= 1)).all()
-    right = (found >= 0.5) == fold.labels[fold.test]
-    assert right.mean() > 0.7
-    share = np.full(len(fold.test), fold.labels[fold.train].mean())
-    if baseline.name != "decision tree":  # whose probabilities are 0 and 1
-        assert loss(fold, found) < loss(fold, share) - 0.1
+@pytest.mark.parametrize("baseline", INSTALLED, ids=lambda b: b.name)
+def test_every_baseline_learns_and_is_reproducible(baseline: Baseline, fold: Fold) -> None:
+    probabilities = baseline.fit_predict(fold)
+    assert probabilities.shape == fold.test.shape
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()
+    correct = (probabilities >= 0.5) == fold.labels[fold.test]
+    assert correct.mean() > 0.7
+    prevalence = np.full(len(fold.test), fold.labels[fold.train].mean())
+    if baseline.name != "decision tree":  # its probabilities are 0 and 1
+        assert loss(fold, probabilities) < loss(fold, prevalence) - 0.1
     if not baseline.slow:
-        np.testing.assert_array_equal(baseline.fit_predict(fold), found)
+        np.testing.assert_array_equal(baseline.fit_predict(fold), probabilities)
 
 
-@pytest.mark.parametrize("baseline", [b for b in HERE if not b.slow], ids=lambda b: b.name)
-def test_no_baseline_sees_the_outcomes_of_the_test_side(baseline: Baseline, fold: Fold) -> None:
+@pytest.mark.parametrize("baseline", [b for b in INSTALLED if not b.slow], ids=lambda b: b.name)
+def test_no_baseline_uses_the_outcomes_of_the_test_rows(baseline: Baseline, fold: Fold) -> None:
     labels = fold.labels.copy()
     labels[fold.test] = 1 - labels[fold.test]
     other = dataclasses.replace(fold, labels=labels)
@@ -79,26 +77,22 @@ def test_the_penalty_is_the_one_with_the_best_inner_log_loss(fold: Fold) -> None
         (np.searchsorted(fold.train, train), np.searchsorted(fold.train, test))
         for train, test in baselines.inner_folds(fold)
     ]
-    theirs = LogisticRegressionCV(
-        Cs=TUNED_C,
-        cv=inner,
-        scoring="neg_log_loss",
-        max_iter=2_000,
-        l1_ratios=(0,),
-        use_legacy_attributes=False,
-    )
-    theirs.fit(fold.features[fold.train], fold.labels[fold.train])
-    expected = theirs.predict_proba(fold.features[fold.test])[:, 1]
+    expected_model = LogisticRegressionCV(
+        Cs=TUNED_C, cv=inner, scoring="neg_log_loss", max_iter=2_000,
+        l1_ratios=(0,), use_legacy_attributes=False,
+    )  # fmt: skip
+    expected_model.fit(fold.features[fold.train], fold.labels[fold.train])
+    expected = expected_model.predict_proba(fold.features[fold.test])[:, 1]
     np.testing.assert_allclose(tuned_logistic_regression(fold), expected, atol=1e-3)
 
 
-def test_where_nothing_is_to_be_learned_the_penalty_is_strong(fold: Fold) -> None:
-    guesses = np.random.default_rng(0).permutation(fold.labels)
-    blind = dataclasses.replace(fold, labels=guesses)
-    assert tuned_logistic_regression(blind).std() < reference(blind).std() / 2
+def test_the_penalty_is_strong_for_random_outcomes(fold: Fold) -> None:
+    random_labels = np.random.default_rng(0).permutation(fold.labels)
+    random_fold = dataclasses.replace(fold, labels=random_labels)
+    assert tuned_logistic_regression(random_fold).std() < reference(random_fold).std() / 2
 
 
-def test_inner_folds_lie_in_the_training_side_and_keep_copies_together(fold: Fold) -> None:
+def test_inner_folds_use_training_rows_and_keep_copies_together(fold: Fold) -> None:
     groups = np.arange(303) // 2
     copies = dataclasses.replace(fold, groups=groups)
     tested = []
@@ -109,28 +103,28 @@ def test_inner_folds_lie_in_the_training_side_and_keep_copies_together(fold: Fol
     assert sorted(tested) == fold.train.tolist()
 
 
-def test_what_is_left_out_is_named_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skipped_baselines_have_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    chosen, left_out = choose_baselines(slow=False)
+    chosen, skipped = choose_baselines(slow=False)
     assert chosen[0].name == REFERENCE
     assert not any(b.slow or b.package for b in chosen)
-    assert {b.name for b in chosen} | set(left_out) == {b.name for b in BASELINES}
-    assert left_out["explainable boosting machine"] == "the package interpret-core is not installed"
-    slow = {name for name, why in left_out.items() if "--all-baselines" in why}
+    assert {b.name for b in chosen} | set(skipped) == {b.name for b in BASELINES}
+    assert skipped["explainable boosting machine"] == "the package interpret-core is not installed"
+    slow = {name for name, reason in skipped.items() if "--all-baselines" in reason}
     assert "gradient boosting, tuned" in slow
-    chosen, left_out = choose_baselines(slow=True)
-    assert list(left_out) == ["explainable boosting machine"]
+    chosen, skipped = choose_baselines(slow=True)
+    assert list(skipped) == ["explainable boosting machine"]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     assert choose_baselines(slow=True) == (BASELINES, {})
 
 
-def test_fitted_in_processes_they_answer_for_every_row(folds: Folds) -> None:
+def test_baselines_fitted_in_processes_predict_every_row(folds: Folds) -> None:
     chosen = [b for b in BASELINES if b.name in (REFERENCE, "decision tree")]
-    found = fit_baselines(chosen, jobs=2)(folds)
-    assert list(found) == [b.name for b in chosen]
+    predictions = fit_baselines(chosen, jobs=2)(folds)
+    assert list(predictions) == [b.name for b in chosen]
     for baseline in chosen:
-        assert found[baseline.name].shape == (1, 303)
+        assert predictions[baseline.name].shape == (1, 303)
         for number in (0, 9):
             rows = folds.splits[number][1]
-            alone = baseline.fit_predict(folds.fold(number))
-            np.testing.assert_allclose(found[baseline.name][0, rows], alone, atol=1e-9)
+            expected = baseline.fit_predict(folds.fold(number))
+            np.testing.assert_allclose(predictions[baseline.name][0, rows], expected, atol=1e-9)

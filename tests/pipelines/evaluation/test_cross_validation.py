@@ -5,33 +5,34 @@ import pytest
 from model.evaluation import METRICS
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table
-from pipelines.evaluation import REFERENCE, evaluate_recipe
-from pipelines.evaluation import cross_validation as evaluating
+from pipelines.evaluation import REFERENCE, cross_validation, evaluate_recipe
 from pipelines.evaluation.baselines import BASELINES, Baseline, fit_baselines
 from pipelines.evaluation.cross_validation import cross_validate, evaluate_with_baselines
 
-FEW = tuple(b for b in BASELINES if b.name in (REFERENCE, "decision tree"))
+TWO_BASELINES = tuple(b for b in BASELINES if b.name in (REFERENCE, "decision tree"))
 
 
-def test_every_model_is_on_the_same_folds(table: Table) -> None:
-    predictors = [fit_baselines([baseline]) for baseline in reversed(FEW)]
-    found, predictions = cross_validate(table, predictors, n_repeats=1, left_out={"x": "slow"})
-    assert (found.model, found.baseline) == ("decision tree", REFERENCE)
-    assert found.skipped_models == {"x": "slow"} and found.n_splits == 10
-    assert found.estimates.keys() == predictions.keys()
-    again, _ = cross_validate(table, [fit_baselines(list(reversed(FEW)))], n_repeats=1)
-    assert again.estimates == found.estimates and again.differences == found.differences
+def test_every_model_uses_the_same_folds(table: Table) -> None:
+    predictors = [fit_baselines([baseline]) for baseline in reversed(TWO_BASELINES)]
+    comparison, predictions = cross_validate(
+        table, predictors, n_repeats=1, skipped_models={"x": "slow"}
+    )
+    assert (comparison.model, comparison.baseline) == ("decision tree", REFERENCE)
+    assert comparison.skipped_models == {"x": "slow"} and comparison.n_splits == 10
+    assert comparison.estimates.keys() == predictions.keys()
+    again, _ = cross_validate(table, [fit_baselines(list(reversed(TWO_BASELINES)))], n_repeats=1)
+    assert again.estimates == comparison.estimates and again.differences == comparison.differences
     other, _ = cross_validate(table, predictors, n_repeats=1, seed=1)
-    assert other.estimates != found.estimates
+    assert other.estimates != comparison.estimates
 
 
-def test_a_recipe_is_evaluated_quickly(table: Table) -> None:
+def test_a_recipe_is_compared_with_logistic_regression_only(table: Table) -> None:
     config = TrainingConfig(epochs=3)
-    found, predictions = evaluate_recipe(table, config, name="short")
-    assert list(found.estimates) == ["short", REFERENCE]
+    comparison, predictions = evaluate_recipe(table, config, name="short")
+    assert list(comparison.estimates) == ["short", REFERENCE]
     assert predictions["short"].shape == (10, 1, 303)
     assert predictions[REFERENCE].shape == (1, 303)
-    assert found.n_repeats == 1
+    assert comparison.n_repeats == 1
 
 
 @pytest.mark.parametrize(
@@ -41,20 +42,23 @@ def test_a_recipe_is_evaluated_quickly(table: Table) -> None:
         (RECIPES["textbook"], ["it", "it, ten averaged"]),
     ],
 )
-def test_the_table_holds_the_recipe_twice_the_textbook_and_the_baselines(
+def test_the_recipe_its_average_the_textbook_and_the_baselines_are_compared(
     table: Table, monkeypatch: pytest.MonkeyPatch, config: TrainingConfig, names: list[str]
 ) -> None:
-    def chosen(*, slow: bool) -> tuple[tuple[Baseline, ...], dict[str, str]]:
+    def choose(*, slow: bool) -> tuple[tuple[Baseline, ...], dict[str, str]]:
         assert slow
-        return FEW, {"another": "why"}
+        return TWO_BASELINES, {"another": "slow"}
 
-    monkeypatch.setattr(evaluating, "choose_baselines", chosen)
-    found = evaluate_with_baselines(table, config, name="it", n_repeats=1, jobs=1, slow=True)
-    assert list(found.estimates) == [*names, *[b.name for b in FEW]]
-    assert found.model == "it" and found.baseline == REFERENCE
-    assert found.skipped_models == {"another": "why"}
-    for figures in (*found.estimates.values(), *found.differences_to_baseline().values()):
-        assert figures.keys() == METRICS.keys()
-    average, single = found.estimates["it, ten averaged"], found.estimates["it"]
-    # Log loss is convex: an average of probabilities is never worse than its members on the mean.
+    monkeypatch.setattr(cross_validation, "choose_baselines", choose)
+    comparison = evaluate_with_baselines(table, config, name="it", n_repeats=1, jobs=1, slow=True)
+    assert list(comparison.estimates) == [*names, *[b.name for b in TWO_BASELINES]]
+    assert comparison.model == "it" and comparison.baseline == REFERENCE
+    assert comparison.skipped_models == {"another": "slow"}
+    for estimates in (
+        *comparison.estimates.values(),
+        *comparison.differences_to_baseline().values(),
+    ):
+        assert estimates.keys() == METRICS.keys()
+    average, single = comparison.estimates["it, ten averaged"], comparison.estimates["it"]
+    # Log loss is convex: averaged probabilities have at most the mean loss of their networks.
     assert average["log_loss"].value < single["log_loss"].value

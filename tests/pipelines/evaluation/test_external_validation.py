@@ -20,20 +20,20 @@ from pipelines.evaluation import validate_version
 from pipelines.evaluation.external_validation import validate_predictor
 from pipelines.fitted_pipeline import build_predictor, fit_pipeline
 from tests.conftest import ROOT
-from tests.unit.pipelines.data.test_external_table import Rows, as_sister, write
+from tests.unit.pipelines.data.test_external_table import Rows, like_other_sites, write
 from tests.unit.pipelines.data.test_table import ROWS
 
 
 @pytest.fixture
 def external_data(schema: Schema, tmp_path: Path) -> ExternalTable:
-    return read_external_table(write(tmp_path, as_sister(200)), schema)
+    return read_external_table(write(tmp_path, like_other_sites(200)), schema)
 
 
-def test_figures_are_those_of_the_served_answers(
+def test_estimates_are_those_of_the_served_probabilities(
     external_data: ExternalTable, artifact: Artifact
 ) -> None:
-    """Held against scikit-learn's, and a logistic regression without a penalty."""
-    found = validate_version(external_data, artifact)
+    """Compared with scikit-learn and with logistic regression without a penalty."""
+    validation = validate_version(external_data, artifact)
     labels = external_data.table.labels
     p = (
         Scorer(artifact)
@@ -45,49 +45,51 @@ def test_figures_are_those_of_the_served_answers(
         "log_loss": log_loss(labels, p),
         "brier": brier_score_loss(labels, p),
     }
-    assert set(found.estimates) == set(expected)
-    for name, figure in found.estimates.items():
+    assert set(validation.estimates) == set(expected)
+    for name, figure in validation.estimates.items():
         assert figure is not None
         assert figure.value == pytest.approx(expected[name])
         assert figure.low < figure.value < figure.high
     log_odds = np.log(p / (1 - p))[:, None]
     line = LogisticRegression(C=np.inf, tol=1e-10).fit(log_odds, labels)
-    calibration = found.calibration
+    calibration = validation.calibration
     assert calibration.slope is not None and calibration.in_the_large is not None
     assert calibration.slope.value == pytest.approx(line.coef_[0, 0], abs=1e-4)
     shift = calibration.in_the_large.value
-    moved = 1 / (1 + np.exp(-(log_odds[:, 0] + shift)))
-    assert moved.mean() == pytest.approx(labels.mean(), abs=1e-6)
-    assert (found.n_records, found.n_positive) == (200, int(labels.sum()))
-    assert found.prevalence_log_loss == pytest.approx(log_loss(labels, np.full(200, labels.mean())))
-    assert not found.is_training_table
+    shifted = 1 / (1 + np.exp(-(log_odds[:, 0] + shift)))
+    assert shifted.mean() == pytest.approx(labels.mean(), abs=1e-6)
+    assert (validation.n_records, validation.n_positive) == (200, int(labels.sum()))
+    assert validation.prevalence_log_loss == pytest.approx(
+        log_loss(labels, np.full(200, labels.mean()))
+    )
+    assert not validation.is_training_table
 
 
-def test_missing_values_are_filled_as_they_are_where_it_serves(
+def test_missing_values_are_filled_as_in_serving(
     external_data: ExternalTable, artifact: Artifact
 ) -> None:
     graph = Scorer(artifact).graph
-    found = validate_version(external_data, artifact).estimates["log_loss"]
+    imputed = validate_version(external_data, artifact).estimates["log_loss"]
     means = validate_predictor(external_data, graph.probabilities, name="means", training_sha256="")
     with_means = means.estimates["log_loss"]
-    assert found is not None and with_means is not None
-    assert abs(found.value - with_means.value) > 0.003
+    assert imputed is not None and with_means is not None
+    assert abs(imputed.value - with_means.value) > 0.003
 
 
-def test_a_recipe_answers_as_its_version_would(table: Table, artifact: Artifact) -> None:
-    """The default recipe is deterministic, and the artifact is made of it."""
+def test_a_recipe_predicts_as_its_version(table: Table, artifact: Artifact) -> None:
+    """The artifact was trained with the default recipe, which is deterministic."""
     from model.training import RECIPES
 
     values = table.values.astype(np.float32)
     values[::2, 11:] = np.nan
     expected = Scorer(artifact).score(values).probabilities
     recipe = RECIPES["default"]
-    found = build_predictor(fit_pipeline(table, recipe), table, recipe)(values)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    probabilities = build_predictor(fit_pipeline(table, recipe), table, recipe)(values)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
 
-def test_a_network_with_an_activation_of_ones_own_is_filled_with_means(table: Table) -> None:
-    """Its gradient is nobody's to work out."""
+def test_missing_values_are_means_with_a_custom_activation(table: Table) -> None:
+    """The imputation of missing values does not support custom activations."""
     activations.register_custom_activation("keras.activations:silu")
     config = TrainingConfig(activation="keras.activations:silu", epochs=1)
     fitted = fit_pipeline(table, config)
@@ -99,16 +101,18 @@ def test_a_network_with_an_activation_of_ones_own_is_filled_with_means(table: Ta
     np.testing.assert_array_equal(build_predictor(fitted, table, config)(values), expected)
 
 
-def test_only_one_outcome_has_no_auc_and_no_slope(
+def test_auc_and_slope_are_undefined_for_a_single_outcome(
     schema: Schema,
     tmp_path: Path,
     artifact: Artifact,
 ) -> None:
-    ill = [row for row in as_sister(200) if row["num"] != "0"]
-    found = validate_version(read_external_table(write(tmp_path, ill), schema), artifact)
-    assert found.estimates["auc"] is None
-    assert found.calibration.slope is None
-    text = external_validation_table(found)
+    positive_rows = [row for row in like_other_sites(200) if row["num"] != "0"]
+    validation = validate_version(
+        read_external_table(write(tmp_path, positive_rows), schema), artifact
+    )
+    assert validation.estimates["auc"] is None
+    assert validation.calibration.slope is None
+    text = external_validation_table(validation)
     assert "AUC                       undefined for these records" in text
     assert "calibration slope         undefined for these records" in text
 
@@ -119,50 +123,58 @@ def run(*arguments: Any) -> str:
     return result.output
 
 
-def odd_rows() -> Rows:
-    rows = as_sister(200)
+def invalid_rows() -> Rows:
+    rows = like_other_sites(200)
     rows[7]["trestbps"], rows[8]["age"] = "0", ""
     return rows
 
 
-def test_the_command_tells_what_was_found_and_what_was_missing(
+def test_the_command_prints_estimates_and_missing_values(
     tmp_path: Path,
     artifact: Artifact,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
     store = artifact.folder.parent
-    output = run("evaluate", "--store", store, "--external", write(tmp_path, odd_rows()))
+    output = run("evaluate", "--store", store, "--external", write(tmp_path, invalid_rows()))
     n_positive = sum(row["num"] != "0" for number, row in enumerate(ROWS[:200]) if number != 8)
     first, *lines = output.splitlines()
     assert first.startswith(f"site.data: 199 records, {n_positive} positive (")
     assert "predicted by version 1" in first
     assert lines[0].startswith("excluded from the 200 records") and lines[0].endswith(": age 1")
     assert lines[1] == "impossible values treated as missing: trestbps 1"
-    missing = "trestbps 1 (1%), chol 134 (67%), fbs 40 (20%), slope 132 (66%), ca 199 (100%)"
-    assert lines[2].startswith(f"missing: {missing}, thal 199 (100%)")
+    assert lines[2] == (
+        "missing: trestbps 1 (1%), chol 134 (67%), fbs 40 (20%), slope 132 (66%), "
+        "ca 199 (100%), thal 199 (100%)"
+    )
     for title in ("AUC", "log loss", "Brier", "calibration in the large", "calibration slope"):
         assert any(line.startswith(f"  {title}  ") and " to " in line for line in lines), title
 
 
-def test_the_command_takes_a_recipe_too(
+def test_the_command_evaluates_a_recipe(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And where no version is current yet; nothing is written anywhere."""
+    """It needs no current version and writes nothing."""
     monkeypatch.chdir(ROOT)
-    asked = ("evaluate", "--store", tmp_path / "none", "--external", write(tmp_path, as_sister()))
-    output = run(*asked, "--epochs", 2)
+    arguments = (
+        "evaluate",
+        "--store",
+        tmp_path / "none",
+        "--external",
+        write(tmp_path, like_other_sites()),
+    )
+    output = run(*arguments, "--epochs", 2)
     assert "predicted by the recipe default, changed, fitted on cleveland.csv" in output
     assert not (tmp_path / "none").exists()
 
 
-def test_the_training_table_is_no_other_site(artifact: Artifact, schema: Schema) -> None:
+def test_the_training_table_gives_a_warning(artifact: Artifact, schema: Schema) -> None:
     external_data = read_external_table(ROOT / "data/cleveland.csv", schema)
-    found = validate_version(external_data, artifact)
-    assert found.is_training_table
-    assert "trained on this file" in external_validation_table(found)
-    answer = Scorer(artifact).probabilities
+    validation = validate_version(external_data, artifact)
+    assert validation.is_training_table
+    assert "trained on this file" in external_validation_table(validation)
+    predict_probabilities = Scorer(artifact).probabilities
     assert not validate_predictor(
-        external_data, answer, name="1", training_sha256="another"
+        external_data, predict_probabilities, name="1", training_sha256="another"
     ).is_training_table

@@ -26,7 +26,7 @@ def test_the_folds_are_those_of_the_seed(table: Table, folds: Folds) -> None:
     np.testing.assert_array_equal(folds.fold(3).labels, table.labels)
 
 
-def test_features_are_bit_for_bit_those_of_a_preprocessing_fitted_on_the_training_side(
+def test_features_equal_those_of_a_preprocessing_fitted_on_the_training_rows(
     table: Table, folds: Folds
 ) -> None:
     assert np.isnan(table.values).any(), "missing values must be part of this"
@@ -38,9 +38,7 @@ def test_features_are_bit_for_bit_those_of_a_preprocessing_fitted_on_the_trainin
     assert (folds.features(0) != folds.features(7)).any()
 
 
-def test_what_the_test_side_holds_changes_no_feature_of_the_training_side(
-    table: Table, folds: Folds
-) -> None:
+def test_test_rows_do_not_change_features_of_training_rows(table: Table, folds: Folds) -> None:
     train, test = folds.splits[0]
     values = table.values.copy()
     values[test, 0] += 20
@@ -50,14 +48,14 @@ def test_what_the_test_side_holds_changes_no_feature_of_the_training_side(
     assert (other.features(1)[train] != folds.features(1)[train]).any()
 
 
-def test_probabilities_of_all_folds_are_put_in_their_rows(table: Table) -> None:
+def test_predictions_of_all_folds_are_combined(table: Table) -> None:
     folds = prepare_folds(table, seed=20241, n_repeats=2)
-    found = ((n, folds.splits[n][1] + 1000.0 * (n // 10)) for n in reversed(range(20)))
-    whole = folds.combine_predictions(found)
-    np.testing.assert_array_equal(whole, np.arange(303) + np.array([[0.0], [1000.0]]))
+    predictions = ((n, folds.splits[n][1] + 1000.0 * (n // 10)) for n in reversed(range(20)))
+    combined = folds.combine_predictions(predictions)
+    np.testing.assert_array_equal(combined, np.arange(303) + np.array([[0.0], [1000.0]]))
     assert np.isnan(folds.combine_predictions([])).all()
 
 
-def test_processes_answer_with_the_number_of_the_call() -> None:
+def test_results_of_processes_have_the_index_of_the_call() -> None:
     calls = [(number, 2) for number in range(5)]
     assert dict(map_in_processes(pow, calls, jobs=2, name="squares")) == {n: n**2 for n in range(5)}

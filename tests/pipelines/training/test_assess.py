@@ -49,25 +49,29 @@ from tests.conftest import ROOT, explainer_of
 
 @pytest.fixture(scope="module")
 def baseline(table: Table) -> np.ndarray:
-    """Out-of-fold probabilities that are quickly made."""
-    alone = [baseline for baseline in BASELINES if baseline.name == REFERENCE]
-    return fit_baselines(alone)(prepare_folds(table, seed=SEED, n_repeats=2))[REFERENCE]
+    """Return out-of-fold probabilities of logistic regression, which is quick to fit."""
+    reference = [baseline for baseline in BASELINES if baseline.name == REFERENCE]
+    return fit_baselines(reference)(prepare_folds(table, seed=SEED, n_repeats=2))[REFERENCE]
 
 
-def judged(table: Table, predictions: np.ndarray, **choices: Any) -> Assessment:
-    both = {"a": predictions, REFERENCE: predictions}
-    evaluation = compare(table.labels, table.groups, both, seed=1, n_splits=10)
-    given: dict[str, Any] = {"requested": "auto", "cost_ratio": None, "gives_probabilities": True}
-    return assess_predictions(table, evaluation, both, **given | choices)
+def assess(table: Table, predictions: np.ndarray, **options: Any) -> Assessment:
+    by_model = {"a": predictions, REFERENCE: predictions}
+    evaluation = compare(table.labels, table.groups, by_model, seed=1, n_splits=10)
+    defaults: dict[str, Any] = {
+        "requested": "auto",
+        "cost_ratio": None,
+        "gives_probabilities": True,
+    }
+    return assess_predictions(table, evaluation, by_model, **defaults | options)
 
 
-def test_the_manifest_says_what_the_probabilities_are_worth(artifact: Artifact) -> None:
+def test_the_manifest_holds_the_assessment(artifact: Artifact) -> None:
     metrics = artifact.manifest.metrics
-    choice = msgspec.convert(metrics["calibration"], CalibrationSelection)
-    assert choice.requested == "auto" and choice.calibration == load_calibration(artifact)
-    assert set(choice.candidates) == set(METHODS)
-    assert choice.before.slope and 0.6 < choice.before.slope.value < 1.6
-    assert choice.before.slope.low < 1 < choice.before.slope.high
+    selection = msgspec.convert(metrics["calibration"], CalibrationSelection)
+    assert selection.requested == "auto" and selection.calibration == load_calibration(artifact)
+    assert set(selection.candidates) == set(METHODS)
+    assert selection.before.slope and 0.6 < selection.before.slope.value < 1.6
+    assert selection.before.slope.low < 1 < selection.before.slope.high
     reliability = msgspec.convert(metrics["reliability"], ReliabilityCurve)
     assert sum(part.n for part in reliability.bins) == 303
     curve = msgspec.convert(metrics["decision_curve"], DecisionCurve)
@@ -75,49 +79,54 @@ def test_the_manifest_says_what_the_probabilities_are_worth(artifact: Artifact) 
     assert at_threshold.threshold == artifact.manifest.threshold == 0.5
     assert not at_threshold.stated and artifact.manifest.cost_ratio is msgspec.UNSET
     assert at_threshold.true_positives.value + at_threshold.false_negatives.value == 139
-    place = curve.thresholds.index(0.5)
-    assert curve.model[place] == pytest.approx(at_threshold.net_benefit.value, abs=1e-4)
-    assert curve.model[place] > max(curve.treat_all[place], 0)
+    index = curve.thresholds.index(0.5)
+    assert curve.model[index] == pytest.approx(at_threshold.net_benefit.value, abs=1e-4)
+    assert curve.model[index] > max(curve.treat_all[index], 0)
 
 
-def test_everything_is_computed_of_what_will_be_served(table: Table, baseline: np.ndarray) -> None:
-    """Log-odds three times too large are calibrated, and every figure is that of the calibrated."""
+def test_metrics_are_computed_from_calibrated_probabilities(
+    table: Table, baseline: np.ndarray
+) -> None:
+    """Log-odds that are three times too large are calibrated first."""
     extreme = to_probabilities(to_log_odds(baseline) * 3)
-    found = judged(table, extreme)
-    method = found.calibration.method
+    assessment = assess(table, extreme)
+    method = assessment.calibration.method
     assert method != "none"
-    np.testing.assert_allclose(found.probabilities, calibrate_out_of_fold(table, extreme, method))
+    np.testing.assert_allclose(
+        assessment.probabilities, calibrate_out_of_fold(table, extreme, method)
+    )
     losses = (
-        found.evaluation.estimates["a"]["log_loss"],
-        found.selection.candidates[method].log_loss,
+        assessment.evaluation.estimates["a"]["log_loss"],
+        assessment.selection.candidates[method].log_loss,
     )
     assert losses[0].value == pytest.approx(losses[1].value)
-    assert found.evaluation.baseline == "logistic regression"
-    assert msgspec.convert(found.metrics["folds"], ModelComparison) == found.evaluation
-    again = judged(table, found.probabilities, requested="none").metrics
+    assert assessment.evaluation.baseline == "logistic regression"
+    assert msgspec.convert(assessment.metrics["folds"], ModelComparison) == assessment.evaluation
+    again = assess(table, assessment.probabilities, requested="none").metrics
     for name in ("reliability", "decision_curve", "threshold"):
-        assert found.metrics[name] == again[name], name
+        assert assessment.metrics[name] == again[name], name
 
 
-def test_honest_folds_stay_as_they_are(table: Table, baseline: np.ndarray) -> None:
-    found = judged(table, baseline, cost_ratio=4.0)
-    assert found.calibration.method == "none"
-    np.testing.assert_array_equal(found.probabilities, baseline)
-    assert found.at_threshold.threshold == pytest.approx(0.2)
+def test_calibrated_predictions_stay_as_they_are(table: Table, baseline: np.ndarray) -> None:
+    assessment = assess(table, baseline, cost_ratio=4.0)
+    assert assessment.calibration.method == "none"
+    np.testing.assert_array_equal(assessment.probabilities, baseline)
+    assert assessment.at_threshold.threshold == pytest.approx(0.2)
 
 
-def test_what_was_found_is_told(
+def test_the_assessment_is_logged(
     table: Table, baseline: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="pipelines.training.assess"):
-        judged(table, baseline, requested="platt", cost_ratio=4.0)
+        assess(table, baseline, requested="platt", cost_ratio=4.0)
     before, taken, after, threshold = (list(record.args or ()) for record in caplog.records)
     assert before and after and before != after, "slope and intercept, before and then"
     method, requested, candidates = map(str, taken)
     assert method == METHOD_NAMES["platt"] and "requested" in requested
     by_method = dict(zip(("temperature", "platt", "isotonic"), candidates.split("; "), strict=True))
-    for name, trial in by_method.items():
-        assert trial.startswith(METHOD_NAMES[name]) and trial.endswith(METHOD_NAMES["none"])  # type: ignore[index]
+    for candidate, trial in by_method.items():
+        assert trial.startswith(METHOD_NAMES[candidate])  # type: ignore[index]
+        assert trial.endswith(METHOD_NAMES["none"])
     assert by_method["temperature"].split(METHOD_NAMES["temperature"])[1].strip().startswith("+")
     assert by_method["isotonic"].split(METHOD_NAMES["isotonic"])[1].strip().startswith("+")
     assert threshold[0] == pytest.approx(0.2) and "4" in str(threshold[1])
@@ -125,7 +134,7 @@ def test_what_was_found_is_told(
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
-def test_the_network_absorbs_the_calibration(table: Table, method: Method) -> None:
+def test_the_calibration_becomes_part_of_the_network(table: Table, method: Method) -> None:
     fitted = fit_pipeline(table, RECIPES["default"])
     before = to_log_odds(fitted.predict(table))
     calibration = fit_calibration(method, table.labels, before[None] * 1.5)
@@ -134,10 +143,10 @@ def test_the_network_absorbs_the_calibration(table: Table, method: Method) -> No
 
 
 @pytest.mark.slow
-def test_a_calibrated_version_with_a_stated_cost_ratio(
+def test_a_calibrated_version_with_a_cost_ratio(
     store: Store, table: Table, schema: Schema, artifact: Artifact
 ) -> None:
-    """From the command line to weights, graph, explanation and label, by isotonic regression."""
+    """Isotonic regression reaches the saved weights, the graph, explanations and labels."""
     request = ["retrain", "--calibration", "isotonic", "--cost-ratio", "4", "--store", store.folder]
     result = CliRunner().invoke(main, [str(word) for word in request])
     assert result.exit_code == 0, result.output
@@ -162,38 +171,38 @@ def test_a_calibrated_version_with_a_stated_cost_ratio(
         calibration.apply(to_log_odds(plain[:5])),
         atol=1e-4,
     )
-    labels = [answer.label for answer in Scorer(new).predict(values)]
+    labels = [prediction.label for prediction in Scorer(new).predict(values)]
     assert labels == [
         schema.outcome.positive if p >= 0.2 else schema.outcome.negative for p in served
     ]
 
 
-def test_a_calibration_that_does_harm_is_not_promoted(
+def test_a_harmful_calibration_is_not_promoted(
     store: Store,
     table: Table,
     artifact: Artifact,
     baseline: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The recipe is the same, and still they are compared, each calibrated as it is."""
-    from pipelines.training import promotion as deciding
+    """Versions of one recipe with different calibrations are compared."""
+    from pipelines.training import promotion
 
-    honest = baseline[:1]
+    out_of_fold = baseline[:1]
 
-    def quickly(named: Mapping[str, NetworkSpec]) -> FoldPredictor:
-        return lambda folds: dict.fromkeys(named, honest[None])
+    def fixed_predictions(specs: Mapping[str, NetworkSpec]) -> FoldPredictor:
+        return lambda folds: dict.fromkeys(specs, out_of_fold[None])
 
-    monkeypatch.setattr(deciding, "fit_networks", quickly)
-    absorbed = fit_calibration("temperature", table.labels, to_log_odds(honest))
-    files = {**artifact.files, "calibration.json": msgspec.json.encode(absorbed)}
+    monkeypatch.setattr(promotion, "fit_networks", fixed_predictions)
+    calibration = fit_calibration("temperature", table.labels, to_log_odds(out_of_fold))
+    files = {**artifact.files, "calibration.json": msgspec.json.encode(calibration)}
     challenger = store.add(artifact.manifest, files)
-    blunt = to_probabilities(to_log_odds(honest) / 3)
-    decision = decide(table, challenger, blunt, artifact)
+    underconfident = to_probabilities(to_log_odds(out_of_fold) / 3)
+    decision = decide(table, challenger, underconfident, artifact)
     assert not decision.promote
     assert "the difference in log loss to version 1 is +" in decision.reason
-    # The other way round the champion's folds are calibrated before they are compared.
-    fair = calibrate_out_of_fold(table, honest, "temperature")
-    decision = decide(table, artifact, fair, challenger)
+    # With the roles exchanged, the champion's predictions are calibrated before the comparison.
+    calibrated = calibrate_out_of_fold(table, out_of_fold, "temperature")
+    decision = decide(table, artifact, calibrated, challenger)
     assert decision.promote
     assert "is +0.0000 (95 % interval +0.0000 to +0.0000)" in decision.reason
 
@@ -201,25 +210,25 @@ def test_a_calibration_that_does_harm_is_not_promoted(
 def test_a_loss_without_probabilities_needs_a_calibration(
     table: Table, baseline: np.ndarray
 ) -> None:
-    assert judged(table, baseline, gives_probabilities=False).calibration.method == "platt"
+    assert assess(table, baseline, gives_probabilities=False).calibration.method == "platt"
     with pytest.raises(InvalidConfig, match="not a probability; use auto, platt or isotonic"):
-        judged(table, baseline, gives_probabilities=False, requested="none")
+        assess(table, baseline, gives_probabilities=False, requested="none")
 
 
-def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
+def test_dropping_the_cost_ratio_gives_a_warning(
     store: Store, schema: Schema, caplog: pytest.LogCaptureFixture
 ) -> None:
     from pipelines.training.retrain import load_champion
 
     artifact = read_artifact(store.path("1"))
-    stated = msgspec.structs.replace(artifact.manifest, cost_ratio=4.0, threshold=0.2)
-    store.promote(store.add(stated, artifact.files).manifest.version)
+    manifest = msgspec.structs.replace(artifact.manifest, cost_ratio=4.0, threshold=0.2)
+    store.promote(store.add(manifest, artifact.files).manifest.version)
     request = RetrainRequest(
         ROOT / "data/cleveland.csv", schema, RECIPES["default"], "default", "cpu:0", ""
     )
     champion = load_champion(store, request)
     assert champion and champion.manifest.cost_ratio == 4
-    warnings = [entry.args for entry in caplog.records if entry.levelno == logging.WARNING]
+    warnings = [record.args for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings == [("2", 4.0)], "the version and its ratio"
     caplog.clear()
     load_champion(store, dataclasses.replace(request, cost_ratio=1.0))
@@ -227,7 +236,7 @@ def test_a_cost_ratio_that_is_no_longer_stated_is_warned_of(
 
 
 def test_a_version_of_the_first_format_is_read(artifact: Artifact) -> None:
-    """It has no cost ratio and no calibration, and a checksum without them."""
+    """It has no cost ratio and no calibration, and its own checksum."""
     folder = artifact.folder
     (folder / "calibration.json").unlink()
     content = json.loads(encode_manifest(artifact.manifest))
@@ -241,16 +250,16 @@ def test_a_version_of_the_first_format_is_read(artifact: Artifact) -> None:
     old = read_artifact(folder)
     assert load_calibration(old).method == "none"
     assert old.manifest.cost_ratio is msgspec.UNSET
-    for ours, theirs in zip(
+    for weights, expected in zip(
         load_keras_network(old).get_weights(),
         load_keras_network(artifact).get_weights(),
         strict=True,
     ):
-        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(weights, expected)
 
 
 @pytest.mark.parametrize("cost_ratio", ["0", "-1", "101", "nan", "inf"])
-def test_a_cost_ratio_out_of_its_limits_is_refused_before_anything_is_done(
+def test_a_cost_ratio_out_of_range_is_an_error_before_training(
     cost_ratio: str, tmp_path: Path
 ) -> None:
     given = ["retrain", f"--cost-ratio={cost_ratio}", "--data", "none.csv"]

@@ -16,12 +16,12 @@ from model.artifacts.artifact import read_artifact
 from model.errors import ExportUnavailable
 from model.inference import OnnxSession
 from pipelines.data import Table
-from pipelines.training import export as exporting
+from pipelines.training import export
 from pipelines.training.export import export_in_subprocess
 from tests.conftest import ROOT
 
 
-def test_a_graph_made_in_another_process_is_the_same(artifact: Artifact, table: Table) -> None:
+def test_a_graph_built_in_a_subprocess_is_the_same(artifact: Artifact, table: Table) -> None:
     values = table.values.astype(np.float32)
     np.testing.assert_allclose(
         OnnxSession(export_in_subprocess(artifact.files, "tensorflow")).probabilities(values),
@@ -30,16 +30,16 @@ def test_a_graph_made_in_another_process_is_the_same(artifact: Artifact, table: 
     )
 
 
-def test_a_failing_export_says_so(artifact: Artifact) -> None:
+def test_a_failing_export_is_reported(artifact: Artifact) -> None:
     files = {**artifact.files, "network.json": json.dumps({"hidden": [3]}).encode()}
     with pytest.raises(ExportUnavailable, match="the export on tensorflow failed"):
         export_in_subprocess(files, "tensorflow")
 
 
-def test_without_any_exporter_it_says_what_is_needed(artifact: Artifact) -> None:
-    none = {"tensorflow": "no_such_exporter"}
+def test_the_error_names_the_packages_that_can_export(artifact: Artifact) -> None:
+    exporters = {"tensorflow": "no_such_exporter"}
     with pytest.raises(ExportUnavailable, match="tensorflow with no_such_exporter"):
-        exporting.export_graph(artifact.files, "tensorflow", none)
+        export.export_graph(artifact.files, "tensorflow", exporters)
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def test_the_same_network_trains_on_every_backend(
 ) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "pipelines", "train", "--store", str(tmp_path / "store")],
         cwd=ROOT,
         env={**os.environ, "KERAS_BACKEND": backend},
@@ -57,7 +57,7 @@ def test_the_same_network_trains_on_every_backend(
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     manifest = read_artifact(tmp_path / "store/1").manifest
     assert manifest.parity <= 1e-6
     folds: Any = manifest.metrics["folds"]

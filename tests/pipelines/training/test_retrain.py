@@ -29,14 +29,14 @@ DATA = ROOT / "data/cleveland.csv"
 
 
 def request(
-    schema: Schema, data: Path = DATA, *, report: bool = False, **choices: Any
+    schema: Schema, data: Path = DATA, *, report: bool = False, **settings: Any
 ) -> RetrainRequest:
-    config = msgspec.structs.replace(RECIPES["default"], **choices)
+    config = msgspec.structs.replace(RECIPES["default"], **settings)
     return RetrainRequest(data, schema, config, "changed", "cpu:0", "pytest", report=report)
 
 
 def changed(tmp_path: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> Path:
-    """The table after a change of its rows."""
+    """Write the table with changed rows."""
     header, *rows = csv.reader(DATA.open())
     path = tmp_path / "changed.csv"
     with path.open("w", newline="") as file:
@@ -45,14 +45,14 @@ def changed(tmp_path: Path, change: Callable[[list[list[str]]], list[list[str]]]
 
 
 def shuffled(rows: list[list[str]]) -> list[list[str]]:
-    """The outcome of somebody else in every row."""
+    """Shuffle the outcomes over the rows."""
     outcomes = [row[-1] for row in rows]
     random.Random(1).shuffle(outcomes)
     return [[*row[:-1], outcome] for row, outcome in zip(rows, outcomes, strict=True)]
 
 
-def turned_round(rows: list[list[str]]) -> list[list[str]]:
-    """Ill and healthy exchanged: as easy to learn as before, and all wrong."""
+def inverted(rows: list[list[str]]) -> list[list[str]]:
+    """Invert the outcome, which is as easy to learn as before."""
     return [[*row[:-1], str(int(row[-1] == "0"))] for row in rows]
 
 
@@ -66,11 +66,11 @@ def test_a_new_version_that_is_not_worse_becomes_current(store: Store, schema: S
 
 
 def decide_on(table: Table, challenger: Artifact, champion: Artifact | None) -> Decision:
-    """A decision that needs no fold fitted again: the recipes are the same, or it ends before."""
+    """Decide without out-of-fold predictions: the recipes are equal, or a check fails before."""
     return decide(table, challenger, np.full((1, len(table)), np.nan), champion)
 
 
-def test_the_same_recipe_and_table_do_not_differ(
+def test_the_same_recipe_and_table_are_promoted(
     store: Store, table: Table, artifact: Artifact
 ) -> None:
     decision = decide_on(table, store.add(artifact.manifest, artifact.files), artifact)
@@ -79,7 +79,7 @@ def test_the_same_recipe_and_table_do_not_differ(
     assert "with 303 records" in decision.reason
 
 
-def test_a_worse_recipe_is_kept_and_not_promoted(store: Store, schema: Schema) -> None:
+def test_a_worse_recipe_is_saved_and_not_promoted(store: Store, schema: Schema) -> None:
     artifact, decision = retrain_model(request(schema, epochs=4), store)
     assert not decision.promote, decision.reason
     assert store.current().version == "1"
@@ -96,17 +96,17 @@ def test_a_table_with_damaged_labels_is_not_promoted(
     assert store.current().version == "1"
 
 
-def test_a_table_with_the_outcome_turned_round_is_not_promoted(
+def test_a_table_with_an_inverted_outcome_is_not_promoted(
     store: Store, schema: Schema, tmp_path: Path, artifact: Artifact
 ) -> None:
-    """By the recipe alone it would be level with the champion: same recipe, same log loss."""
-    turned = read_table(changed(tmp_path, turned_round), schema)
-    decision = decide_on(turned, store.add(artifact.manifest, artifact.files), artifact)
+    """The recipe and its log loss equal those of the champion."""
+    inverted_table = read_table(changed(tmp_path, inverted), schema)
+    decision = decide_on(inverted_table, store.add(artifact.manifest, artifact.files), artifact)
     assert not decision.promote
     assert "version 1 predicts this table no better than chance" in decision.reason
 
 
-def test_a_far_smaller_table_is_not_promoted(
+def test_a_much_smaller_table_is_not_promoted(
     store: Store, schema: Schema, tmp_path: Path, artifact: Artifact
 ) -> None:
     few = read_table(changed(tmp_path, lambda rows: rows[:150]), schema)
@@ -116,7 +116,7 @@ def test_a_far_smaller_table_is_not_promoted(
 
 
 def worse_by(store: Store, artifact: Artifact, loss: float) -> Artifact:
-    """A version whose log loss on the folds is recorded as so much higher."""
+    """Add a version whose recorded log loss on the folds is higher by an amount."""
     folds = msgspec.to_builtins(artifact.manifest.metrics["folds"])
     for figure in folds["estimates"].values():
         for field in ("value", "low", "high"):
@@ -125,16 +125,16 @@ def worse_by(store: Store, artifact: Artifact, loss: float) -> Artifact:
     return store.add(manifest, artifact.files)
 
 
-def test_a_table_much_harder_than_the_champions_is_held_back(
+def test_a_much_harder_table_is_not_promoted(
     store: Store, table: Table, artifact: Artifact
 ) -> None:
-    """The recipe learns something, and much less than before."""
+    """The recipe learns much less than it did on the champion's table."""
     decision = decide_on(table, worse_by(store, artifact, 0.25), artifact)
     assert not decision.promote
     assert "standard errors above that of version 1" in decision.reason
 
 
-def test_a_version_that_learned_nothing_is_not_promoted_even_alone(
+def test_a_version_that_learned_nothing_is_not_promoted_without_a_champion(
     store: Store, table: Table, artifact: Artifact
 ) -> None:
     decision = decide_on(table, worse_by(store, artifact, 0.31), None)
@@ -142,7 +142,7 @@ def test_a_version_that_learned_nothing_is_not_promoted_even_alone(
     assert "no better than predicting the share of positives" in decision.reason
 
 
-def test_nothing_is_added_where_the_table_or_the_settings_will_not_do(
+def test_no_version_is_added_if_the_table_is_invalid(
     store: Store, schema: Schema, tmp_path: Path
 ) -> None:
     few = tmp_path / "few.csv"
@@ -154,9 +154,7 @@ def test_nothing_is_added_where_the_table_or_the_settings_will_not_do(
     assert store.versions() == ["1"]
 
 
-def test_parity_is_measured_and_a_graph_of_other_weights_fails(
-    table: Table, artifact: Artifact
-) -> None:
+def test_parity_fails_for_a_graph_with_other_weights(table: Table, artifact: Artifact) -> None:
     fitted = fit_pipeline(table, RECIPES["default"])
     assert check_parity(table, fitted, artifact.files["model.onnx"]) <= 1e-6
     other = fit_pipeline(table, TrainingConfig(epochs=1))
@@ -164,15 +162,15 @@ def test_parity_is_measured_and_a_graph_of_other_weights_fails(
         check_parity(table, other, artifact.files["model.onnx"])
 
 
-def test_the_same_command_gives_the_same_model(table: Table, artifact: Artifact) -> None:
-    """Seed, table and recipe fix every weight, in this process and in another."""
+def test_training_is_reproducible(table: Table, artifact: Artifact) -> None:
+    """Seed, table and recipe determine every weight, in this process and in another."""
     from pipelines.training import load_keras_network
 
     saved = load_keras_network(artifact).get_weights()
-    for ours, theirs in zip(
+    for trained, expected_weights in zip(
         fit_pipeline(table, RECIPES["default"]).fit.network.get_weights(), saved, strict=True
     ):
-        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(trained, expected_weights)
     program = """
 from pathlib import Path
 from model.training import RECIPES
@@ -184,11 +182,11 @@ table = read_table(Path("data/cleveland.csv"), schema)
 weights = fit_pipeline(table, RECIPES["default"]).fit.network.get_weights()
 print(*[float(w).hex() for array in weights for w in array.ravel()])
 """
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     expected = [float(w).hex() for array in saved for w in array.ravel()]
-    assert done.stdout.split() == expected
+    assert completed.stdout.split() == expected
     assert len(expected) == 497
 
 
@@ -207,7 +205,7 @@ def test_the_release_schema_trains_too(tmp_path: Path) -> None:
     assert artifact.manifest.name == "cleveland-release"
     assert artifact.manifest.ranges["cp"].codes == (0, 1, 2, 3, 4)
     assert explainer_of(artifact).explain(np.full((1, 13), np.nan, np.float32))
-    # The schema does not name this file as published, so none of its rows may be in the artifact.
+    # The schema does not list this file as published, so the artifact must not contain its rows.
     background = msgspec.json.decode(
         artifact.files["explanation.json"], type=ExplanationData
     ).background

@@ -21,18 +21,18 @@ from pipelines.tuning.nested_cv import (
 from pipelines.tuning.search_space import Range
 
 
-def test_a_grid_is_every_combination_once() -> None:
-    tried = dict(
+def test_a_grid_has_every_combination_once() -> None:
+    search_space = dict(
         map(parse_search_dimension, ["hidden=none,8,16x8", "learning-rate=0.001,0.01,0.001"])
     )
-    configs = candidate_configs(TrainingConfig(epochs=7), tried)
+    configs = candidate_configs(TrainingConfig(epochs=7), search_space)
     assert {(c.hidden, c.learning_rate) for c in configs} == {
         (hidden, rate) for hidden in ((), (8,), (16, 8)) for rate in (0.001, 0.01)
     }
     assert len(configs) == 6 and {c.epochs for c in configs} == {7}
 
 
-def test_values_are_of_the_kind_that_the_setting_is() -> None:
+def test_values_have_the_type_of_the_setting() -> None:
     assert parse_search_dimension("batch_size=1,32,all") == ("batch_size", [1, 32, "all"])
     assert parse_search_dimension("optimizer=adam,sgd") == ("optimizer", ["adam", "sgd"])
     assert parse_search_dimension("l2=0,1e-3") == ("l2", [0.0, 0.001])
@@ -40,35 +40,35 @@ def test_values_are_of_the_kind_that_the_setting_is() -> None:
 
 
 def test_a_sample_is_drawn_from_values_and_ranges() -> None:
-    tried = dict(
+    search_space = dict(
         map(parse_search_dimension, ["learning_rate=1e-4..1e-2", "epochs=10..40", "hidden=4,8"])
     )
-    configs = candidate_configs(TrainingConfig(), tried, n_samples=200, seed=1)
+    configs = candidate_configs(TrainingConfig(), search_space, n_samples=200, seed=1)
     rates = np.array([config.learning_rate for config in configs])
     assert len(configs) == 200 and configs == candidate_configs(
-        TrainingConfig(), tried, n_samples=200, seed=1
+        TrainingConfig(), search_space, n_samples=200, seed=1
     )
     assert rates.min() >= 1e-4 and rates.max() <= 1e-2
-    assert 0.35 < (rates < 1e-3).mean() < 0.65  # half below the middle of a logarithmic scale
+    assert 0.35 < (rates < 1e-3).mean() < 0.65  # half of them below the logarithmic midpoint
     assert {config.hidden for config in configs} == {(4,), (8,)}
     assert {config.epochs for config in configs} == set(range(10, 41))
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("text", "reason"),
     [
-        ("layers=1,2", "layers: there is no such setting"), ("epochs=", "expected NAME=A,B,C"),
+        ("layers=1,2", "layers: unknown setting"), ("epochs=", "expected NAME=A,B,C"),
         ("epochs", "expected NAME=A,B,C"), ("l2=1..x", "expected two numbers"),
-        ("l2=1..0", "the lower end first"), ("loss=0..1", "a setting that is a number"),
+        ("l2=1..0", "the lower end first"), ("loss=0..1", "a numeric setting"),
         ("hidden=a", "expected units such as 16"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_tried_is_refused(given: str, reason: str) -> None:
+def test_an_invalid_search_dimension_is_an_error(text: str, reason: str) -> None:
     with pytest.raises(InvalidConfig, match=reason):
-        parse_search_dimension(given)
+        parse_search_dimension(text)
 
 
-def test_values_out_of_their_limits_and_ranges_without_a_number_are_refused() -> None:
+def test_invalid_values_and_ranges_without_a_sample_size_are_errors() -> None:
     with pytest.raises(InvalidConfig, match="epochs"):
         candidate_configs(TrainingConfig(), dict([parse_search_dimension("epochs=0,10")]))
     with pytest.raises(InvalidConfig, match="optimizer: expected one of adam"):
@@ -77,44 +77,44 @@ def test_values_out_of_their_limits_and_ranges_without_a_number_are_refused() ->
         candidate_configs(TrainingConfig(), dict([parse_search_dimension("l2=0..1")]))
 
 
-def nested_cv_of(inner: list[list[float]]) -> NestedCvResult:
-    """One repeat in which every outer fold sees the same inner losses."""
+def nested_cv_with(inner: list[list[float]]) -> NestedCvResult:
+    """Return one repeat in which every outer fold has the same inner losses."""
     losses = np.tile(np.array(inner)[:, None, None], (1, 1, N_OUTER_FOLDS, 1))
     configs = [TrainingConfig(hidden=(units,)) for units in range(1, len(inner) + 1)]
     outer = np.arange(len(inner), dtype=float)[:, None, None] + np.zeros((1, 1, 20))
     return NestedCvResult(configs, outer, losses, np.arange(20)[None] % N_OUTER_FOLDS)
 
 
-def test_one_standard_error_takes_the_simplest_that_is_not_clearly_worse() -> None:
-    far, near, best, complex_one = (
+def test_one_standard_error_selects_the_simplest_that_is_not_clearly_worse() -> None:
+    far, near, best, complex_config = (
         [0.60] * 5, [0.43] * 5, [0.36, 0.38, 0.40, 0.42, 0.44], [0.41] * 5
     )  # fmt: skip
-    sweep = nested_cv_of([far, near, best, complex_one])
-    # The best one's mean is .40, its standard error .0141: .43 is too far, and .41 not simpler.
+    sweep = nested_cv_with([far, near, best, complex_config])
+    # The best mean is .40 and its standard error .0141. The .43 is too high, the .41 not simpler.
     assert set(sweep.select_per_fold(range(4), one_standard_error=True).ravel()) == {2}
-    nearer = nested_cv_of([far, [0.41] * 5, best, complex_one])
+    nearer = nested_cv_with([far, [0.41] * 5, best, complex_config])
     assert set(nearer.select_per_fold(range(4), one_standard_error=True).ravel()) == {1}
     assert set(nearer.select_per_fold(range(4), one_standard_error=False).ravel()) == {2}
     assert set(nearer.select_per_fold([0, 3], one_standard_error=False).ravel()) == {3}
     np.testing.assert_array_equal(nearer.nested_losses(range(4), one_standard_error=True), 1.0)
 
 
-def test_no_patient_is_chosen_by_and_reported_on(table: Table) -> None:
-    sides, tests = nested_splits(table, 1, 2)
-    assert len(sides) == 2 * N_OUTER_FOLDS * (1 + N_INNER_FOLDS)
+def test_no_patient_is_used_for_both_selection_and_evaluation(table: Table) -> None:
+    splits, outer_folds = nested_splits(table, 1, 2)
+    assert len(splits) == 2 * N_OUTER_FOLDS * (1 + N_INNER_FOLDS)
     for number in range(2 * N_OUTER_FOLDS):
-        (train, test), *within = sides[
+        (train, test), *inner = splits[
             number * (1 + N_INNER_FOLDS) : (number + 1) * (1 + N_INNER_FOLDS)
         ]
         assert not set(train) & set(test)
-        assert (tests[number // N_OUTER_FOLDS, test] == number % N_OUTER_FOLDS).all()
-        assert sorted(np.concatenate([held for _, held in within])) == sorted(train)
-        for inner_train, held in within:
-            assert not set(test) & (set(inner_train) | set(held))
-            assert not set(inner_train) & set(held)
+        assert (outer_folds[number // N_OUTER_FOLDS, test] == number % N_OUTER_FOLDS).all()
+        assert sorted(np.concatenate([test_rows for _, test_rows in inner])) == sorted(train)
+        for inner_train, inner_test in inner:
+            assert not set(test) & (set(inner_train) | set(inner_test))
+            assert not set(inner_train) & set(inner_test)
 
 
-def test_the_simplest_come_first_and_good_configs_win(table: Table) -> None:
+def test_the_simplest_come_first_and_the_best_is_selected(table: Table) -> None:
     configs = [TrainingConfig(hidden=(units,), epochs=e) for units in (16, 2) for e in (30, 1)]
     sweep = run_nested_cv(table, configs, seed=3)
     assert [(c.hidden, c.epochs) for c in sweep.configs] == [
@@ -126,19 +126,19 @@ def test_the_simplest_come_first_and_good_configs_win(table: Table) -> None:
     assert (sweep.nested_losses(range(4)) == sweep.outer_losses[3]).all()
 
 
-def test_a_validation_share_is_refused(table: Table) -> None:
-    with pytest.raises(InvalidConfig, match="holds its own folds out"):
+def test_a_validation_fraction_is_an_error(table: Table) -> None:
+    with pytest.raises(InvalidConfig, match="validation_fraction: must be 0"):
         run_nested_cv(table, [TrainingConfig(validation_fraction=0.2)], seed=1)
 
 
-def test_the_command_prints_and_writes_a_page(tmp_path: Path) -> None:
+def test_the_command_prints_the_results_and_writes_a_page(tmp_path: Path) -> None:
     page = tmp_path / "sweep.html"
     arguments = ["sweep", "--device", "cpu", "--try", "hidden=none,4", "--try", "epochs=2,20"]
-    done = CliRunner().invoke(main, [*arguments, "--for-each", "hidden", "--output", str(page)])
-    assert done.exit_code == 0, done.output
-    assert "240 networks, 4 combinations of hidden, epochs" in done.output
+    result = CliRunner().invoke(main, [*arguments, "--for-each", "hidden", "--output", str(page)])
+    assert result.exit_code == 0, result.output
+    assert "240 networks, 4 combinations of hidden, epochs" in result.output
     text = page.read_text()
     assert "<svg" in text and "one standard error" in text
     assert "http" not in text.replace("http://www.w3.org", "")
-    refused = CliRunner().invoke(main, [*arguments, "--for-each", "l2"])
-    assert refused.exit_code == 2 and "l2 is not in the search space" in refused.output
+    result = CliRunner().invoke(main, [*arguments, "--for-each", "l2"])
+    assert result.exit_code == 2 and "l2 is not in the search space" in result.output

@@ -6,7 +6,7 @@ from model.evaluation import METRICS, compare
 from pipelines.cli.tables import evaluation_table
 
 
-def test_a_row_for_every_model_under_every_metric() -> None:
+def test_every_model_has_a_row_under_every_metric() -> None:
     draw = np.random.default_rng(0)
     labels = draw.integers(0, 2, 60)
     near = np.clip(0.3 + 0.4 * labels + draw.normal(scale=0.2, size=(2, 60)), 0.01, 0.99)

@@ -14,7 +14,7 @@ def test_29_features_with_the_schemas_names(schema: Schema, table: Table) -> Non
     assert tuple(preprocessing.get_feature_names_out()) == schema.feature_names
 
 
-def test_by_hand_for_the_first_patient(schema: Schema, table: Table) -> None:
+def test_the_features_of_the_first_patient(schema: Schema, table: Table) -> None:
     features = build_preprocessing(schema).fit_transform(table.frame)
     ages = table.values[:, 0]
     assert features[0, 0] == pytest.approx((63 - ages.mean()) / ages.std())
@@ -24,7 +24,7 @@ def test_by_hand_for_the_first_patient(schema: Schema, table: Table) -> None:
 
 
 def test_fitted_on_training_rows_only(schema: Schema, table: Table) -> None:
-    """What the other rows hold must not change a feature."""
+    """Values of other rows must not change a feature."""
     rows = np.arange(100)
     changed = table.frame.copy()
     changed.loc[100:, "age"] = 1.0
@@ -35,7 +35,7 @@ def test_fitted_on_training_rows_only(schema: Schema, table: Table) -> None:
     np.testing.assert_array_equal(before, after)
 
 
-def test_the_vocabulary_does_not_depend_on_the_sample(schema: Schema, table: Table) -> None:
+def test_the_levels_do_not_depend_on_the_sample(schema: Schema, table: Table) -> None:
     women = table.frame[table.values[:, 1] == 0].head(5)
     preprocessing = build_preprocessing(schema).fit(women)
     assert preprocessing.transform(table.frame).shape == (303, 29)
@@ -45,19 +45,19 @@ def test_the_vocabulary_does_not_depend_on_the_sample(schema: Schema, table: Tab
 def test_missing_values_get_the_mean_of_the_training_rows(schema: Schema, table: Table) -> None:
     preprocessing = build_preprocessing(schema)
     features = preprocessing.fit_transform(table.frame)
-    lost = np.isnan(table.values[:, 11])
+    missing = np.isnan(table.values[:, 11])
     block = [schema.feature_names.index(f"ca={n}") for n in range(4)]
-    shares = np.bincount(table.values[~lost, 11].astype(int)) / (~lost).sum()
-    np.testing.assert_allclose(features[lost][:, block], np.tile(shares, (4, 1)))
-    blank = table.frame.head(1).copy()
-    for name in blank:
-        blank[name] = None if blank[name].dtype == object else np.nan
+    shares = np.bincount(table.values[~missing, 11].astype(int)) / (~missing).sum()
+    np.testing.assert_allclose(features[missing][:, block], np.tile(shares, (4, 1)))
+    empty = table.frame.head(1).copy()
+    for name in empty:
+        empty[name] = None if empty[name].dtype == object else np.nan
     np.testing.assert_allclose(
-        preprocessing.transform(blank)[0, :6], np.zeros(6), atol=1e-12, err_msg="numbers"
+        preprocessing.transform(empty)[0, :6], np.zeros(6), atol=1e-12, err_msg="numbers"
     )
 
 
-def test_a_column_that_is_missing_throughout_can_be_fitted(schema: Schema, table: Table) -> None:
+def test_a_completely_missing_column_can_be_fitted(schema: Schema, table: Table) -> None:
     frame = table.frame
     frame["ca"], frame["chol"] = None, np.nan
     preprocessing = build_preprocessing(schema).fit(frame)

@@ -42,7 +42,7 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
 
 
 def as_uci() -> str:
-    """As UCI publishes it: no header, trailing zeros, ? for missing."""
+    """Return the table in UCI's format: no header, trailing zeros, ? for missing."""
 
     def cell(name: str, text: str) -> str:
         return text or "?" if name == "num" or not text else f"{float(text):.1f}"
@@ -51,19 +51,19 @@ def as_uci() -> str:
 
 
 def as_release(outcome: str = "target") -> str:
-    """As the TensorFlow release has it: words for thal, num >= 2 as the target."""
+    """Return the table of the TensorFlow release: words for thal, num >= 2 as the target."""
     words = {"3": "normal", "6": "fixed", "7": "reversible", "": "normal"}
     rows = []
     for row in ROWS:
         changed = {**row, "thal": words[row["thal"]], "ca": row["ca"] or "0"}
         changed[outcome] = str(int(int(changed.pop("num")) >= 2))
         rows.append(changed)
-    rows[0] |= {"cp": "0", "thal": "1"}  # a handful of its rows come from a recoded copy
+    rows[0] |= {"cp": "0", "thal": "1"}  # some of its rows come from a recoded copy
     return as_csv(rows)
 
 
 def renumbered() -> list[dict[str, str]]:
-    """The circulating copy: codes renumbered and the target inverted."""
+    """Return the copy in circulation with renumbered codes and an inverted target."""
     maps = {
         "cp": {"1": "3", "2": "1", "3": "2", "4": "0"},
         "restecg": {"0": "1", "1": "1", "2": "0"},
@@ -91,7 +91,7 @@ def test_the_bundled_table(table: Table) -> None:
     assert table.warnings == ()
 
 
-def test_the_uci_coding_is_the_same_table(table: Table, schema: Schema, write: Write) -> None:
+def test_the_uci_format_is_the_same_table(table: Table, schema: Schema, write: Write) -> None:
     raw = read_table(write(as_uci(), "processed.cleveland.data"), schema)
     np.testing.assert_array_equal(raw.values, table.values)
     np.testing.assert_array_equal(raw.labels, table.labels)
@@ -107,7 +107,7 @@ def test_parquet_is_the_same_table(table: Table, schema: Schema, tmp_path: Path)
     np.testing.assert_array_equal(parquet.labels, table.labels)
 
 
-def test_the_release_is_read_for_scoring_and_refused_for_training(
+def test_the_release_is_read_for_scoring_and_rejected_for_training(
     table: Table, schema: Schema, write: Write
 ) -> None:
     file = write(as_release(), "heart.csv")
@@ -123,17 +123,19 @@ def test_the_release_is_read_for_scoring_and_refused_for_training(
         read_table(ROOT / "data/cleveland.csv", release)
 
 
-def test_the_circulating_copies_are_refused_with_the_reason(schema: Schema, write: Write) -> None:
+def test_the_copies_in_circulation_are_rejected_with_the_reason(
+    schema: Schema, write: Write
+) -> None:
     copy = renumbered()
     with pytest.raises(InvalidTable, match="inverted target"):
         read_table(write(as_csv(copy)), schema)
-    many = (copy[:302] * 4)[:1025]
+    repeated = (copy[:302] * 4)[:1025]
     for need_outcome in (True, False):
         with pytest.raises(InvalidTable, match="1,025 rows: it repeats 302 patients"):
-            read_table(write(as_csv(many)), schema, need_outcome=need_outcome)
+            read_table(write(as_csv(repeated)), schema, need_outcome=need_outcome)
 
 
-def test_every_bad_cell_is_named_by_line_and_column(schema: Schema, write: Write) -> None:
+def test_every_invalid_cell_is_reported_by_line_and_column(schema: Schema, write: Write) -> None:
     rows = [dict(row) for row in ROWS[:6]]
     rows[0]["age"] = "abc"
     rows[2] |= {"chol": "5000", "num": "7"}
@@ -153,7 +155,7 @@ def test_every_bad_cell_is_named_by_line_and_column(schema: Schema, write: Write
     assert "abc" not in str(caught.value)
 
 
-def test_missing_in_the_sister_sites_coding(schema: Schema, write: Write) -> None:
+def test_missing_codes_of_the_other_sites(schema: Schema, write: Write) -> None:
     rows = [dict(row) for row in ROWS[:3]]
     rows[0] |= {"chol": "0", "thal": "-9", "ca": "?"}
     rows[1] |= {"chol": "0.0", "thal": "-9.0"}
@@ -165,21 +167,21 @@ def test_missing_in_the_sister_sites_coding(schema: Schema, write: Write) -> Non
     ]
 
 
-def test_duplicates_are_warned_of_and_grouped(schema: Schema, write: Write) -> None:
+def test_copies_are_grouped_with_a_warning(schema: Schema, write: Write) -> None:
     copied = read_table(write(as_csv([*ROWS[:20], ROWS[3], ROWS[3]])), schema)
-    assert copied.warnings == ("2 of 22 records repeat another; no split separates copies",)
+    assert copied.warnings == ("2 of 22 records are copies of another; no split separates copies",)
     assert copied.groups[20] == copied.groups[21] == copied.groups[3]
     assert len(set(copied.groups)) == 20
 
 
-def test_copies_with_another_outcome_are_said(schema: Schema, write: Write) -> None:
+def test_copies_with_a_different_outcome_give_a_warning(schema: Schema, write: Write) -> None:
     other = {**ROWS[3], "num": "4" if ROWS[3]["num"] == "0" else "0"}
     copied = read_table(write(as_csv([*ROWS[:20], other])), schema)
-    assert copied.warnings[1] == "1 of them have another outcome than the first copy"
+    assert copied.warnings[1] == "the outcome differs from the first copy in 1 of them"
 
 
-def test_no_row_is_dropped_in_silence(schema: Schema, write: Write) -> None:
-    """Blank lines are nothing; a line of commas is a record without a single value."""
+def test_no_row_is_dropped_silently(schema: Schema, write: Write) -> None:
+    """Blank lines are ignored; a line of commas is a record without values."""
     lines = [HEADER, *LINES[:2], "", "  ", "," * 13, LINES[2]]
     with pytest.raises(InvalidTable) as caught:
         read_table(write("\r\n".join(lines)), schema)
@@ -187,25 +189,25 @@ def test_no_row_is_dropped_in_silence(schema: Schema, write: Write) -> None:
     assert len(read_table(write("\n".join([*lines[:5], LINES[2]])), schema)) == 3
 
 
-def test_bad_cells_are_named_beside_bad_lines(schema: Schema, write: Write) -> None:
+def test_invalid_cells_and_lines_are_reported_together(schema: Schema, write: Write) -> None:
     lines = [HEADER, LINES[0].replace("63,", "abc,", 1), LINES[1] + ",1"]
     with pytest.raises(InvalidTable) as caught:
         read_table(write("\n".join(lines)), schema)
     assert caught.value.problems == [
-        "line 3: 15 cells where 14 are expected",
+        "line 3: 15 cells, expected 14",
         "line 2, column age: must be a number, not a string",
     ]
 
 
-def test_parquet_of_many_kinds(table: Table, schema: Schema, tmp_path: Path) -> None:
+def test_parquet_types(table: Table, schema: Schema, tmp_path: Path) -> None:
     frame = pd.read_csv(ROOT / "data/cleveland.csv")
     frame["ca"] = frame["ca"].astype("Int64")
     frame["thal"] = frame["thal"].map({3: "normal", 6: "fixed", 7: "reversible"}).astype("category")
     frame["oldpeak"] = [decimal.Decimal(str(x)) for x in frame["oldpeak"]]
     frame = frame.rename(columns={"chol": "CHOL"}).set_index("age")
     frame.to_parquet(tmp_path / "table.PQ")
-    read = read_table(tmp_path / "table.PQ", schema)
-    np.testing.assert_array_equal(read.values, table.values)
+    parquet = read_table(tmp_path / "table.PQ", schema)
+    np.testing.assert_array_equal(parquet.values, table.values)
     frame["num"] = [[1]] * 303
     frame["fbs"] = frame["fbs"] == 1
     frame.to_parquet(tmp_path / "odd.parquet")
@@ -215,43 +217,43 @@ def test_parquet_of_many_kinds(table: Table, schema: Schema, tmp_path: Path) -> 
     assert "row 1, column fbs: must be a level, not a boolean: 0, 1, no, yes" in str(caught.value)
 
 
-def test_missing_values_group_with_missing_values(schema: Schema, write: Write) -> None:
+def test_missing_values_are_equal_in_groups(schema: Schema, write: Write) -> None:
     row = {**ROWS[0], "ca": ""}
     groups = read_table(write(as_csv([row, row, ROWS[0]])), schema).groups
     assert groups[0] == groups[1] != groups[2]
 
 
-def test_columns_in_any_order_and_case_and_others_left_out(
+def test_columns_in_any_order_and_case_and_unknown_ones_ignored(
     table: Table, schema: Schema, write: Write
 ) -> None:
     rows = [
         {"Patient": i, **{k.upper(): v for k, v in reversed(r.items())}} for i, r in enumerate(ROWS)
     ]
-    read = read_table(write("\ufeff" + as_csv(rows)), schema)
-    np.testing.assert_array_equal(read.values, table.values)
-    assert read.warnings == ("column Patient is not in the schema and is left out",)
+    reordered = read_table(write("\ufeff" + as_csv(rows)), schema)
+    np.testing.assert_array_equal(reordered.values, table.values)
+    assert reordered.warnings == ("column Patient is not in the schema and is ignored",)
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("", "the file is empty"),
-        (HEADER + "\n", "holds no records"),
+        (HEADER + "\n", "has no records"),
         (HEADER.replace("thal,", "thall,") + "\n" + LINES[0], "column thal is absent; is it thall"),
         (HEADER.replace(",num", "") + "\n" + LINES[0][:-2], "the outcome column num is absent"),
-        (HEADER.replace("sex", "age") + "\n" + LINES[0], "column age stands twice"),
-        (HEADER + "\n" + LINES[1] + ",1\n1,2", r"line 2: 15 cells .*\n.*line 3: 2"),
-        ("a,b\n1,2\n", "line 1 is no record, and no header with age, sex"),
-        (LINES[0].replace(",6,", ",fixed,") + "\n" + LINES[1], "line 1 is no record"),
-        ("1,2,3\n4,5,6\n", "without a header it must have 14 columns in the order age, sex"),
+        (HEADER.replace("sex", "age") + "\n" + LINES[0], "column age is repeated"),
+        (HEADER + "\n" + LINES[1] + ",1\n1,2", r"line 2: 15 cells, .*\n.*line 3: 2"),
+        ("a,b\n1,2\n", "line 1 is neither a record nor a header with columns of age, sex"),
+        (LINES[0].replace(",6,", ",fixed,") + "\n" + LINES[1], "line 1 is neither a record"),
+        ("1,2,3\n4,5,6\n", "without a header must have 14 columns in the order age, sex"),
     ],
-)
-def test_files_that_are_no_such_table(schema: Schema, write: Write, text: str, reason: str) -> None:
+)  # fmt: skip
+def test_invalid_files(schema: Schema, write: Write, text: str, reason: str) -> None:
     with pytest.raises(InvalidTable, match=reason):
         read_table(write(text), schema)
 
 
-def test_files_that_cannot_be_read(schema: Schema, tmp_path: Path) -> None:
+def test_unreadable_files(schema: Schema, tmp_path: Path) -> None:
     with pytest.raises(InvalidTable, match="No such file"):
         read_table(tmp_path / "none.csv", schema)
     (tmp_path / "latin.csv").write_bytes(HEADER.encode() + b"\n63,\xe9")

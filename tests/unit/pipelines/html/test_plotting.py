@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 
 @plot_style()
-def drawn(alt: str = "A line that rises.", last: float = 2.0) -> str:
+def draw(alt: str = "A line that rises.", last: float = 2.0) -> str:
     figure, (axes, other) = panels(2)
     axes.plot([0, 1, 2], [0, 1, last], label="measured")
     axes.legend()
@@ -32,12 +32,12 @@ def lightness(colour: str) -> float:
 
 
 def test_equal_figures_give_equal_text() -> None:
-    assert drawn() == drawn()
-    assert drawn() != drawn(last=3.0)
+    assert draw() == draw()
+    assert draw() != draw(last=3.0)
 
 
-def test_a_figure_is_well_formed_has_a_title_and_no_text_that_a_browser_sets() -> None:
-    root = ElementTree.fromstring(drawn('It rises: 1 < 2 & "so on".'))
+def test_a_figure_is_well_formed_has_a_title_and_no_text_elements() -> None:
+    root = ElementTree.fromstring(draw('It rises: 1 < 2 & "so on".'))
     assert root.get("role") == "img"
     assert root[0].tag == "title"
     assert root[0].text == root.get("aria-label") == 'It rises: 1 < 2 & "so on".'
@@ -53,16 +53,16 @@ def test_an_empty_line_of_a_label_leaves_the_figure_well_formed() -> None:
     assert ElementTree.fromstring(as_svg(figure, "Nothing yet.")).tag == "svg"
 
 
-def test_two_figures_in_one_page_share_no_id_and_every_reference_leads_somewhere() -> None:
-    first, second = drawn(), drawn(last=3.0)
+def test_two_figures_in_one_page_share_no_id_and_every_reference_resolves() -> None:
+    first, second = draw(), draw(last=3.0)
     ids = re.findall(r'\bid="([^"]+)"', first + second)
     assert len(ids) == len(set(ids)) > 10
     used = re.findall(r'(?:href="|url\()#([^")]+)', first + second)
     assert set(used) == set(ids)
 
 
-def test_the_figures_of_a_page_share_their_letters() -> None:
-    page = f"<body>{drawn()}{drawn(last=3.0)}</body>"
+def test_the_figures_of_a_page_share_their_glyphs() -> None:
+    page = f"<body>{draw()}{draw(last=3.0)}</body>"
     shared = share_glyphs(page)
     assert len(shared) < 0.75 * len(page)
     ids = re.findall(r'\bid="([^"]+)"', shared)
@@ -76,17 +76,17 @@ def test_the_figures_of_a_page_share_their_letters() -> None:
     assert share_glyphs("<body></body>") == "<body></body>"
 
 
-def test_a_figure_without_words_is_refused() -> None:
-    with pytest.raises(ValueError, match="words for whoever does not see it"):
-        drawn(" ")
+def test_a_figure_needs_a_text_alternative() -> None:
+    with pytest.raises(ValueError, match="text alternative"):
+        draw(" ")
 
 
-def test_a_figure_outside_the_style_of_the_house_is_refused() -> None:
+def test_panels_outside_plot_style_are_an_error() -> None:
     with pytest.raises(RuntimeError, match="inside plot_style"):
         panels()
 
 
-def test_colours_survive_greyscale() -> None:
+def test_colours_are_distinct_in_greyscale() -> None:
     lines, fills = [lightness(c) for c in COLOURS[:4]], [lightness(c) for c in FILLS]
     assert all(b - a > 12 for a, b in itertools.pairwise(lines))
     assert all(a - b > 10 for a, b in itertools.pairwise(fills))
@@ -97,20 +97,22 @@ def test_the_command_line_starts_without_matplotlib() -> None:
         "import sys, pipelines.__main__, pipelines.html.plotting, pipelines.html.render; "
         "print(*sys.modules)"
     )
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert not {"matplotlib", "jinja2"} & {name.split(".")[0] for name in done.stdout.split()}
+    assert not {"matplotlib", "jinja2"} & {name.split(".")[0] for name in completed.stdout.split()}
 
 
-def test_the_frame_asks_for_nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = jinja2.DictLoader(
+def test_a_page_has_no_external_assets(monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = jinja2.DictLoader(
         {"one.html": '{% extends "base.html" %}{% block main %}{{ x }}{% endblock %}'}
     )
-    both = jinja2.ChoiceLoader([page, jinja2.FileSystemLoader(ROOT / "pipelines/html/templates")])
-    monkeypatch.setattr(jinja2, "FileSystemLoader", lambda _: both)
-    written = render_page("one.html", title="A & B", x="<b>")
-    assert "<title>A &amp; B</title>" in written and "&lt;b&gt;" in written
-    assert not re.search(r"(?:src|href)=|@import|url\(|https?:", written)
+    loaders = jinja2.ChoiceLoader(
+        [loader, jinja2.FileSystemLoader(ROOT / "pipelines/html/templates")]
+    )
+    monkeypatch.setattr(jinja2, "FileSystemLoader", lambda _: loaders)
+    page = render_page("one.html", title="A & B", x="<b>")
+    assert "<title>A &amp; B</title>" in page and "&lt;b&gt;" in page
+    assert not re.search(r"(?:src|href)=|@import|url\(|https?:", page)
     with pytest.raises(jinja2.UndefinedError):
         render_page("one.html", title="A")
