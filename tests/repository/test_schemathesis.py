@@ -48,11 +48,24 @@ def schemathesis(address: str, folder: Path, *arguments: str) -> Tried:
     (folder / "hooks.py").write_text(HOOKS)
     command = [str(Path(sys.executable).with_name("st")), "run", f"{address}/openapi.json"]
     done = subprocess.run(
-        [*command, "--checks", "all", "--continue-on-failure", "--no-color", *arguments,
-         "--report", "ndjson", "--report-ndjson-path", str(report)],
-        cwd=folder, env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(folder)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            *command,
+            "--checks",
+            "all",
+            "--continue-on-failure",
+            "--no-color",
+            *arguments,
+            "--report",
+            "ndjson",
+            "--report-ndjson-path",
+            str(report),
+        ],
+        cwd=folder,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
     return tried(report)
 

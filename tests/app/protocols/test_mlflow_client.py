@@ -65,8 +65,10 @@ def test_mlflows_client_gets_what_predict_gives(
     with serve(trained.folder) as server:
         done = subprocess.run(
             [python, "-c", PROGRAM, server.address, ROOT / "data/cleveland.csv"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         status, direct = server.post("/predict", as_records(table))
     assert status == 200

@@ -68,9 +68,12 @@ def test_from_its_defaults(connected: Callable[..., Any], table: Table, schema: 
 
         f32, f64 = table.values.astype(np.float32), table.values.astype(np.float64)
         asked = [
-            matrix_input(f32, "FP32"), matrix_input(f64, "FP64"), column_inputs(table, schema),
-            matrix_input(f64, "FP64", binary=False), column_inputs(table, schema, binary=False),
-        ]  # fmt: skip
+            matrix_input(f32, "FP32"),
+            matrix_input(f64, "FP64"),
+            column_inputs(table, schema),
+            matrix_input(f64, "FP64", binary=False),
+            column_inputs(table, schema, binary=False),
+        ]
         for inputs in asked:
             check(client.infer("cleveland", inputs))
             for binary in (True, False):
@@ -137,13 +140,36 @@ def test_its_errors_can_be_read(connected: Callable[..., Any], table: Table) -> 
     with connected() as (_, client):
         for name, inputs, more, status, message in (
             ("nope", matrix_input(values, "FP32"), {}, "404", "there is cleveland"),
-            ("cleveland", matrix_input(values, "FP32"), {"model_version": "9"}, "404", "versions are: 1"),
+            (
+                "cleveland",
+                matrix_input(values, "FP32"),
+                {"model_version": "9"},
+                "404",
+                "versions are: 1",
+            ),
             ("cleveland", matrix_input(values[:, :5], "FP32"), {}, "400", r"must be \[N, 13\]"),
-            ("cleveland", matrix_input(wrong, "FP32"), {}, "400", "row 1: age must be between 1 and 120"),
-            ("cleveland", matrix_input(wrong, "FP32", binary=False), {}, "400", "row 1: age must be"),
-            ("cleveland", matrix_input(values, "FP32"),
-             {"outputs": [triton.InferRequestedOutput("risk")]}, "400", "there is no output risk"),
-        ):  # fmt: skip
+            (
+                "cleveland",
+                matrix_input(wrong, "FP32"),
+                {},
+                "400",
+                "row 1: age must be between 1 and 120",
+            ),
+            (
+                "cleveland",
+                matrix_input(wrong, "FP32", binary=False),
+                {},
+                "400",
+                "row 1: age must be",
+            ),
+            (
+                "cleveland",
+                matrix_input(values, "FP32"),
+                {"outputs": [triton.InferRequestedOutput("risk")]},
+                "400",
+                "there is no output risk",
+            ),
+        ):
             with pytest.raises(InferenceServerException, match=message) as caught:
                 client.infer(name, inputs, **more)
             assert caught.value.status() == status and "8151815" not in caught.value.message()

@@ -127,8 +127,14 @@ def check(response: TestResponse, status: int, kind: str) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.mimetype == "application/json"
     content = response.get_json()
-    expected = {400: "BAD_REQUEST", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED",
-                415: "BAD_REQUEST", 413: "BAD_REQUEST", 503: "TEMPORARILY_UNAVAILABLE"}  # fmt: skip
+    expected = {
+        400: "BAD_REQUEST",
+        401: "UNAUTHENTICATED",
+        403: "PERMISSION_DENIED",
+        415: "BAD_REQUEST",
+        413: "BAD_REQUEST",
+        503: "TEMPORARILY_UNAVAILABLE",
+    }
     assert content["error_code"] == expected[status]
     assert content["message"] == content["error"]
     assert content["status"] == status and content["type"] == f"/problems/{kind}"
@@ -232,17 +238,29 @@ def test_a_wrong_head_is_said_once(client: FlaskClient, record: dict[str, Any]) 
     wrong["num"] = 0
     bad = [wrong] * 50
     n = len(record)
-    expected = [(None, "thall", "unknown_column"), (None, "num", "unknown_column"),
-                (None, "thal", "absent")]  # fmt: skip
+    expected = [
+        (None, "thall", "unknown_column"),
+        (None, "num", "unknown_column"),
+        (None, "thal", "absent"),
+    ]
     for response, places in (
-        (invoke(client, split_of(bad)),
-         [f"#/dataframe_split/columns/{n - 1}", f"#/dataframe_split/columns/{n}",
-          "#/dataframe_split/columns"]),
-        (invoke(client, {"inputs": columns_of(bad)}),
-         ["#/inputs/thall", "#/inputs/num", "#/inputs"]),
-        (invoke(client, csv_of(bad, head=True), "text/csv"),
-         [f"#cell=1,{n}", f"#cell=1,{n + 1}", "#row=1"]),
-    ):  # fmt: skip
+        (
+            invoke(client, split_of(bad)),
+            [
+                f"#/dataframe_split/columns/{n - 1}",
+                f"#/dataframe_split/columns/{n}",
+                "#/dataframe_split/columns",
+            ],
+        ),
+        (
+            invoke(client, {"inputs": columns_of(bad)}),
+            ["#/inputs/thall", "#/inputs/num", "#/inputs"],
+        ),
+        (
+            invoke(client, csv_of(bad, head=True), "text/csv"),
+            [f"#cell=1,{n}", f"#cell=1,{n + 1}", "#row=1"],
+        ),
+    ):
         found = errors(response)
         assert [entry[:3] for entry in found] == expected
         assert [entry[3] for entry in found] == places
@@ -293,24 +311,52 @@ def test_rows_of_another_length(client: FlaskClient, record: dict[str, Any]) -> 
     [
         (3, [(None, "not_records", "#")]),
         ({}, [(None, "not_records", "#")]),
-        ({"input": [], "messages": []},
-         [(None, "not_records", "#"), ("input", "unknown_key", "#/input"),
-          ("messages", "unknown_key", "#/messages")]),
+        (
+            {"input": [], "messages": []},
+            [
+                (None, "not_records", "#"),
+                ("input", "unknown_key", "#/input"),
+                ("messages", "unknown_key", "#/messages"),
+            ],
+        ),
         ({"instances": [], "inputs": []}, [(None, "not_records", "#")]),
         ({"instances": []}, [(None, "no_records", "#/instances")]),
-        ({"inputs": {}}, [(name, "absent", "#/inputs") for name in
-         ["age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalach", "exang", "oldpeak", "slope", "ca", "thal"]]),
+        (
+            {"inputs": {}},
+            [
+                (name, "absent", "#/inputs")
+                for name in [
+                    "age",
+                    "sex",
+                    "cp",
+                    "trestbps",
+                    "chol",
+                    "fbs",
+                    "restecg",
+                    "thalach",
+                    "exang",
+                    "oldpeak",
+                    "slope",
+                    "ca",
+                    "thal",
+                ]
+            ],
+        ),
         ({"inputs": {"age": 3}}, [("age", "wrong_type", "#/inputs/age")]),
         ({"instances": {}}, [(None, "not_records", "#/instances")]),
         ({"instances": [], "params": 3}, [("params", "wrong_type", "#/params")]),
         ({"dataframe_split": []}, [(None, "not_an_object", "#/dataframe_split")]),
-        ({"dataframe_split": {"data": 3, "a/b": 1}},
-         [("a/b", "unknown_key", "#/dataframe_split/a~1b"),
-          ("columns", "absent", "#/dataframe_split/columns"),
-          ("data", "wrong_type", "#/dataframe_split/data")]),
+        (
+            {"dataframe_split": {"data": 3, "a/b": 1}},
+            [
+                ("a/b", "unknown_key", "#/dataframe_split/a~1b"),
+                ("columns", "absent", "#/dataframe_split/columns"),
+                ("data", "wrong_type", "#/dataframe_split/data"),
+            ],
+        ),
         ('{"instances": [], "instances": []}', [("instances", "duplicate_key", "#/instances")]),
     ],
-)  # fmt: skip
+)
 def test_bodies_that_are_laid_out_wrongly(
     client: FlaskClient, content: Any, expected: list[tuple[Any, ...]]
 ) -> None:
@@ -343,13 +389,22 @@ def test_bodies_that_cannot_be_read(
 
 @pytest.mark.parametrize(
     "media_type",
-    ["", "text/plain", "application/x-npy", "application/json; charset=latin-1",
-     "text/csv; charset=utf-16", "text/csv; header=perhaps", "text/csv; label_size=1",
-     "application/json; header=present", "application/json; format=pandas-split"],
-)  # fmt: skip
+    [
+        "",
+        "text/plain",
+        "application/x-npy",
+        "application/json; charset=latin-1",
+        "text/csv; charset=utf-16",
+        "text/csv; header=perhaps",
+        "text/csv; label_size=1",
+        "application/json; header=present",
+        "application/json; format=pandas-split",
+    ],
+)
 def test_other_kinds_of_bodies(client: FlaskClient, records: Records, media_type: str) -> None:
-    content = check(invoke(client, csv_of(records, head=True), media_type), 415,
-                    "unsupported_media_type")  # fmt: skip
+    content = check(
+        invoke(client, csv_of(records, head=True), media_type), 415, "unsupported_media_type"
+    )
     if "json" not in media_type and "csv" not in media_type:
         for taken in ("application/json", "text/csv", "application/jsonlines"):
             assert taken in content["message"]
@@ -357,11 +412,19 @@ def test_other_kinds_of_bodies(client: FlaskClient, records: Records, media_type
 
 def test_cells_that_are_no_values(client: FlaskClient, record: dict[str, Any]) -> None:
     for name, cell, code in (
-        ("age", "x", "wrong_type"), ("age", "", "null_not_allowed"), ("age", "121", "out_of_range"),
-        ("age", "1_0", "wrong_type"), ("age", "0x10", "wrong_type"), ("age", "1e400", "not_finite"),
-        ("age", "inf", "wrong_type"), ("age", "?", "wrong_type"), ("age", "٦٣", "wrong_type"),
-        ("sex", "nan", "null_not_allowed"), ("sex", "true", "not_allowed"), ("cp", "9", "not_allowed"),
-    ):  # fmt: skip
+        ("age", "x", "wrong_type"),
+        ("age", "", "null_not_allowed"),
+        ("age", "121", "out_of_range"),
+        ("age", "1_0", "wrong_type"),
+        ("age", "0x10", "wrong_type"),
+        ("age", "1e400", "not_finite"),
+        ("age", "inf", "wrong_type"),
+        ("age", "?", "wrong_type"),
+        ("age", "٦٣", "wrong_type"),
+        ("sex", "nan", "null_not_allowed"),
+        ("sex", "true", "not_allowed"),
+        ("cp", "9", "not_allowed"),
+    ):
         response = invoke(client, csv_of([{**record, name: cell}], head=True), "text/csv")
         assert [entry[1:3] for entry in errors(response)] == [(name, code)], cell
     for name, cell in (("age", " 6.3e1 "), ("age", "+63"), ("age", "63."), ("thal", " FIXED ")):
@@ -430,9 +493,11 @@ def test_more_records_than_the_limit(trained: Store, record: dict[str, Any]) -> 
     many = [record] * 3
     for content, media_type in (
         *((content, "application/json") for _, content in json_forms(many)),
-        (csv_of(many, head=True), "text/csv"), (csv_of(many, head=False), "text/csv"),
-        ("{}\n" * 3, "application/jsonlines"), ("\n".join(["[]"] * 100), "application/jsonlines"),
-    ):  # fmt: skip
+        (csv_of(many, head=True), "text/csv"),
+        (csv_of(many, head=False), "text/csv"),
+        ("{}\n" * 3, "application/jsonlines"),
+        ("\n".join(["[]"] * 100), "application/jsonlines"),
+    ):
         assert errors(invoke(client, content, media_type))[0][2] == "too_many_records"
     for head in (True, False):
         assert invoke(client, csv_of([record] * 2, head=head), "text/csv").status_code == 200
@@ -482,8 +547,11 @@ def test_batch_transform_is_told_what_fits(trained: Store) -> None:
     def told(**limits: int) -> tuple[str, int, int]:
         app = create_app(Settings(model_store=trained.folder, **limits))  # type: ignore[arg-type]
         content = app.test_client().get("/execution-parameters").get_json()
-        return (content["BatchStrategy"], content["MaxConcurrentTransforms"],
-                content["MaxPayloadInMB"])  # fmt: skip
+        return (
+            content["BatchStrategy"],
+            content["MaxConcurrentTransforms"],
+            content["MaxPayloadInMB"],
+        )
 
     assert told() == ("SINGLE_RECORD", 2, 8)
     assert told(max_records=70_000, workers=4) == ("MULTI_RECORD", 4, 1)
@@ -495,8 +563,12 @@ def test_custom_attributes_are_given_back_where_they_are_safe(
     client: FlaskClient, records: Records
 ) -> None:
     name = "X-Amzn-SageMaker-Custom-Attributes"
-    for sent, back in (("trace-id=abc, x=1", "trace-id=abc, x=1"), ("täg", None), ("a\tb", None),
-                        ("x" * 1025, None)):  # fmt: skip
+    for sent, back in (
+        ("trace-id=abc, x=1", "trace-id=abc, x=1"),
+        ("täg", None),
+        ("a\tb", None),
+        ("x" * 1025, None),
+    ):
         response = invoke(client, {"instances": records}, **{name: sent})
         assert response.status_code == 200 and response.headers.get(name) == back
 
@@ -543,18 +615,26 @@ def test_no_value_reaches_an_answer_or_a_log(
     client: FlaskClient, record: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    odd = [{**record, "thal": MARKED}, {**record, "age": 8151815.25}, {**record, "chol": "8151815.1"},
-           {**record, "age": [MARKED, 8151815]}]  # fmt: skip
+    odd = [
+        {**record, "thal": MARKED},
+        {**record, "age": 8151815.25},
+        {**record, "chol": "8151815.1"},
+        {**record, "age": [MARKED, 8151815]},
+    ]
     bodies: list[tuple[Any, str]] = [
         *((content, "application/json") for bad in odd for _, content in json_forms([bad])),
         *((csv_of([bad], head=head), "text/csv") for bad in odd for head in (True, False)),
         *((json.dumps(bad), "application/jsonlines") for bad in odd),
-        (f'"{MARKED}', "text/csv"), (f'"a"{MARKED}', "text/csv"), (f"{MARKED},8151815", "text/csv"),
-        (f"{MARKED}", "application/jsonlines"), (f'{{"{MARKED}": ', "application/json"),
-        ({"inputs": {"age": MARKED}}, "application/json"), (MARKED, f"text/csv; a={MARKED}"),
+        (f'"{MARKED}', "text/csv"),
+        (f'"a"{MARKED}', "text/csv"),
+        (f"{MARKED},8151815", "text/csv"),
+        (f"{MARKED}", "application/jsonlines"),
+        (f'{{"{MARKED}": ', "application/json"),
+        ({"inputs": {"age": MARKED}}, "application/json"),
+        (MARKED, f"text/csv; a={MARKED}"),
         ({"instances": MARKED, "params": MARKED}, "application/json"),
         ({"dataframe_split": {"columns": [[MARKED]], "data": MARKED}}, "application/json"),
-    ]  # fmt: skip
+    ]
     for content, media_type in bodies:
         response = invoke(client, content, media_type)
         assert response.status_code in (400, 415), response.text
@@ -570,15 +650,27 @@ anything = st.recursive(
         st.lists(inner, max_size=4)
         | st.dictionaries(
             st.sampled_from(
-                ["columns", "data", "index", "features", "age", "thal", "instances", "inputs",
-                 "dataframe_split", "dataframe_records", "params", "é"]
+                [
+                    "columns",
+                    "data",
+                    "index",
+                    "features",
+                    "age",
+                    "thal",
+                    "instances",
+                    "inputs",
+                    "dataframe_split",
+                    "dataframe_records",
+                    "params",
+                    "é",
+                ]
             ),
             inner,
             max_size=4,
         )
     ),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @settings(
@@ -586,8 +678,11 @@ anything = st.recursive(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(form=st.sampled_from(["dataframe_split", "dataframe_records", "instances", "inputs", "x"]),
-       content=anything, more=anything)  # fmt: skip
+@given(
+    form=st.sampled_from(["dataframe_split", "dataframe_records", "instances", "inputs", "x"]),
+    content=anything,
+    more=anything,
+)
 def test_no_json_breaks_it(client: FlaskClient, form: str, content: Any, more: Any) -> None:
     for body in ({form: content}, content, {form: content, "params": more}):
         assert invoke(client, body).status_code in (200, 400)
@@ -595,8 +690,29 @@ def test_no_json_breaks_it(client: FlaskClient, form: str, content: Any, more: A
     assert invoke(client, lines, "application/jsonlines").status_code in (200, 400)
 
 
-cells = st.sampled_from(["age", "thal", "63", "fixed", "nan", "", '"', '""', ",", "\n", "\r", "\0",
-                         "\ufeff", "1e999", "-", "'", "é", "\ud800", " "])  # fmt: skip
+cells = st.sampled_from(
+    [
+        "age",
+        "thal",
+        "63",
+        "fixed",
+        "nan",
+        "",
+        '"',
+        '""',
+        ",",
+        "\n",
+        "\r",
+        "\0",
+        "\ufeff",
+        "1e999",
+        "-",
+        "'",
+        "é",
+        "\ud800",
+        " ",
+    ]
+)
 
 
 @settings(
@@ -604,8 +720,10 @@ cells = st.sampled_from(["age", "thal", "63", "fixed", "nan", "", '"', '""', ","
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(parts=st.lists(cells | st.text(max_size=5), max_size=40),
-       head=st.sampled_from(["", "; header=present", "; header=absent"]))  # fmt: skip
+@given(
+    parts=st.lists(cells | st.text(max_size=5), max_size=40),
+    head=st.sampled_from(["", "; header=present", "; header=absent"]),
+)
 def test_no_csv_breaks_it(client: FlaskClient, parts: list[str], head: str) -> None:
     for separator in (",", ""):
         body = separator.join(parts).encode("utf-8", "surrogatepass")

@@ -68,7 +68,7 @@ def refused(response: TestResponse, status: int, code: str) -> dict[str, Any]:
 def test_every_form_gives_the_very_answers_of_predict(
     client: FlaskClient, table: Table, schema: Schema
 ) -> None:
-    """All 303 patients, missing values among them; the same digits in JSON, the same bits in bytes."""
+    """All 303 patients, with missing values: equal digits in JSON, equal bits in binary form."""
     probabilities, labels = predicted(client, as_records(table))
     values = table.values
     for content in (matrix(values), matrix(values, "FP32"), tensors(table, len(values), schema)):
@@ -146,8 +146,10 @@ def test_all_problems_by_row_and_column_and_none_by_value(
         assert content["detail"] == "3 problems in 3 of 3 records"
         assert content["error"] == "row 0: age must be between 1 and 120 years (and 2 more)"
         assert [(e["row"], e["field"], e["code"]) for e in content["errors"]] == [
-            (0, "age", "out_of_range"), (1, "sex", "null_not_allowed"), (2, "chol", "out_of_range"),
-        ]  # fmt: skip
+            (0, "age", "out_of_range"),
+            (1, "sex", "null_not_allowed"),
+            (2, "chol", "out_of_range"),
+        ]
         assert not any("pointer" in error for error in content["errors"])
         assert "8151815" not in response.text + caplog.text
     binary = client.post(INFER, data=values.astype("<f4").tobytes(), headers={LENGTH: "0"})
@@ -166,13 +168,22 @@ def test_no_value_reaches_an_answer_or_a_log(
 
     packed = marked.encode()
     bodies: list[Any] = [
-        *(with_age(data=[bad]) for bad in (marked, 8151815.25, [8151815], {marked: 8151815}, True, 1e999)),
-        with_age(datatype=marked), with_age(shape=[8151815]), with_age(data=[8151815, 8151815]),
-        with_age(datatype="BYTES", data=[marked]), with_age(datatype="BOOL", data=[True]),
+        *(
+            with_age(data=[bad])
+            for bad in (marked, 8151815.25, [8151815], {marked: 8151815}, True, 1e999)
+        ),
+        with_age(datatype=marked),
+        with_age(shape=[8151815]),
+        with_age(data=[8151815, 8151815]),
+        with_age(datatype="BYTES", data=[marked]),
+        with_age(datatype="BOOL", data=[True]),
         with_age(datatype="INT8", data=[8151815]),
         {"inputs": [*good[:-1], {**good[-1], "data": [marked]}]},
-        {"inputs": marked}, marked, [marked], {"inputs": good, "parameters": {"binary_data_output": marked}},
-    ]  # fmt: skip
+        {"inputs": marked},
+        marked,
+        [marked],
+        {"inputs": good, "parameters": {"binary_data_output": marked}},
+    ]
     n_refused = 0
     for content in bodies:
         response = client.post(INFER, json=content)
@@ -193,16 +204,23 @@ def test_absent_and_unknown_tensors(client: FlaskClient, table: Table, schema: S
     inputs[-1]["name"] = "thall"
     content = refused(client.post(INFER, json={"inputs": inputs}), 400, "invalid_records")
     assert [(e["field"], e["code"], e.get("did_you_mean")) for e in content["errors"]] == [
-        ("thal", "absent", None), ("thall", "unknown_column", "thal"),
-    ]  # fmt: skip
+        ("thal", "absent", None),
+        ("thall", "unknown_column", "thal"),
+    ]
 
 
 def test_what_is_no_request(client: FlaskClient) -> None:
     for data, code in (
-        (b"", "empty_body"), (b"{", "broken_json"), (b"\xff", "not_utf8"), (b"[" * 99, "too_deep"),
-        (b"{}", "bad_request"), (b"[]", "bad_request"), (b"3", "bad_request"),
-        (b'{"\\ud800": 1}', "bad_request"), (b'{"inputs": []}', "invalid_tensor"),
-    ):  # fmt: skip
+        (b"", "empty_body"),
+        (b"{", "broken_json"),
+        (b"\xff", "not_utf8"),
+        (b"[" * 99, "too_deep"),
+        (b"{}", "bad_request"),
+        (b"[]", "bad_request"),
+        (b"3", "bad_request"),
+        (b'{"\\ud800": 1}', "bad_request"),
+        (b'{"inputs": []}', "invalid_tensor"),
+    ):
         refused(client.post(INFER, data=data), 400, code)
     empty = {"name": "x", "shape": [0, 13], "datatype": "FP32", "data": []}
     content = refused(client.post(INFER, json={"inputs": [empty]}), 400, "invalid_records")
@@ -215,7 +233,11 @@ def test_limits(trained: Store, table: Table) -> None:
     content = refused(client.post(INFER, json=matrix(table.values[:3])), 400, "invalid_records")
     assert content["errors"][0]["code"] == "too_many_records"
     refused(client.post(INFER, data=b" " * 10_001), 413, "body_too_large")
-    refused(client.post(INFER, data=b"", headers={"Content-Encoding": "br"}), 415, "unsupported_media_type")  # fmt: skip
+    refused(
+        client.post(INFER, data=b"", headers={"Content-Encoding": "br"}),
+        415,
+        "unsupported_media_type",
+    )
 
 
 @pytest.mark.parametrize(
@@ -255,8 +277,9 @@ def test_health_and_metadata(client: FlaskClient, schema: Schema) -> None:
         assert (told["name"], told["versions"]) == ("cleveland", ["1"])
         assert [i["name"] for i in told["inputs"]] == list(schema.column_names)
         assert [(o["name"], o["datatype"], o["shape"]) for o in told["outputs"]] == [
-            ("probability", "FP32", [-1, 1]), ("label", "BYTES", [-1, 1]),
-        ]  # fmt: skip
+            ("probability", "FP32", [-1, 1]),
+            ("label", "BYTES", [-1, 1]),
+        ]
         given = [told["parameters"], *(i["parameters"] for i in told["inputs"])]
         assert all(isinstance(v, str | int | float) for part in given for v in part.values())
 
@@ -274,10 +297,13 @@ def test_what_the_metadata_say_can_be_sent(client: FlaskClient, record: dict[str
 
 def test_unknown_names_and_versions(client: FlaskClient, table: Table) -> None:
     for path in (
-        "/v2/models/nope", "/v2/models/nope/ready", "/v2/models/cleveland/versions/9",
-        "/v2/models/cleveland/versions/9/ready", "/v2/models/cleveland/versions/canary",
+        "/v2/models/nope",
+        "/v2/models/nope/ready",
+        "/v2/models/cleveland/versions/9",
+        "/v2/models/cleveland/versions/9/ready",
+        "/v2/models/cleveland/versions/canary",
         "/v2/models/cleveland/versions/%ff",
-    ):  # fmt: skip
+    ):
         response = client.get(path)
         refused(response, 404, "not_found")
         assert response.mimetype == "application/json"
@@ -372,7 +398,7 @@ def test_what_cannot_be_loaded(two: Store) -> None:
         ({"parameters": 3}, 400, "bad_request"),
         ([], 400, "bad_request"),
         ({"\ud800": 1}, 400, "bad_request"),
-    ):  # fmt: skip
+    ):
         refused(client.post(load, json=body, headers=key), status, code)
     refused(client.post(load, data="{", headers=key), 400, "broken_json")
     refused(client.post(load.replace("cleveland", "nope"), headers=key), 404, "not_found")
@@ -389,9 +415,13 @@ def test_loading_is_off_without_a_key_for_it(client: FlaskClient, two: Store) ->
 
 
 _scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(-300, 300), st.floats(), st.text(max_size=3),
+    st.none(),
+    st.booleans(),
+    st.integers(-300, 300),
+    st.floats(),
+    st.text(max_size=3),
     st.sampled_from([10**30, -(10**299), "\ud800", "fixed"]),
-)  # fmt: skip
+)
 _anything = st.recursive(
     _scalars,
     lambda inner: (
@@ -412,8 +442,10 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     inputs = []
     for _ in range(draw(st.integers(0, 3))):
         one: dict[str, Any] = {
-            "name": draw(names), "shape": draw(_shapes), "datatype": draw(_datatypes),
-        }  # fmt: skip
+            "name": draw(names),
+            "shape": draw(_shapes),
+            "datatype": draw(_datatypes),
+        }
         if draw(st.booleans()):
             one["data"] = draw(st.one_of(_anything, st.lists(_scalars, min_size=13, max_size=13)))
         if draw(st.booleans()):

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API and KServe's V1, by bodies as their documentation describes them."""
+"""TensorFlow Serving's REST API and KServe's V1, with bodies as in their documentation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def client(app: Service) -> FlaskClient:
 
 @pytest.fixture
 def records(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Three that get different answers; the second with something missing, in words where it can."""
+    """Return three records with different predictions; the second has words and a missing value."""
     words = {"sex": "female", "thal": "Fixed", "cp": 2, "ca": None, "chol": None}
     return [record, {**record, **words}, {**record, "age": 71, "oldpeak": 4, "thal": 7}]
 
@@ -184,10 +184,15 @@ def test_what_the_original_ignores_is_ignored(
 
 @pytest.mark.parametrize(
     ("verb", "signature"),
-    [*((verb, name) for verb in VERBS for name in ("", "serving_default") if verb != "explain"),
-     ("predict", "predict"), ("classify", "classification"), ("regress", "regression"),
-     ("classify", "tensorflow/serving/classify"), ("regress", "tensorflow/serving/regress")],
-)  # fmt: skip
+    [
+        *((verb, name) for verb in VERBS for name in ("", "serving_default") if verb != "explain"),
+        ("predict", "predict"),
+        ("classify", "classification"),
+        ("regress", "regression"),
+        ("classify", "tensorflow/serving/classify"),
+        ("regress", "tensorflow/serving/regress"),
+    ],
+)
 def test_names_of_the_signature(
     client: FlaskClient, record: dict[str, Any], verb: str, signature: str
 ) -> None:
@@ -218,14 +223,18 @@ BAD = object()
         ({"instances": []}, "No values in 'instances' array"),
         ({"instances": [1.0, 2.0]}, "instances is a plain list, but expecting list of objects"),
         ({"instances": [BAD, 3]}, "Expecting object but got list at item 1 of input list"),
-        ({"instances": [BAD], "signature_name": 100},
-         "JSON Value: not formatted correctly. 'signature_name' key must be a string value."),
-        ({"instances": [BAD], "signature_name": "foo"},
-         'Serving signature name: "foo" not found in signature def'),
+        (
+            {"instances": [BAD], "signature_name": 100},
+            "JSON Value: not formatted correctly. 'signature_name' key must be a string value.",
+        ),
+        (
+            {"instances": [BAD], "signature_name": "foo"},
+            'Serving signature name: "foo" not found in signature def',
+        ),
         ({"inputs": [1.0]}, "inputs is a plain value/list, but expecting an object as multiple"),
         ({"inputs": {"b64": "MQ=="}}, "inputs is a plain value/list, but expecting an object"),
     ],
-)  # fmt: skip
+)
 def test_bodies_that_hold_no_records(
     client: FlaskClient, record: dict[str, Any], body: Any, error: str
 ) -> None:
@@ -244,9 +253,9 @@ def test_bodies_that_hold_no_records(
         ({"examples": []}, "'examples' value is an empty array"),
         ({"examples": [3]}, "Example must be JSON object"),
         ({"examples": [{}], "context": None}, "Example must be JSON object"),
-        ({"examples": [{}], "signature_name": "predict"}, "Serving signature name: \"predict\""),
+        ({"examples": [{}], "signature_name": "predict"}, 'Serving signature name: "predict"'),
     ],
-)  # fmt: skip
+)
 def test_bodies_that_hold_no_examples(client: FlaskClient, body: Any, error: str) -> None:
     for verb in ("classify", "regress"):
         content = refusal(ask(client, f"{MODEL}:{verb}", body), 400)
@@ -259,16 +268,25 @@ def test_bodies_that_hold_no_examples(client: FlaskClient, body: Any, error: str
         ({"age": "x"}, "Failed to process element: 1 key: age of 'instances' list. Error: must be"),
         ({"age": [1, 2]}, "Failed to process element: 1 key: age of 'instances' list. Error: "),
         ({"age": [[54]]}, "Failed to process element: 1 key: age of 'instances' list. Error: "),
-        ({"age": 630}, "Failed to process element: 1 key: age of 'instances' list. Error: must be "
-         "between 1 and 120 years"),
+        (
+            {"age": 630},
+            "Failed to process element: 1 key: age of 'instances' list. Error: must be "
+            "between 1 and 120 years",
+        ),
         ({"thal": {"b64": "%"}}, "Failed to process element: 1 key: thal of 'instances' list."),
         ({"thal": {"b64": "/w=="}}, "Failed to process element: 1 key: thal of 'instances' list."),
-        ({"agee": 1}, "Failed to process element: 1 key: agee of 'instances' list. Error: JSON "
-         "object: does not have named input: agee"),
-        ({"thal": ...}, "Failed to process element: 1 of 'instances' list. JSON object: keys must "
-         "be equal to the inputs of the signature: thal is absent"),
+        (
+            {"agee": 1},
+            "Failed to process element: 1 key: agee of 'instances' list. Error: JSON "
+            "object: does not have named input: agee",
+        ),
+        (
+            {"thal": ...},
+            "Failed to process element: 1 of 'instances' list. JSON object: keys must "
+            "be equal to the inputs of the signature: thal is absent",
+        ),
     ],
-)  # fmt: skip
+)
 def test_rows_that_are_wrong(
     client: FlaskClient, record: dict[str, Any], change: dict[str, Any], error: str
 ) -> None:
@@ -288,8 +306,11 @@ def test_every_problem_is_named(client: FlaskClient, record: dict[str, Any]) -> 
     assert content["error"].endswith("(and 3 more)")
     assert content["detail"] == "4 problems in 2 of 3 records"
     assert [(e["row"], e["field"]) for e in content["errors"]] == [
-        (0, "age"), (0, "sex"), (2, "age"), (2, "sex"),
-    ]  # fmt: skip
+        (0, "age"),
+        (0, "sex"),
+        (2, "age"),
+        (2, "sex"),
+    ]
 
 
 def test_columns_that_are_wrong(client: FlaskClient, records: list[dict[str, Any]]) -> None:
@@ -338,8 +359,9 @@ def test_a_wrong_context_is_told_once(client: FlaskClient, record: dict[str, Any
     body = {"context": {"age": 630}, "examples": [record, record, bad]}
     content = refusal(ask(client, f"{MODEL}:classify", body), 400)
     assert [(e.get("row"), e["field"], e["pointer"]) for e in content["errors"]] == [
-        (None, "age", "#/context/age"), (2, "sex", "#/examples/2/sex"),
-    ]  # fmt: skip
+        (None, "age", "#/context/age"),
+        (2, "sex", "#/examples/2/sex"),
+    ]
     assert content["error"].startswith("Failed to process key: age of 'context'. Error: must be")
     assert content["error"].endswith("(and 1 more)")
 
@@ -474,11 +496,16 @@ def test_wrong_methods(client: FlaskClient) -> None:
 
 
 def test_status(client: FlaskClient) -> None:
-    state = {"version": "1", "state": "AVAILABLE",
-             "status": {"error_code": "OK", "error_message": ""}}  # fmt: skip
+    state = {
+        "version": "1",
+        "state": "AVAILABLE",
+        "status": {"error_code": "OK", "error_message": ""},
+    }
     assert client.get(MODEL).get_json() == {
-        "name": "cleveland", "ready": True, "model_version_status": [state],
-    }  # fmt: skip
+        "name": "cleveland",
+        "ready": True,
+        "model_version_status": [state],
+    }
     for path in (f"{MODEL}/versions/1", f"{MODEL}/versions/01", f"{MODEL}/labels/current"):
         assert client.get(path).get_json() == {"model_version_status": [state]}
     assert client.get("/v1/models").get_json() == {"models": ["cleveland"]}
@@ -540,8 +567,10 @@ def test_versions_and_labels(store: Store, artifact: Artifact, record: dict[str,
         assert content["model_spec"]["version"] == version
     states = client.get(MODEL).get_json()["model_version_status"]
     assert [(s["version"], s["state"]) for s in states] == [
-        ("9", "END"), ("2", "AVAILABLE"), ("1", "AVAILABLE"),
-    ]  # fmt: skip
+        ("9", "END"),
+        ("2", "AVAILABLE"),
+        ("1", "AVAILABLE"),
+    ]
     (canary,) = client.get(f"{MODEL}/labels/canary").get_json()["model_version_status"]
     assert canary == states[1]
     refusal(ask(client, f"{MODEL}/labels/next:predict", {"instances": [record]}), 404)
@@ -630,10 +659,17 @@ def test_no_refusal_and_no_log_holds_a_value(
     marked = "MARKED8151815"
     encoded = base64.b64encode(marked.encode()).decode()
     rows = [
-        {**record, "thal": marked}, {**record, "thal": [marked]}, {**record, "thal": [marked] * 2},
-        {**record, "thal": {"b64": encoded}}, {**record, "age": marked}, {**record, "age": 8151815.25},
-        {**record, "age": {marked: 1}}, {**record, "age": [8151815.25, 8151815.5]}, marked, [marked],
-    ]  # fmt: skip
+        {**record, "thal": marked},
+        {**record, "thal": [marked]},
+        {**record, "thal": [marked] * 2},
+        {**record, "thal": {"b64": encoded}},
+        {**record, "age": marked},
+        {**record, "age": 8151815.25},
+        {**record, "age": {marked: 1}},
+        {**record, "age": [8151815.25, 8151815.5]},
+        marked,
+        [marked],
+    ]
     bodies: list[Any] = [f'{{"instances": "{marked}'.encode(), [marked], marked, 8151815.25]
     for row in rows:
         bodies += [{"instances": [record, row]}, {"examples": [row]}, {"instances": row}]
@@ -664,8 +700,12 @@ def test_the_examples_of_the_documentation(client: FlaskClient) -> None:
 
 def test_a_table_of_one_column() -> None:
     """Then the name of the input may be left out."""
-    for body in (b'{"instances": [63, [41]]}', b'{"instances": [{"age": 63}, {"age": [41]}]}',
-                 b'{"inputs": [63, [41]]}', b'{"inputs": {"age": [63, [41]]}}'):  # fmt: skip
+    for body in (
+        b'{"instances": [63, [41]]}',
+        b'{"instances": [{"age": 63}, {"age": [41]}]}',
+        b'{"inputs": [63, [41]]}',
+        b'{"inputs": {"age": [63, [41]]}}',
+    ):
         assert read_tensors(body, ("age",), (), 10).records == [{"age": 63}, {"age": 41}]
     with pytest.raises(InvalidRecords):
         read_tensors(b'{"inputs": 63}', ("age",), (), 10)

@@ -101,11 +101,23 @@ def test_what_mlserver_writes_for_a_column_of_words_and_codes() -> None:
         (tensor("FP32", [1]), None, "as a list under data"),
         (tensor("FP32", [1], 1), None, "as a list under data"),
         (tensor("FP32", [1], "1"), None, "as a list under data"),
-        (tensor("FP32", [2, 3], [[1, 2], [3, 4], [5, 6]]), None, "nesting of its data does not match its shape"),
-        (tensor("FP32", [2, 2], [[1, 2], [3]]), None, "nesting of its data does not match its shape"),
+        (
+            tensor("FP32", [2, 3], [[1, 2], [3, 4], [5, 6]]),
+            None,
+            "nesting of its data does not match its shape",
+        ),
+        (
+            tensor("FP32", [2, 2], [[1, 2], [3]]),
+            None,
+            "nesting of its data does not match its shape",
+        ),
         (tensor("FP32", [2, 2], [[1, 2], 3]), None, "nesting of its data does not match its shape"),
         (tensor("FP32", [2], [1, [2]]), None, "element 1 is not a number"),
-        (tensor("FP32", [3], [1, "8151815", True]), None, r"element 1 is not a number.*\(and 1 more\)"),
+        (
+            tensor("FP32", [3], [1, "8151815", True]),
+            None,
+            r"element 1 is not a number.*\(and 1 more\)",
+        ),
         (tensor("INT8", [2], [1, 2.5]), None, "element 1 is not an integer"),
         (tensor("INT8", [1], [True]), None, "element 0 is not an integer"),
         (tensor("INT8", [1], [128]), None, "element 0 is outside the range of INT8"),
@@ -122,7 +134,7 @@ def test_what_mlserver_writes_for_a_column_of_words_and_codes() -> None:
         (tensor("BYTES", [0]), b"\1\0\0\0a", "hold another number"),
         (tensor("BYTES", [1]), b"\1\0\0\0\xff", "element 0 is not UTF-8"),
     ],
-)  # fmt: skip
+)
 def test_a_tensor_that_is_not_what_it_says(
     made: Tensor, binary: bytes | None, message: str
 ) -> None:
@@ -187,11 +199,14 @@ COLUMN = {"name": "age", "shape": [1], "datatype": "FP32", "data": [63]}
         (body(inputs=[COLUMN], id=8151815), "Expected `str"),
         (b'{"inputs": [], "id": "\\ud800"}', "id is not valid Unicode"),
         (b'{"inputs": [], "inputs": []}', "inputs is given more than once"),
-        (b'{"inputs": [{"name": "age", "shape": [1], "datatype": "FP32", "data": [1], "data": [2]}]}',
-         "data is given more than once"),
+        (
+            b'{"inputs": [{"name": "age", "shape": [1], "datatype": "FP32", '
+            b'"data": [1], "data": [2]}]}',
+            "data is given more than once",
+        ),
         (b'{"inputs": [], "parameters": {"a": 1, "a": 2}}', "a is given more than once"),
     ],
-)  # fmt: skip
+)
 def test_json_that_is_no_request(content: bytes, message: str) -> None:
     with pytest.raises(ApiError, match=message) as caught:
         read_request(content, "", 3)
@@ -231,16 +246,23 @@ def test_without_json_the_body_is_one_matrix() -> None:
         ([{**COLUMN, "name": "x"}], b"", r"must be \[N, 3\]"),
         ([{**COLUMN, "name": "x", "shape": [3], "data": [1, 2, 3]}], b"", r"must be \[N, 3\]"),
         ([{**COLUMN, "name": "x", "datatype": "BYTES"}], b"", "must be numeric"),
-        ([COLUMN, {**COLUMN, "name": "sex", "shape": [2], "data": [1, 2]}], b"",
-         "input sex: it has 2 rows, but the first input has 1"),
-        ([COLUMN], b"rest", "4 bytes follow the JSON, but the binary_data_size values of the inputs add up to 0"),
+        (
+            [COLUMN, {**COLUMN, "name": "sex", "shape": [2], "data": [1, 2]}],
+            b"",
+            "input sex: it has 2 rows, but the first input has 1",
+        ),
+        (
+            [COLUMN],
+            b"rest",
+            "4 bytes follow the JSON, but the binary_data_size values of the inputs add up to 0",
+        ),
         ([{**COLUMN, "parameters": {"binary_data_size": 8}}], b"1234", "add up to 8"),
         ([{**COLUMN, "parameters": {"binary_data_size": 10**25}}], b"1234", "add up to more"),
         ([{**COLUMN, "parameters": {"binary_data_size": -4}}], b"", "must be a number of bytes"),
         ([{**COLUMN, "parameters": {"binary_data_size": True}}], b"", "must be a number of bytes"),
         ([{**COLUMN, "parameters": {"shared_memory_region": "r"}}], b"", "shared memory is not"),
     ],
-)  # fmt: skip
+)
 def test_inputs_that_contradict_each_other(inputs: Any, rest: bytes, message: str) -> None:
     head = json_part(inputs)
     with pytest.raises(ApiError, match=message):
@@ -269,8 +291,10 @@ def test_buffers_follow_in_the_order_of_the_inputs_that_have_one() -> None:
     rest = b"\1\0\0\0f" + b"\1\0"
     columns = to_columns(*read_request(head + rest, str(len(head)), 3), NAMES)
     assert {name: list(column) for name, column in columns.items()} == {
-        "thal": ["f"], "age": [63.0], "sex": [1],
-    }  # fmt: skip
+        "thal": ["f"],
+        "age": [63.0],
+        "sex": [1],
+    }
 
 
 @pytest.mark.parametrize(
@@ -280,12 +304,19 @@ def test_buffers_follow_in_the_order_of_the_inputs_that_have_one() -> None:
         ({"outputs": []}, [("p", False), ("l", False)]),
         ({"parameters": {"binary_data_output": True}}, [("p", True), ("l", True)]),
         ({"parameters": {"content_type": "np"}}, [("p", False)]),
-        ({"outputs": [{"name": "l"}, {"name": "p", "parameters": {"binary_data": True}}]},
-         [("l", False), ("p", True)]),
-        ({"outputs": [{"name": "l", "parameters": {"binary_data": False}}],
-          "parameters": {"binary_data_output": True}}, [("l", False)]),
+        (
+            {"outputs": [{"name": "l"}, {"name": "p", "parameters": {"binary_data": True}}]},
+            [("l", False), ("p", True)],
+        ),
+        (
+            {
+                "outputs": [{"name": "l", "parameters": {"binary_data": False}}],
+                "parameters": {"binary_data_output": True},
+            },
+            [("l", False)],
+        ),
     ],
-)  # fmt: skip
+)
 def test_which_outputs_are_wanted(more: Any, expected: list[tuple[str, bool]]) -> None:
     request, _ = read_request(body(inputs=[COLUMN], **more), "", 3)
     assert requested_outputs(request, ("p", "l")) == expected
