@@ -78,9 +78,13 @@ def test_the_penalty_is_the_one_with_the_best_inner_log_loss(fold: Fold) -> None
         for train, test in baselines.inner_folds(fold)
     ]
     expected_model = LogisticRegressionCV(
-        Cs=TUNED_C, cv=inner, scoring="neg_log_loss", max_iter=2_000,
-        l1_ratios=(0,), use_legacy_attributes=False,
-    )  # fmt: skip
+        Cs=TUNED_C,
+        cv=inner,
+        scoring="neg_log_loss",
+        max_iter=2_000,
+        l1_ratios=(0,),
+        use_legacy_attributes=False,
+    )
     expected_model.fit(fold.features[fold.train], fold.labels[fold.train])
     expected = expected_model.predict_proba(fold.features[fold.test])[:, 1]
     np.testing.assert_allclose(tuned_logistic_regression(fold), expected, atol=1e-3)

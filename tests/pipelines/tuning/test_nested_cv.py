@@ -57,12 +57,15 @@ def test_a_sample_is_drawn_from_values_and_ranges() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("layers=1,2", "layers: unknown setting"), ("epochs=", "expected NAME=A,B,C"),
-        ("epochs", "expected NAME=A,B,C"), ("l2=1..x", "expected two numbers"),
-        ("l2=1..0", "the lower end first"), ("loss=0..1", "a numeric setting"),
+        ("layers=1,2", "layers: unknown setting"),
+        ("epochs=", "expected NAME=A,B,C"),
+        ("epochs", "expected NAME=A,B,C"),
+        ("l2=1..x", "expected two numbers"),
+        ("l2=1..0", "the lower end first"),
+        ("loss=0..1", "a numeric setting"),
         ("hidden=a", "expected units such as 16"),
     ],
-)  # fmt: skip
+)
 def test_an_invalid_search_dimension_is_an_error(text: str, reason: str) -> None:
     with pytest.raises(InvalidConfig, match=reason):
         parse_search_dimension(text)
@@ -87,8 +90,11 @@ def nested_cv_with(inner: list[list[float]]) -> NestedCvResult:
 
 def test_one_standard_error_selects_the_simplest_that_is_not_clearly_worse() -> None:
     far, near, best, complex_config = (
-        [0.60] * 5, [0.43] * 5, [0.36, 0.38, 0.40, 0.42, 0.44], [0.41] * 5
-    )  # fmt: skip
+        [0.60] * 5,
+        [0.43] * 5,
+        [0.36, 0.38, 0.40, 0.42, 0.44],
+        [0.41] * 5,
+    )
     sweep = nested_cv_with([far, near, best, complex_config])
     # The best mean is .40 and its standard error .0141. The .43 is too high, the .41 not simpler.
     assert set(sweep.select_per_fold(range(4), one_standard_error=True).ravel()) == {2}
@@ -118,8 +124,11 @@ def test_the_simplest_come_first_and_the_best_is_selected(table: Table) -> None:
     configs = [TrainingConfig(hidden=(units,), epochs=e) for units in (16, 2) for e in (30, 1)]
     sweep = run_nested_cv(table, configs, seed=3)
     assert [(c.hidden, c.epochs) for c in sweep.configs] == [
-        ((2,), 1), ((2,), 30), ((16,), 1), ((16,), 30)
-    ]  # fmt: skip
+        ((2,), 1),
+        ((2,), 30),
+        ((16,), 1),
+        ((16,), 30),
+    ]
     losses = sweep.outer_losses.mean(axis=(1, 2))
     assert np.isfinite(sweep.inner_losses).all() and losses.argmin() == 3 and losses[3] < 0.42
     assert sweep.select_final(one_standard_error=False) == 3
