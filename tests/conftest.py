@@ -42,7 +42,7 @@ WORKER_CLASSES = {
     "wsgi": ["-k", "app.server.single_thread_worker.SingleThreadWorker", "app.wsgi:app"],
     "asgi": ["app.wsgi:app"],
 }
-"""Arguments after gunicorn's configuration file, by interface of the worker. ``asgi`` is the default."""
+"""Arguments after gunicorn's configuration file, by worker interface; ``asgi`` is the default."""
 
 
 def n_examples(n: int) -> int:

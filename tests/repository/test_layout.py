@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,23 @@ def test_the_command_line_starts_without_a_backend() -> None:
     """A backend looks for its devices once, when it is imported."""
     roots = {name.split(".")[0] for name in loaded_by("import pipelines.__main__")}
     assert not roots & {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "onnxruntime"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["app.api_keys", "ward", "predict"],
+        ["app.server.port_check"],
+        ["pipelines", "--help"],
+        ["course", "--help"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_command_starts_without_a_warning(arguments: list[str], free_port: int) -> None:
+    """runpy warns about a module that its own package has imported before it is run."""
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-m", *arguments]
+    environment = {**os.environ, "PORT": str(free_port)}
+    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
 
 
 @pytest.mark.parametrize("path", faces(), ids=lambda path: str(path.parent.relative_to(ROOT)))

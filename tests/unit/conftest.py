@@ -110,5 +110,5 @@ def app_of_module(trained: Store) -> Service:
 
 @pytest.fixture
 def client(app_of_module: Service) -> FlaskClient:
-    """Return a client of a service that the tests of a module share, because creating one is slow."""
+    """Return a client of the module's service. The tests share it, because creating one is slow."""
     return app_of_module.test_client()

@@ -1,10 +1,10 @@
 """The Open Inference Protocol (V2) of KServe, Triton and MLServer.
 
-routes      the routes
-requests    inference requests as columns of records
-tensors     tensors in JSON and binary form
-repository  the model repository extension
-openapi     descriptions of the routes
+routes      route handlers
+requests    parsing of inference requests into columns
+tensors     decoding and encoding of tensors, in JSON and in binary form
+repository  routes of the model repository extension
+openapi     OpenAPI descriptions of the routes
 """
 
 from app.protocols.open_inference.openapi import open_inference_routes, open_inference_schemas

@@ -1,10 +1,11 @@
-"""The model repository of the Open Inference Protocol, an extension of Triton and MLServer.
+"""Routes of the model repository extension of Triton and MLServer.
 
-    POST /v2/repository/index                  every version of the store, and whether it is loaded
-    POST /v2/repository/models/NAME/load       load what was unloaded, or one version beside it
-    POST /v2/repository/models/NAME/unload     stop serving, or one version that is not current
+    POST /v2/repository/index                  list every version of the store and its state
+    POST /v2/repository/models/NAME/load       end an unload, or load an additional version
+    POST /v2/repository/models/NAME/unload     unload all versions, or one that is not current
 
-One version is chosen by ``{"parameters": {"version": "2"}}``. Without, everything is meant.
+A request selects one version with ``{"parameters": {"version": "2"}}``. A request without a version
+applies to the whole model.
 """
 
 from __future__ import annotations
@@ -26,40 +27,40 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _RepositoryRequest(msgspec.Struct, frozen=True):
-    """The body of any of the three; what the protocol does not know is passed over."""
+    """The body of a repository request. Unknown keys are ignored."""
 
     ready: bool = False
     parameters: dict[str, Any] | None = None
 
 
 def register_repository(service: Service, render_error: ErrorRenderer) -> None:
-    """Add the routes."""
+    """Add the routes of the model repository extension."""
     models = service.models
     store = Store(service.settings.model_store)
 
     def index(request: ServiceRequest) -> ServiceResponse:
         """List the versions of the store; with ``{"ready": true}`` only the loaded ones."""
-        told = _index(models, store)
+        entries = _index(models, store)
         if _read_request(request).ready:
-            told = [entry for entry in told if entry["state"] == "READY"]
-        return ServiceResponse(_encode(told))
+            entries = [entry for entry in entries if entry["state"] == "READY"]
+        return ServiceResponse(_encode(entries))
 
     def load(request: ServiceRequest, name: str) -> ServiceResponse:
         """Load the model again, or load one more version."""
-        require_name(name)
+        check_name(name)
         models.load(_requested_version(_read_request(request)))
         return ServiceResponse(_encode({"name": name, "load": True}))
 
     def unload(request: ServiceRequest, name: str) -> ServiceResponse:
         """Unload the model, or one version that is not current."""
-        require_name(name)
+        check_name(name)
         models.unload(_requested_version(_read_request(request)))
         return ServiceResponse(_encode({"name": name, "unload": True}))
 
-    def require_name(name: str) -> None:
-        known = _model_name(models, store)
-        if name != known:
-            raise ApiError("not_found", f"there is no model of this name; there is {known}")
+    def check_name(name: str) -> None:
+        model_name = _model_name(models, store)
+        if name != model_name:
+            raise ApiError("not_found", f"no model has this name; the model is {model_name}")
 
     routes = (
         ("index", index, "monitor"),
@@ -73,31 +74,32 @@ def register_repository(service: Service, render_error: ErrorRenderer) -> None:
 
 
 def _index(models: ModelRegistry, store: Store) -> list[dict[str, str]]:
+    """Return an entry for each stored or loaded version; none if there is no model."""
     snapshot = models.snapshot
     try:
         name, stored = _model_name(models, store), store.versions()
     except (NotReady, OSError):
         return []
-    told = []
+    entries = []
     for version in dict.fromkeys([*stored, *snapshot.loaded]):
         model = snapshot.loaded.get(version)
-        why = "" if model else "it was not asked for, or it was unloaded"
-        told.append(
+        reason = "" if model else "no load was requested, or the version was unloaded"
+        entries.append(
             {
                 "name": name,
                 "version": model.version if model else version,
                 "state": "READY" if model else "UNAVAILABLE",
-                "reason": snapshot.failures.get(version, why),
+                "reason": snapshot.failures.get(version, reason),
             }
         )
-    return told
+    return entries
 
 
 def _model_name(models: ModelRegistry, store: Store) -> str:
-    """The name of the model, also while nothing is loaded.
+    """Return the name of the model, even if no version is loaded.
 
     Raises:
-        NotReady: there is nothing in the store that has one.
+        NotReady: no version is loaded, and the store holds no readable manifest.
     """
     for model in models.snapshot.loaded.values():
         return model.name
@@ -106,7 +108,7 @@ def _model_name(models: ModelRegistry, store: Store) -> str:
             with suppress(ModelError, OSError):
                 manifest = (store.path(version) / MANIFEST_FILE).read_bytes()
                 return decode_manifest(manifest, version).name
-    raise NotReady(models.failure or "nothing is loaded")
+    raise NotReady(models.failure or "no model is loaded")
 
 
 def _read_request(request: ServiceRequest) -> _RepositoryRequest:
@@ -119,11 +121,11 @@ def _read_request(request: ServiceRequest) -> _RepositoryRequest:
 def _requested_version(request: _RepositoryRequest) -> str:
     parameters = request.parameters or {}
     if any(name == "config" or name.startswith("file:") for name in parameters):
-        message = "models come from the store; neither a configuration nor files can be sent"
+        message = "models are loaded from the store only; send neither config nor files"
         raise ApiError("bad_request", message)
     version = parameters.get("version", "")
     if isinstance(version, int) and not isinstance(version, bool):
         version = str(version)
     if not isinstance(version, str):
-        raise ApiError("bad_request", "version must be the number of a version")
+        raise ApiError("bad_request", "version must be a version number, such as 2")
     return version

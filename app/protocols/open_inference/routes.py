@@ -1,15 +1,15 @@
-"""The Open Inference Protocol (V2), as KServe, Triton and MLServer speak it over HTTP.
+"""Routes of the Open Inference Protocol (V2) of KServe, Triton and MLServer over HTTP.
 
-    GET  /v2                                  what the server offers
-    GET  /v2/health/live, /v2/health/ready    whether it answers, and has a model to answer with
-    GET  /v2/models                           the models, of which there is one
-    GET  /v2/models/NAME[/versions/V]         its inputs and outputs
-    GET  /v2/models/NAME[/versions/V]/ready   whether it is loaded
+    GET  /v2                                  server metadata
+    GET  /v2/health/live, /v2/health/ready    liveness, and readiness of the model
+    GET  /v2/models                           the names of the models
+    GET  /v2/models/NAME[/versions/V]         inputs and outputs
+    GET  /v2/models/NAME[/versions/V]/ready   readiness of one version
     POST /v2/models/NAME[/versions/V]/infer   probabilities and labels
     POST /v2/repository/…                     see :mod:`app.protocols.open_inference.repository`
 
-V is the number of a version or one of its labels. Every answer that is not 200 has a JSON body with
-a sentence under ``error``.
+V is the number of a version or one of its labels. Every response other than 200 has a JSON body
+with a message under ``error``.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ _encode = msgspec.json.Encoder().encode
 
 
 def register_open_inference(service: Service) -> None:
-    """Add the routes of the protocol."""
+    """Add the routes of the Open Inference Protocol."""
     models = service.models
 
-    def model_of(name: str, version: str) -> LoadedModel:
-        numbered = not version or version.isdecimal()
-        model = models.get(version) if numbered else models.get(label=version)
+    def find_model(name: str, version: str) -> LoadedModel:
+        is_label = version and not version.isdecimal()
+        model = models.get(label=version) if is_label else models.get(version)
         if model.name != name:
-            raise ApiError("not_found", f"there is no model of this name; there is {model.name}")
+            raise ApiError("not_found", f"no model has this name; the model is {model.name}")
         return model
 
     def server(request: ServiceRequest) -> ServiceResponse:
         """Return the server metadata. The version is the protocol's, not that of the software."""
         extensions = ["binary_tensor_data", "model_repository"]
-        told = {"name": "tabular-prediction-service", "version": "2", "extensions": extensions}
-        return ServiceResponse(_encode(told))
+        content = {"name": "tabular-prediction-service", "version": "2", "extensions": extensions}
+        return ServiceResponse(_encode(content))
 
     def live(request: ServiceRequest) -> ServiceResponse:
         """Liveness: 200 if the process responds."""
@@ -71,7 +71,7 @@ def register_open_inference(service: Service) -> None:
 
     def ready(request: ServiceRequest) -> ServiceResponse:
         """Readiness: 200 if a verified model is loaded, otherwise 503."""
-        _require_ready(models.get)
+        _check_ready(models.get)
         return ServiceResponse(_encode({"ready": True}))
 
     def listed(request: ServiceRequest) -> ServiceResponse:
@@ -81,26 +81,26 @@ def register_open_inference(service: Service) -> None:
 
     def metadata(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
         """Return the inputs, the outputs and the versions of a model."""
-        model = request.bind_model(model_of(name, version))
+        model = request.bind_model(find_model(name, version))
         versions = [loaded.version for loaded in models.snapshot.loaded.values()]
         return ServiceResponse(_encode(_model_metadata(model, versions)))
 
     def model_ready(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
         """Readiness of one version: 200 if it is loaded."""
-        _require_ready(lambda: model_of(name, version))
+        _check_ready(lambda: find_model(name, version))
         return ServiceResponse(_encode({"name": name, "ready": True}))
 
     def infer(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
         """Predict a probability and a label for each record."""
-        model = request.bind_model(model_of(name, version))
+        model = request.bind_model(find_model(name, version))
         columns = model.schema.column_names
         infer_request, binary = read_request(
             request.body(), request.header(JSON_LENGTH), len(columns)
         )
-        wanted = requested_outputs(infer_request, OUTPUTS)
+        outputs = requested_outputs(infer_request, OUTPUTS)
         values = model.validate_columns(to_columns(infer_request, binary, columns), "/inputs")
         return compress_response(
-            request, _response(model, model.score(values), infer_request, wanted)
+            request, _response(model, model.score(values), infer_request, outputs)
         )
 
     def add(method: str, path: str, handler: Any, scope: str) -> None:
@@ -118,15 +118,15 @@ def register_open_inference(service: Service) -> None:
 
 
 def render_error(error_response: ErrorResponse) -> ServiceResponse:
-    """400 for whatever is not valid, and JSON as its clients look for it.
+    """Return an error in the protocol's format. The status of invalid records is 400.
 
-    A pointer into the body would lead nowhere where the tensors lie behind the JSON; rows and
-    columns are named in any case.
+    The problems have no JSON pointers, because binary tensors are not part of the JSON. They have
+    rows and columns.
     """
     extensions = dict(error_response.extensions)
     if "errors" in extensions:
         extensions["errors"] = [
-            {name: told for name, told in problem.items() if name != "pointer"}
+            {key: value for key, value in problem.items() if key != "pointer"}
             for problem in extensions["errors"]
         ]
     status = 400 if error_response.status == 422 else error_response.status
@@ -136,7 +136,7 @@ def render_error(error_response: ErrorResponse) -> ServiceResponse:
     )
 
 
-def _require_ready(get: Any) -> None:
+def _check_ready(get: Any) -> None:
     try:
         get()
     except NotReady as error:
@@ -144,15 +144,21 @@ def _require_ready(get: Any) -> None:
 
 
 def _response(
-    model: LoadedModel, scores: Scores, infer_request: InferRequest, wanted: list[tuple[str, bool]]
+    model: LoadedModel,
+    scores: Scores,
+    infer_request: InferRequest,
+    requested: list[tuple[str, bool]],
 ) -> ServiceResponse:
-    told: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
+    """Return the requested outputs; each is requested with a name and whether it is binary."""
+    content: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
     if infer_request.id:
-        told["id"] = infer_request.id
-    made = {name: _output(model, name, scores.probabilities) for name, _ in wanted}
-    outputs = [encode_output(made[name], binary=binary) for name, binary in wanted]
-    body = _encode({**told, "outputs": [output for output, _ in outputs]})
-    if not any(binary for _, binary in wanted):
+        content["id"] = infer_request.id
+    outputs = [
+        encode_output(_output(model, name, scores.probabilities), binary=binary)
+        for name, binary in requested
+    ]
+    body = _encode({**content, "outputs": [output for output, _ in outputs]})
+    if not any(binary for _, binary in requested):
         return ServiceResponse(body)
     headers = ((JSON_LENGTH, str(len(body))),)
     data = b"".join(data for _, data in outputs)
@@ -163,9 +169,9 @@ def _output(model: LoadedModel, name: str, probabilities: np.ndarray) -> Output:
     if name == PROBABILITY:
         return Output(PROBABILITY, "FP32", probabilities)
     outcome = model.schema.outcome
-    reached = probabilities.astype(np.float64) >= model.manifest.threshold
-    words = (outcome.negative, outcome.positive)
-    return Output(LABEL, BYTES, list(map(words.__getitem__, reached.tolist())))
+    positive = probabilities.astype(np.float64) >= model.manifest.threshold
+    labels = (outcome.negative, outcome.positive)
+    return Output(LABEL, BYTES, list(map(labels.__getitem__, positive.tolist())))
 
 
 def _model_metadata(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
@@ -191,17 +197,17 @@ def _model_metadata(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
             "threshold": model.manifest.threshold,
             "outcome": outcome.rule,
             "labels": f"{outcome.negative}, {outcome.positive}",
-            "also_taken": f"one input of another name, shape [-1, {n_columns}], the columns in this "
-            "order; levels as BYTES; NaN, null and an empty word mean missing",
+            "also_taken": f"one input of another name, with shape [-1, {n_columns}] and the "
+            "columns in this order; levels as BYTES; NaN, null and an empty string for missing",
         },
     }
 
 
 def _column_parameters(column: Column) -> dict[str, Any]:
-    """What there is to know of a column; the protocol allows words, numbers and booleans here."""
-    told: dict[str, Any] = {"title": column.title, "required": column.required}
+    """Return the properties of a column. The protocol allows only strings, numbers and booleans."""
+    parameters: dict[str, Any] = {"title": column.title, "required": column.required}
     if column.kind == "number":
-        told |= {"minimum": column.minimum, "maximum": column.maximum, "unit": column.unit}
+        parameters |= {"minimum": column.minimum, "maximum": column.maximum, "unit": column.unit}
     else:
-        told["allowed"] = ", ".join(map(str, column.allowed))
-    return told
+        parameters["allowed"] = ", ".join(map(str, column.allowed))
+    return parameters

@@ -1,8 +1,8 @@
-"""Tensors of the Open Inference Protocol: their elements in JSON and in bytes, in and out.
+"""Decoding and encoding of tensors of the Open Inference Protocol, in JSON and in binary form.
 
-Numbers become an ndarray with NaN for missing, words a list with None for missing; what they may
-be is decided where every record is validated. Here is only decided whether a tensor is what it
-says itself: its shape, its datatype, its size.
+Numbers become an ndarray with NaN for missing, strings a list with None for missing. This module
+checks that the data of a tensor match its shape, datatype and size. The validation of records
+checks the values.
 
 Sources: the Open Inference Protocol (REST), and Triton's extension for binary tensor data.
 """
@@ -26,13 +26,13 @@ NUMBERS = {
     **{f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
     **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
 }
-"""How each datatype lies in bytes: little-endian, without padding."""
+"""The binary form of each numeric datatype: little-endian, without padding."""
 BF16, BYTES = "BF16", "BYTES"
 DATATYPES = (*NUMBERS, BF16, BYTES)
 
 
 class Tensor(msgspec.Struct, frozen=True):
-    """An input as it stands in the JSON of a request; the data may follow it as bytes."""
+    """An input in the JSON of a request. Its data may be binary and follow the JSON."""
 
     name: str
     shape: list[int]
@@ -41,19 +41,19 @@ class Tensor(msgspec.Struct, frozen=True):
     parameters: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
 
     def parameter(self, name: str) -> Any:
-        """A parameter; None where it is absent."""
+        """Return a parameter; None if it is absent."""
         return (self.parameters or {}).get(name)
 
-    def reject(self, why: str) -> NoReturn:
-        """Refuse the request because of this tensor."""
-        raise ApiError("invalid_tensor", f"input {printable(self.name)}: {why}")
+    def reject(self, reason: str) -> NoReturn:
+        """Reject the request because of this tensor."""
+        raise ApiError("invalid_tensor", f"input {printable(self.name)}: {reason}")
 
 
 class Output(NamedTuple):
     """An output of n records, shape [n, 1].
 
     Attributes:
-        values: float32 (n,) for FP32, words for BYTES.
+        values: float32 (n,) for FP32, n strings for BYTES.
     """
 
     name: str
@@ -62,22 +62,23 @@ class Output(NamedTuple):
 
 
 def decode_elements(tensor: Tensor, binary: bytes | None) -> ColumnValues:
-    """The elements of a tensor, row after row.
+    """Return the elements of a tensor, in row-major order.
 
     Args:
-        binary: its bytes, where it has any; otherwise they are in its ``data``.
+        binary: the binary data of the tensor; None if its elements are in ``data``.
 
     Returns:
-        ndarray (n,) of numbers, missing as NaN; a list where there are words, or nulls between
-        integers. An empty word is missing, because bytes know no null.
+        Numbers as an ndarray (n,), missing as NaN. Strings, and integers with nulls among them, as
+        a list, missing as None. An empty string is missing, because binary data have no null.
 
     Raises:
-        ApiError: it is not what it says, by the first element that is not.
+        ApiError: the data do not match the shape or the datatype. The message names the first
+            invalid element.
     """
     if tensor.datatype not in DATATYPES:
         tensor.reject(f"its datatype must be one of {', '.join(DATATYPES)}")
     if not (1 <= len(tensor.shape) <= 2 and all(0 <= n < 2**31 for n in tensor.shape)):
-        tensor.reject("its shape must be one or two numbers, from 0 to 2147483647")
+        tensor.reject("its shape must be one or two integers from 0 to 2147483647")
     n_elements = math.prod(tensor.shape)
     if binary is not None:
         return _from_bytes(tensor, n_elements, binary)
@@ -85,69 +86,71 @@ def decode_elements(tensor: Tensor, binary: bytes | None) -> ColumnValues:
 
 
 def encode_output(output: Output, *, binary: bool) -> tuple[dict[str, Any], bytes]:
-    """An output as it stands in the JSON of an answer, and the bytes that follow the JSON.
+    """Return an output in the JSON of a response, and the binary data that follow the JSON.
 
-    Words say of themselves that they are text, for clients that would show bytes otherwise.
+    The parameters of strings have ``"content_type": "str"``; without it some clients show bytes.
     """
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "name": output.name,
         "shape": [len(output.values), 1],
         "datatype": output.datatype,
     }
     if output.datatype == BYTES:
-        told["parameters"] = {"content_type": "str"}
+        content["parameters"] = {"content_type": "str"}
     if not binary:
         values = output.values
-        # float64 has the digits with which /predict writes a float32.
-        exact = values.astype(np.float64).tolist() if isinstance(values, np.ndarray) else values
-        return {**told, "data": exact}, b""
+        # As float64, a float32 is written with the same digits as in /predict.
+        elements = values.astype(np.float64).tolist() if isinstance(values, np.ndarray) else values
+        return {**content, "data": elements}, b""
     data = _to_bytes(output.values)
-    return {**told, "parameters": {"binary_data_size": len(data)}}, data
+    return {**content, "parameters": {"binary_data_size": len(data)}}, data
 
 
 def _to_bytes(values: np.ndarray | Sequence[str]) -> bytes:
     if isinstance(values, np.ndarray):
         return values.astype("<f4").tobytes()
-    packed = {word: word.encode() for word in set(values)}
-    packed = {word: len(data).to_bytes(4, "little") + data for word, data in packed.items()}
-    return b"".join(map(packed.__getitem__, values))
+    encoded = {text: text.encode() for text in set(values)}
+    elements = {text: len(data).to_bytes(4, "little") + data for text, data in encoded.items()}
+    return b"".join(map(elements.__getitem__, values))
 
 
 def _from_json(tensor: Tensor, n_elements: int) -> ColumnValues:
     elements = tensor.data
     if not isinstance(elements, list):
-        tensor.reject("it needs its elements as a list under data, or as binary data")
+        tensor.reject("it must have its elements as a list under data, or as binary data")
     if elements and isinstance(elements[0], list):
         lengths = {len(row) if isinstance(row, list) else -1 for row in elements}
         if [len(elements), *lengths] != tensor.shape:
-            tensor.reject("its data are not nested as its shape says")
+            tensor.reject("the nesting of its data does not match its shape")
         elements = list(chain.from_iterable(elements))
     if len(elements) != n_elements:
-        tensor.reject(f"its shape says {n_elements} elements, and its data hold {len(elements)}")
+        tensor.reject(
+            f"its shape requires {n_elements} elements, but its data hold {len(elements)}"
+        )
     if tensor.datatype == BYTES:
         return _decode_strings(tensor, elements)
-    kinds = set(map(type, elements))
+    types = set(map(type, elements))
     if tensor.datatype == "BOOL":
-        if not kinds <= {bool, type(None)}:
+        if not types <= {bool, type(None)}:
             _reject_first(tensor, elements, (bool, type(None)), "true or false")
         return elements
     if tensor.datatype in ("FP16", "FP32", "FP64", BF16):
-        if not kinds <= {int, float, type(None)}:
+        if not types <= {int, float, type(None)}:
             _reject_first(tensor, elements, (int, float, type(None)), "a number or null")
         return _floats(elements)
-    if not kinds <= {int, type(None)}:
-        _reject_first(tensor, elements, (int, type(None)), "a whole number or null")
+    if not types <= {int, type(None)}:
+        _reject_first(tensor, elements, (int, type(None)), "an integer or null")
     try:
         numbers = np.array([x or 0 for x in elements], dtype=NUMBERS[tensor.datatype])
     except OverflowError:
         _reject_range(tensor, elements)
-    return elements if type(None) in kinds else numbers
+    return elements if type(None) in types else numbers
 
 
 def _floats(elements: list[Any]) -> np.ndarray:
-    """Numbers as float64 (n,), null as NaN, and an integer past 1.8e308 as infinity.
+    """Return numbers as float64 (n,), null as NaN and an integer beyond ±1.8e308 as ±infinity.
 
-    An infinity is refused later, with its row and column, as everywhere else.
+    The validation of records rejects an infinity, with its row and column.
     """
     try:
         return np.array(elements, dtype=np.float64)
@@ -168,64 +171,67 @@ def _decode_strings(tensor: Tensor, elements: list[Any]) -> list[Any]:
     if not set(map(type, elements)) <= {str, type(None)}:
         _reject_first(tensor, elements, (str, type(None)), "a string or null")
     if tensor.parameter("content_type") != "pd_json":
-        return [word or None for word in elements]
-    # MLServer's codec for frames writes a column that holds more than strings in this way.
-    read = []
-    for index, word in enumerate(elements):
+        return [text or None for text in elements]
+    # MLServer's pandas codec writes a column with values other than strings as JSON texts.
+    values = []
+    for index, text in enumerate(elements):
         try:
-            read.append(msgspec.json.decode(word) if word else None)
+            values.append(msgspec.json.decode(text) if text else None)
         except (msgspec.DecodeError, RecursionError, UnicodeError):
-            tensor.reject(f"element {index} is not JSON, as pd_json says")
-    return read
+            tensor.reject(f"element {index} is not JSON, as the content type pd_json requires")
+    return values
 
 
 def _reject_first(
-    tensor: Tensor, elements: list[Any], right: tuple[type, ...], expected: str
+    tensor: Tensor, elements: list[Any], allowed: tuple[type, ...], expected: str
 ) -> NoReturn:
-    wrong = [index for index, element in enumerate(elements) if type(element) not in right]
-    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    tensor.reject(f"element {wrong[0]} is not {expected}, as {tensor.datatype} says{more}")
+    invalid = [index for index, element in enumerate(elements) if type(element) not in allowed]
+    more = f" (and {len(invalid) - 1} more)" if len(invalid) > 1 else ""
+    tensor.reject(f"element {invalid[0]} is not {expected}, as {tensor.datatype} requires{more}")
 
 
 def _reject_range(tensor: Tensor, elements: list[int | None]) -> NoReturn:
     info = np.iinfo(NUMBERS[tensor.datatype])
-    wrong = [i for i, x in enumerate(elements) if not int(info.min) <= (x or 0) <= int(info.max)]
-    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    tensor.reject(f"element {wrong[0]} is outside the range of {tensor.datatype}{more}")
+    invalid = [i for i, x in enumerate(elements) if not int(info.min) <= (x or 0) <= int(info.max)]
+    more = f" (and {len(invalid) - 1} more)" if len(invalid) > 1 else ""
+    tensor.reject(f"element {invalid[0]} is outside the range of {tensor.datatype}{more}")
 
 
 def _from_bytes(tensor: Tensor, n_elements: int, data: bytes) -> ColumnValues:
     if tensor.data is not msgspec.UNSET:
-        tensor.reject("it has data both in the JSON and as bytes")
+        tensor.reject("it has data both in the JSON and in binary form; send only one of the two")
     if tensor.datatype == BYTES:
         return _decode_strings(tensor, _split_strings(tensor, n_elements, data))
     dtype = NUMBERS.get(tensor.datatype, np.dtype("<u2"))
     if len(data) != n_elements * dtype.itemsize:
         tensor.reject(
-            f"its shape and datatype say {n_elements * dtype.itemsize} bytes, "
-            f"and binary_data_size {len(data)}"
+            f"its shape and datatype require {n_elements * dtype.itemsize} bytes, "
+            f"but its binary data hold {len(data)}"
         )
     if tensor.datatype == "BOOL":
         return np.frombuffer(data, np.uint8) != 0
     numbers = np.frombuffer(data, dtype)
-    if tensor.datatype == BF16:  # the upper half of a float32
+    if tensor.datatype == BF16:  # the upper 16 bits of a float32
         return (numbers.astype("<u4") << 16).view("<f4")
     return numbers
 
 
 def _split_strings(tensor: Tensor, n_elements: int, data: bytes) -> list[Any]:
-    """Words from ``length, bytes, length, bytes, …``, each length an unsigned 32-bit number."""
-    words: list[Any] = []
-    at = 0
-    while at < len(data) and len(words) <= n_elements:
-        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
-        if at + 4 > len(data) or end > len(data):
-            tensor.reject(f"its bytes end inside element {len(words)}")
+    """Split ``length, bytes, length, bytes, …`` into strings; each length is a uint32."""
+    strings: list[Any] = []
+    position = 0
+    while position < len(data) and len(strings) <= n_elements:
+        start = position + 4
+        end = start + int.from_bytes(data[position:start], "little")
+        if start > len(data) or end > len(data):
+            tensor.reject(f"its binary data end inside element {len(strings)}")
         try:
-            words.append(data[at + 4 : end].decode())
+            strings.append(data[start:end].decode())
         except UnicodeDecodeError:
-            tensor.reject(f"element {len(words)} is not UTF-8")
-        at = end
-    if len(words) != n_elements or at != len(data):
-        tensor.reject(f"its shape says {n_elements} elements, and its bytes hold another number")
-    return words
+            tensor.reject(f"element {len(strings)} is not UTF-8")
+        position = end
+    if len(strings) != n_elements or position != len(data):
+        tensor.reject(
+            f"its shape requires {n_elements} elements, but its binary data hold another number"
+        )
+    return strings

@@ -1,10 +1,10 @@
 """TensorFlow Serving's REST API, and KServe's V1 protocol on the same paths.
 
-routes    the routes
-requests  rows, columns and examples as records
-errors    errors in the protocol's form
-metadata  model status and signature
-openapi   descriptions of the routes
+routes    route handlers
+requests  parsing of rows, columns and examples
+errors    errors in the protocol's format
+metadata  version states and the signature
+openapi   OpenAPI descriptions of the routes
 """
 
 from app.protocols.tensorflow_serving.openapi import tfserving_routes, tfserving_schemas

@@ -1,7 +1,7 @@
-"""Refusals in TensorFlow Serving's form: ``{"error": "text"}``, with the problem details beside it.
+"""Errors in TensorFlow Serving's format: ``{"error": "text"}``, with the problem details added.
 
-The text begins as TensorFlow Serving's own does, but for one thing: that quotes the value or the
-whole object that it could not use, and ours names its place and what is allowed there.
+The text begins as TensorFlow Serving's own does. TensorFlow Serving then quotes the invalid value
+or the whole object. This service names the location and what is allowed there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from app.web import ErrorResponse, ServiceResponse
 
-_MORE = re.compile(r" \(and \d+ more\)$")
+_MORE_PROBLEMS = re.compile(r" \(and \d+ more\)$")
 _PLAIN_LIST = (
     "instances is a plain list, but expecting list of objects as multiple input tensors required "
     "as per tensorinfo_map"
@@ -21,44 +21,52 @@ _PLAIN_LIST = (
 
 
 def render_error(error_response: ErrorResponse) -> ServiceResponse:
-    """A refusal as TensorFlow Serving gives it: INVALID_ARGUMENT is 400 there, and never 422."""
+    """Return an error in TensorFlow Serving's format.
+
+    TensorFlow Serving has no 422: it maps INVALID_ARGUMENT to 400.
+    """
     if error_response.code == "invalid_records":
-        listed = [
-            {**entry, "pointer": _pointer(entry)} for entry in error_response.extensions["errors"]
+        problems = [
+            {**problem, "pointer": _pointer(problem)}
+            for problem in error_response.extensions["errors"]
         ]
-        more = _MORE.search(error_response.error)
+        more = _MORE_PROBLEMS.search(error_response.error)
         error_response = msgspec.structs.replace(
             error_response,
             status=400,
-            error=_error_text(listed[0]) + (more[0] if more else ""),
-            extensions={**error_response.extensions, "errors": listed},
+            error=_error_text(problems[0]) + (more[0] if more else ""),
+            extensions={**error_response.extensions, "errors": problems},
         )
     body = msgspec.json.encode(error_response.details())
     return ServiceResponse(body, error_response.status, headers=error_response.headers)
 
 
-def _pointer(entry: dict[str, Any]) -> str:
-    """The JSON pointer to where a problem really stands; it came as that of row and field."""
-    pointer: str = entry["pointer"]
-    row, field = entry.get("row"), entry.get("field")
+def _pointer(problem: dict[str, Any]) -> str:
+    """Return the JSON pointer of a problem in the body that was sent.
+
+    The problem's own pointer is made of row and field. In the columnar format the column comes
+    first, and shared columns are in ``context``.
+    """
+    pointer: str = problem["pointer"]
+    row, field = problem.get("row"), problem.get("field")
     name = pointer.rpartition("/")[2]
-    if _top_level_key(entry) == "inputs" and row is not None and field is not None:
+    if _top_level_key(problem) == "inputs" and row is not None and field is not None:
         return f"#/inputs/{name}/{row}"
-    if _top_level_key(entry) == "examples" and row is None and field is not None:
+    if _top_level_key(problem) == "examples" and row is None and field is not None:
         return f"#/context/{name}"
     return pointer
 
 
-def _top_level_key(entry: dict[str, Any]) -> str:
-    """The top-level key that a problem stands under; "" for the whole body."""
-    _, _, inside = entry["pointer"].partition("/")
-    return inside.partition("/")[0]
+def _top_level_key(problem: dict[str, Any]) -> str:
+    """Return the top-level key of the body that holds a problem; "" for the whole body."""
+    _, _, path = problem["pointer"].partition("/")
+    return path.partition("/")[0]
 
 
-def _error_text(entry: dict[str, Any]) -> str:
-    """What TensorFlow Serving would say of a problem."""
-    key, row, field = _top_level_key(entry), entry.get("row"), entry.get("field")
-    code, message = entry["code"], entry["message"]
+def _error_text(problem: dict[str, Any]) -> str:
+    """Return the error message of TensorFlow Serving for a problem."""
+    key, row, field = _top_level_key(problem), problem.get("row"), problem.get("field")
+    code, message = problem["code"], problem["message"]
     if row is None:
         if key == "context" and field and code != "duplicate_key":
             return f"Failed to process key: {field} of 'context'. Error: {message}"

@@ -1,4 +1,4 @@
-"""What TensorFlow Serving tells of a model: the state of its versions, and its signature."""
+"""Metadata of a model in TensorFlow Serving's format: version states and the signature."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ SIGNATURE = "serving_default"
 
 
 def version_statuses(snapshot: RegistrySnapshot) -> dict[str, dict[str, Any]]:
-    """By version, the newest first: those that answer, and those that could not be loaded.
+    """Return the status of each loaded version and of each version that failed to load.
 
-    A version that answers is AVAILABLE also where a newer copy of it could not be loaded.
+    A loaded version is AVAILABLE, even if a newer copy of it failed to load.
+
+    Returns:
+        By version, the newest first.
     """
-    failed = {version: why for version, why in snapshot.failures.items() if version.isdecimal()}
-    told = {version: _status(version, "END", "UNKNOWN", why) for version, why in failed.items()}
+    statuses = {
+        version: _status(version, "END", "UNKNOWN", reason)
+        for version, reason in snapshot.failures.items()
+        if version.isdecimal()
+    }
     for model in snapshot.loaded.values():
-        told[model.version] = _status(model.version, "AVAILABLE", "OK", "")
-    return {version: told[version] for version in sorted(told, key=int, reverse=True)}
+        statuses[model.version] = _status(model.version, "AVAILABLE", "OK", "")
+    return {version: statuses[version] for version in sorted(statuses, key=int, reverse=True)}
 
 
 def signature_metadata(model: LoadedModel) -> dict[str, Any]:
-    """The signature of a version, in the JSON of the protocol's messages.
+    """Return the signature of a version, in the JSON form of the protocol's messages.
 
-    One input a column, of shape (n,); one output, of shape (n, 1). The second ``signature_def`` is
-    that of the message SignatureDefMap.
+    It has one input per column, of shape (n,), and one output, of shape (n, 1). The inner
+    ``signature_def`` is the field of the message SignatureDefMap.
     """
     inputs = {name: _tensor(f"{SIGNATURE}_{name}:0", "-1") for name in model.schema.column_names}
     signature = {

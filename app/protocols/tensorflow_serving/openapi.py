@@ -1,4 +1,4 @@
-"""The descriptions of TensorFlow Serving's REST API and of KServe's V1 on the same paths."""
+"""OpenAPI descriptions of TensorFlow Serving's REST API and of KServe's V1."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from app.web import CONTENT_TYPE
 
 FORMS = ("/v1/models/{}", "/v1/models/{}/versions/{}", "/v1/models/{}/labels/{}")
 _TAG = "TensorFlow Serving"
-_FINDS = (*MODEL_ERRORS, "not_found", "bad_request")
-_READS = tuple(dict.fromkeys([*RECORD_ERRORS, *_FINDS]))
+_LOOKUP_ERRORS = (*MODEL_ERRORS, "not_found", "bad_request")
+_REQUEST_ERRORS = tuple(dict.fromkeys([*RECORD_ERRORS, *_LOOKUP_ERRORS]))
 
 
 def tfserving_routes(documented: DocumentedModel) -> Mapping[str, Operation]:
-    """By versions, by labels and without either."""
-    found: dict[str, Operation] = {}
+    """Return the operations on a model, by version or label if given, and on the server."""
+    operations: dict[str, Operation] = {}
     for form in FORMS:
-        found |= _of_form(documented, form)
+        operations |= _model_operations(documented, form)
     model = documented.model
-    return found | {
+    return operations | {
         "GET /v1/models": Operation(
             tag=_TAG,
             responses={
                 200: response(
                     "The names of the models.",
                     object_(models=array({"type": "string"})),
-                    this_one={"models": [model.name]},
+                    one_model={"models": [model.name]},
                 )
             },
             error_codes=MODEL_ERRORS,
@@ -49,7 +49,7 @@ def tfserving_routes(documented: DocumentedModel) -> Mapping[str, Operation]:
             tag=_TAG,
             responses={
                 200: response(
-                    "The text format of Prometheus.",
+                    "The metrics in the text format of Prometheus.",
                     {"type": "string"},
                     CONTENT_TYPE.partition(";")[0],
                 )
@@ -59,52 +59,55 @@ def tfserving_routes(documented: DocumentedModel) -> Mapping[str, Operation]:
     }
 
 
-def _of_form(documented: DocumentedModel, form: str) -> dict[str, Operation]:
+def _model_operations(documented: DocumentedModel, form: str) -> dict[str, Operation]:
+    """Return the operations under one form of a model's path."""
     record, coded = documented.record, documented.coded
     outcome, columns = documented.schema.outcome, documented.schema.column_names
     p, q = documented.probabilities(record, coded)
     columnar = {name: [record[name], coded[name]] for name in columns}
-    number: Json = {"type": "number", "minimum": 0, "maximum": 1}
-    alone: Json = {"type": "array", "items": number, "minItems": 1, "maxItems": 1}
-    pair: Json = {
+    probability: Json = {"type": "number", "minimum": 0, "maximum": 1}
+    prediction: Json = {"type": "array", "items": probability, "minItems": 1, "maxItems": 1}
+    class_score: Json = {
         "type": "array",
-        "items": {"anyOf": [{"enum": [outcome.negative, outcome.positive]}, number]},
+        "items": {"anyOf": [{"enum": [outcome.negative, outcome.positive]}, probability]},
         "minItems": 2,
         "maxItems": 2,
     }
     tensors = {"anyOf": [ref("TensorRows"), ref("TensorColumns")]}
     rows = {"instances": [record, coded]}
-    examples = media(ref("TensorExamples"), examples={"examples": [record, coded]})
+    classify = media(ref("TensorExamples"), examples={"examples": [record, coded]})
 
-    def verb(description: str, schema: Json, body: Json, **answered: Json) -> Operation:
+    def operation(
+        description: str, schema: Json, body: Json, **response_examples: Json
+    ) -> Operation:
         return Operation(
             tag=_TAG,
-            responses={200: response(description, schema, **answered)},
+            responses={200: response(description, schema, **response_examples)},
             body={JSON: body},
-            error_codes=_READS,
+            error_codes=_REQUEST_ERRORS,
             error_schema="Error",
         )
 
     predict = media(tensors, rows=rows, columns={"inputs": columnar})
     return {
-        f"POST {form}:predict": verb(
-            "One list per record, with its probability.",
-            {"anyOf": [object_(predictions=array(alone)), object_(outputs=array(alone))]},
+        f"POST {form}:predict": operation(
+            "One list per record, holding its probability.",
+            {"anyOf": [object_(predictions=array(prediction)), object_(outputs=array(prediction))]},
             predict,
-            of_rows={"predictions": [[p], [q]]},
-            of_columns={"outputs": [[p], [q]]},
+            rows={"predictions": [[p], [q]]},
+            columns={"outputs": [[p], [q]]},
         ),
-        f"POST {form}:classify": verb(
+        f"POST {form}:classify": operation(
             "Both labels of the outcome with their probabilities, for each example.",
-            object_(results=array({**array(pair), "minItems": 2})),
-            examples,
-            of_two={"results": [_both(documented, p), _both(documented, q)]},
+            object_(results=array({**array(class_score), "minItems": 2})),
+            classify,
+            two_examples={"results": [_class_scores(documented, p), _class_scores(documented, q)]},
         ),
-        f"POST {form}:regress": verb(
-            "The probabilities.",
-            object_(results=array(number)),
-            examples,
-            of_two={"results": [p, q]},
+        f"POST {form}:regress": operation(
+            "One probability per example.",
+            object_(results=array(probability)),
+            classify,
+            two_examples={"results": [p, q]},
         ),
         f"POST {form}:explain": _explain(documented, tensors),
         f"POST {form}:{{}}": Operation(
@@ -113,33 +116,33 @@ def _of_form(documented: DocumentedModel, form: str) -> dict[str, Operation]:
         f"GET {form}": Operation(
             tag=_TAG,
             responses={200: _status(documented)},
-            error_codes=(*_FINDS, "method_not_allowed"),
+            error_codes=(*_LOOKUP_ERRORS, "method_not_allowed"),
             error_schema="Error",
         ),
         f"GET {form}/metadata": Operation(
             tag=_TAG,
             responses={200: _metadata()},
-            error_codes=(*_FINDS, "method_not_allowed"),
+            error_codes=(*_LOOKUP_ERRORS, "method_not_allowed"),
             error_schema="Error",
         ),
     }
 
 
 def _explain(documented: DocumentedModel, tensors: Json) -> Operation:
-    told = response(
+    success = response(
         "The contribution of each column to each prediction.",
         object_(explanations=array(ref("Explanation"))),
     )
     return Operation(
         tag=_TAG,
-        responses={} if documented.explain_response(documented.record) is None else {200: told},
+        responses={} if documented.explain_response(documented.record) is None else {200: success},
         body={JSON: media(tensors, rows={"instances": [documented.record]})},
-        error_codes=(*_READS, "not_explainable"),
+        error_codes=(*_REQUEST_ERRORS, "not_explainable"),
         error_schema="Error",
     )
 
 
-def _both(documented: DocumentedModel, probability: float) -> list[list[str | float]]:
+def _class_scores(documented: DocumentedModel, probability: float) -> list[list[str | float]]:
     outcome = documented.schema.outcome
     return [[outcome.negative, 1 - probability], [outcome.positive, probability]]
 
@@ -150,7 +153,7 @@ def _status(documented: DocumentedModel) -> Json:
         state={"enum": ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"]},
         status=object_(error_code={"type": "string"}, error_message={"type": "string"}),
     )
-    now = {
+    current = {
         "version": documented.model.version,
         "state": "AVAILABLE",
         "status": {"error_code": "OK", "error_message": ""},
@@ -158,7 +161,7 @@ def _status(documented: DocumentedModel) -> Json:
     return response(
         "The versions and their states.",
         object_(model_version_status=array(version)),
-        available={"model_version_status": [now]},
+        available={"model_version_status": [current]},
     )
 
 
@@ -174,26 +177,26 @@ def _metadata() -> Json:
 
 
 def tfserving_schemas(documented: DocumentedModel) -> Json:
-    """The bodies of requests."""
+    """Return the schemas of the request bodies."""
     name: Json = {"enum": ["", "serving_default"]}
     record = ref("Record")
-    properties = {column: _of_column(column) for column in documented.schema.column_names}
+    properties = {column: _column_ref(column) for column in documented.schema.column_names}
     columns = {
         "type": "object",
         "required": list(properties),
         "properties": {column: array(schema) for column, schema in properties.items()},
     }
-    several = {**array(record), "minItems": 1, "maxItems": documented.settings.max_records}
+    records = {**array(record), "minItems": 1, "maxItems": documented.settings.max_records}
     return {
-        "TensorRows": with_optional(object_(instances=several), signature_name=name),
+        "TensorRows": with_optional(object_(instances=records), signature_name=name),
         "TensorColumns": with_optional(object_(inputs=columns), signature_name=name),
         "TensorExamples": with_optional(
-            object_(examples={**several, "items": {"type": "object", "properties": properties}}),
+            object_(examples={**records, "items": {"type": "object", "properties": properties}}),
             signature_name={"type": "string"},
             context={"type": "object", "properties": properties},
         ),
     }
 
 
-def _of_column(name: str) -> Json:
+def _column_ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/Record/properties/{name}"}

@@ -1,11 +1,11 @@
-"""What TensorFlow Serving's clients send: rows, columns or examples → records by column name.
+"""Parsing of TensorFlow Serving's request bodies: rows, columns or examples.
 
-The inputs of the signature are the schema's columns. Each is a tensor of shape (n,) or (n, 1), so
-that a value may stand alone or as the only element of a list. A client that writes tensors has no
-null: its NaN means missing, as null does.
+The inputs of the signature are the schema's columns. Each is a tensor of shape (n,) or (n, 1), so a
+value is either a scalar or a list of one element. A client that writes tensors has no null.
+Therefore NaN means missing, as null does.
 
-What is off is told in TensorFlow Serving's own words where it has some, without the value that it
-would quote; see :mod:`app.protocols.tensorflow_serving.errors` for what is told of single values.
+Error messages are those of TensorFlow Serving where it has one, but never quote a value. The
+messages for single values are written in :mod:`app.protocols.tensorflow_serving.errors`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from app.protocols.tensorflow_serving.metadata import SIGNATURE
 from model.errors import InvalidRecords, Problem, ProblemCode, UnreadableBody
 from model.records import duplicate_keys, parse_strict_json, printable
 
-_MULTIPLE = "multiple input tensors required as per tensorinfo_map"
-_READ_KEYS = ("signature_name", "instances", "inputs", "context", "examples")
+_MULTIPLE_INPUTS = "multiple input tensors required as per tensorinfo_map"
+_KNOWN_KEYS = ("signature_name", "instances", "inputs", "context", "examples")
 
 
 class ParsedRecords(NamedTuple):
     """The records of a body, not yet validated.
 
     Attributes:
-        records: one a record; mappings from column name to value, where the client sent mappings.
-        path: where they stood: ``/instances``, ``/inputs`` or ``/examples``.
-        shared: the columns that ``context`` gave for all records.
+        records: one item per record. A valid item is a mapping from column name to value.
+        path: the JSON pointer of the records: ``/instances``, ``/inputs`` or ``/examples``.
+        shared: the columns whose values in ``context`` apply to all records.
     """
 
     records: Sequence[Any]
@@ -42,20 +42,20 @@ class ParsedRecords(NamedTuple):
 def read_tensors(
     body: bytes, columns: Sequence[str], signatures: Collection[str], max_records: int
 ) -> ParsedRecords:
-    """The records of a predict request, in the row or the columnar format.
+    """Parse the body of a predict request, in the row or the columnar format.
 
-    Top-level keys that are not read here, and inputs that are no columns in the columnar format,
-    are ignored, as TensorFlow Serving does.
+    Unknown top-level keys are ignored, as in TensorFlow Serving. So are inputs of the columnar
+    format that are not columns.
 
     Args:
-        columns: of the schema, which are the signature's inputs.
-        signatures: names that the signature has beside ``serving_default``.
-        max_records: the most in one request. More are returned as they stand, and it is left to
-            the reader of the records to refuse them by their number.
+        columns: the columns of the schema, which are the signature's inputs.
+        signatures: the allowed names of the signature in addition to ``serving_default``.
+        max_records: the maximum number of records in a request. If there are more, they are
+            returned unchanged, and the validation rejects them by their number.
 
     Raises:
-        UnreadableBody: it is not JSON.
-        InvalidRecords: it holds no records in either format, or in both.
+        UnreadableBody: the body is not JSON.
+        InvalidRecords: the body holds no records in either format, or records in both.
     """
     content = _parse_body(body, signatures)
     if "instances" in content and "inputs" in content:
@@ -73,16 +73,16 @@ def read_tensors(
 def read_examples(
     body: bytes, columns: Sequence[str], signatures: Collection[str], max_records: int
 ) -> ParsedRecords:
-    """The records of a classify or regress request, each completed by what ``context`` shares.
+    """Parse the body of a classify or regress request, adding ``context`` to each example.
 
-    Features that are no columns are ignored, as TensorFlow Serving does when it parses examples.
+    Features that are not columns are ignored, as in TensorFlow Serving's parser of examples.
 
     Args:
-        columns, signatures, max_records: as :func:`read_tensors` takes them.
+        columns, signatures, max_records: see :func:`read_tensors`.
 
     Raises:
-        UnreadableBody: it is not JSON.
-        InvalidRecords: it holds no examples, or one that repeats what ``context`` gives.
+        UnreadableBody: the body is not JSON.
+        InvalidRecords: the body holds no examples, or an example repeats a feature of ``context``.
     """
     content = _parse_body(body, signatures)
     if "examples" not in content:
@@ -105,7 +105,7 @@ def read_examples(
     shared = {name: _scalar(context[name]) for name in columns if name in context}
     for example in examples:
         if isinstance(example, dict):
-            # In place: the objects of parse_strict_json() carry their duplicate keys.
+            # Changed in place: the objects of parse_strict_json() carry their duplicate keys.
             for name in [name for name in example if name not in columns]:
                 del example[name]
             _unwrap(example)
@@ -114,15 +114,15 @@ def read_examples(
 
 
 def _parse_body(body: bytes, signatures: Collection[str]) -> dict[str, Any]:
-    """The object that the body is, with a signature that there is."""
+    """Return the JSON object of a body. Its signature name has been checked."""
     try:
         content = parse_strict_json(body)
     except UnreadableBody as error:
-        told = "The document is empty" if error.code == "empty_body" else str(error)
-        raise UnreadableBody(error.code, f"JSON Parse error: {told}") from None
+        reason = "The document is empty" if error.code == "empty_body" else str(error)
+        raise UnreadableBody(error.code, f"JSON Parse error: {reason}") from None
     if not isinstance(content, dict):
         raise _body_error("not_an_object", "JSON Value: Is not object")
-    _check_duplicate_keys(content, _READ_KEYS, "")
+    _check_duplicate_keys(content, _KNOWN_KEYS, "")
     name = content.get("signature_name", "")
     if not isinstance(name, str):
         raise _body_error(
@@ -153,12 +153,12 @@ def _from_rows(instances: Any, columns: Sequence[str]) -> Sequence[Any]:
 
 
 def _from_columns(inputs: Any, columns: Sequence[str], max_records: int) -> Sequence[Any]:
-    """The records of the columnar format; they stand in it column by column."""
+    """Return the records of the columnar format, which holds one list per column."""
     if not _is_mapping(inputs):
         if len(columns) > 1:
             raise _body_error(
                 "not_an_object",
-                f"inputs is a plain value/list, but expecting an object as {_MULTIPLE}",
+                f"inputs is a plain value/list, but expecting an object as {_MULTIPLE_INPUTS}",
                 "/inputs",
             )
         inputs = {columns[0]: inputs}
@@ -169,7 +169,7 @@ def _from_columns(inputs: Any, columns: Sequence[str], max_records: int) -> Sequ
             message = f"Missing named input: {name} in 'inputs' object."
             problems.append(Problem(field=name, code="absent", message=message))
         elif not isinstance(inputs[name], list):
-            message = f"Named input: {name} in 'inputs' object must be a list, one value a record"
+            message = f"Named input: {name} in 'inputs' object must be a list, one value per record"
             problems.append(Problem(field=name, code="wrong_type", message=message))
     if not problems:
         ((n_records, _),) = Counter(len(inputs[name]) for name in columns).most_common(1)
@@ -183,14 +183,16 @@ def _from_columns(inputs: Any, columns: Sequence[str], max_records: int) -> Sequ
     if not n_records:
         raise _body_error("no_records", "No values in 'inputs' object", "/inputs")
     if n_records > max_records:
-        first: list[Any] = inputs[columns[0]]
-        return first
+        values: list[Any] = inputs[columns[0]]
+        return values  # rejected by their number, so one column is enough
     rows = zip(*(map(_scalar, inputs[name]) for name in columns), strict=True)
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _scalar(value: Any) -> Any:
-    """A value out of its tensor: alone or the only one of a list, text also as base64.
+    """Return the value of a scalar, of a list of one element or of a base64 object.
+
+    NaN becomes None. Other values are returned unchanged.
 
     >>> _scalar([63]), _scalar({"b64": "Zml4ZWQ="}), _scalar(float("nan")), _scalar([1, 2])
     (63, 'fixed', None, [1, 2])
@@ -202,7 +204,7 @@ def _scalar(value: Any) -> Any:
     if isinstance(value, dict) and not _is_mapping(value):
         try:
             return base64.b64decode(value["b64"], validate=True).decode("utf-8")
-        except ValueError:  # not base64, or not text: refused as the object that it is
+        except ValueError:  # not base64 or not UTF-8: the validation rejects the object
             return value
     return value
 
@@ -213,29 +215,29 @@ def _unwrap(record: dict[str, Any]) -> None:
 
 
 def _is_mapping(value: Any) -> bool:
-    """Whether a value is an object by name, and not a text that is written as base64."""
+    """Return whether a value is an object and not a string in base64, ``{"b64": "…"}``."""
     if not isinstance(value, dict):
         return False
     return list(value) != ["b64"] or not isinstance(value["b64"], str)
 
 
 def _check_duplicate_keys(content: dict[str, Any], names: Collection[str], path: str) -> None:
-    repeated = ((None, name) for name in duplicate_keys(content) if name in names)
+    duplicates = ((None, name) for name in duplicate_keys(content) if name in names)
     raise_for_duplicate_keys(
-        repeated, "key: {name} is given more than once", n_records=0, path=path
+        duplicates, "key: {name} is given more than once", n_records=0, path=path
     )
 
 
 def _check_context_overlap(examples: Sequence[Any], context: dict[str, Any]) -> None:
-    shared = (
+    overlaps = (
         (row, name)
         for row, example in enumerate(examples)
         if isinstance(example, dict)
         for name in example
         if name in context
     )
-    message = "stands in 'context' too, and may stand in only one of the two"
-    raise_for_duplicate_keys(shared, message, n_records=len(examples), path="/examples")
+    message = "is also in 'context'; give it in only one of the two"
+    raise_for_duplicate_keys(overlaps, message, n_records=len(examples), path="/examples")
 
 
 def _body_error(

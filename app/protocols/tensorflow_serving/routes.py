@@ -1,8 +1,8 @@
-"""TensorFlow Serving's REST API, version 1, and KServe's V1 dialect of it on the same paths.
+"""Routes of TensorFlow Serving's REST API, version 1, and of KServe's V1 on the same paths.
 
-The columns of the schema are the inputs of the one signature, and its output is ``probability`` of
-shape (n, 1), as a Keras network with one sigmoid unit gives it. What is refused, and how it differs
-from the original, stands in ``docs/protocols/tensorflow-serving.md``.
+The columns of the schema are the inputs of the one signature. Its output is ``probability`` of
+shape (n, 1), as in the export of a Keras network with one sigmoid unit. The differences from
+TensorFlow Serving are listed in ``docs/protocols/tensorflow-serving.md``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SIGNATURES = {
     "classify": ("classification", "tensorflow/serving/classify"),
     "regress": ("regression", "tensorflow/serving/regress"),
 }
-"""By verb, the names that its signature has in common exports beside ``serving_default``."""
+"""By verb, the usual names of its signature in exports, in addition to ``serving_default``."""
 
 MAX_VERSION = 2**63 - 1
 _encode = msgspec.json.Encoder().encode
@@ -43,7 +43,7 @@ BodyReader = Callable[[bytes, Sequence[str], Collection[str], int], ParsedRecord
 
 
 def register_tensorflow_serving(service: Service) -> None:
-    """Add everything under ``/v1/models``, KServe's liveness and TensorFlow Serving's metrics."""
+    """Add the routes under ``/v1/models`` and TensorFlow Serving's path for metrics."""
     api = TensorFlowServingApi(service)
 
     def add(method: str, path: str, handler: Handler, scope: str) -> None:
@@ -62,7 +62,7 @@ def register_tensorflow_serving(service: Service) -> None:
 
 
 class TensorFlowServingApi:
-    """The routes; each takes a model by name, and by version or label where one stands."""
+    """The route handlers. Each finds a model by its name and, if given, a version or a label."""
 
     def __init__(self, service: Service) -> None:
         self._models = service.models
@@ -75,9 +75,9 @@ class TensorFlowServingApi:
         """Predict probabilities for records in the row or the columnar format."""
         model = self._find(request, name, version, label)
         values, path = self._read_values(request, model, read_tensors, "predict")
-        answers = [[p] for p in model.score(values).probabilities.tolist()]
+        predictions = [[p] for p in model.score(values).probabilities.tolist()]
         return ServiceResponse(
-            _encode({"outputs" if path == "/inputs" else "predictions": answers})
+            _encode({"outputs" if path == "/inputs" else "predictions": predictions})
         )
 
     def classify(
@@ -86,11 +86,10 @@ class TensorFlowServingApi:
         """Return both labels of the outcome with their probabilities, for each example."""
         model = self._find(request, name, version, label)
         values, _ = self._read_values(request, model, read_examples, "classify")
-        no, yes = model.schema.outcome.negative, model.schema.outcome.positive
+        outcome = model.schema.outcome
         probabilities = model.score(values).probabilities.tolist()
-        return ServiceResponse(
-            _encode({"results": [[[no, 1 - p], [yes, p]] for p in probabilities]})
-        )
+        results = [[[outcome.negative, 1 - p], [outcome.positive, p]] for p in probabilities]
+        return ServiceResponse(_encode({"results": results}))
 
     def regress(
         self, request: ServiceRequest, name: str, version: str = "", label: str = ""
@@ -119,23 +118,23 @@ class TensorFlowServingApi:
         self, request: ServiceRequest, name: str, version: str = "", label: str = ""
     ) -> ServiceResponse:
         """Return the state of the model's versions and, for KServe, its readiness."""
-        known = version_statuses(self._models.snapshot)
+        statuses = version_statuses(self._models.snapshot)
         if not version and not label:
+            states = list(statuses.values())
             try:
-                ready = self._models.get()
+                model = self._models.get()
             except NotReady as error:
-                states = list(known.values())
                 raise ApiError(
                     "not_ready", str(error), ready=False, model_version_status=states
                 ) from None
-            if ready.name != name:
+            if model.name != name:
                 raise _not_found(f"Could not find any versions of model {printable(name)}")
-            told = {"name": name, "ready": True, "model_version_status": list(known.values())}
-            return ServiceResponse(_encode(told))
+            content = {"name": name, "ready": True, "model_version_status": states}
+            return ServiceResponse(_encode(content))
         number = self._version_for_label(label) if label else _normalize_version(version)
-        if not self._has_name(name) or number not in known:
+        if not self._has_name(name) or number not in statuses:
             raise _not_found(f"Could not find version {number} of model {printable(name)}")
-        return ServiceResponse(_encode({"model_version_status": [known[number]]}))
+        return ServiceResponse(_encode({"model_version_status": [statuses[number]]}))
 
     def metadata(
         self, request: ServiceRequest, name: str, version: str = "", label: str = ""
@@ -156,22 +155,22 @@ class TensorFlowServingApi:
     def _read_values(
         self, request: ServiceRequest, model: LoadedModel, read: BodyReader, verb: str
     ) -> tuple[np.ndarray, str]:
-        """The validated records of the body, and where they stood in it."""
+        """Return the validated values of the body, and the JSON pointer of its records."""
         names = model.schema.column_names
-        inputs = read(request.body(), names, SIGNATURES[verb], model.max_records)
+        parsed = read(request.body(), names, SIGNATURES[verb], model.max_records)
         try:
-            return model.validate_records(inputs.records, inputs.path), inputs.path
+            return model.validate_records(parsed.records, parsed.path), parsed.path
         except InvalidRecords as error:
-            if not inputs.shared:
+            if not parsed.shared:
                 raise
-            raise _deduplicate(error, inputs.shared) from None
+            raise _deduplicate(error, parsed.shared) from None
 
     def _find(self, request: ServiceRequest, name: str, version: str, label: str) -> LoadedModel:
-        """The model that answers.
+        """Return the requested model.
 
         Raises:
-            NotReady: none is loaded.
-            ApiError: it has another name, or this version or label is not loaded.
+            NotReady: no model is loaded.
+            ApiError: there is no model of this name, or the version or label is not loaded.
         """
         if not version and not label:
             model = self._models.get()
@@ -183,20 +182,20 @@ class TensorFlowServingApi:
             for model in self._models.snapshot.loaded.values():
                 if model.version == number:
                     return request.bind_model(model)
-        asked = f"Specific({printable(name)}, {number})"
-        raise _not_found(f"Servable not found for request: {asked}")
+        servable = f"Specific({printable(name)}, {number})"
+        raise _not_found(f"Servable not found for request: {servable}")
 
     def _has_name(self, name: str) -> bool:
-        """Whether a loaded model has this name.
+        """Return whether a loaded model has this name.
 
         Raises:
-            NotReady: none is loaded.
+            NotReady: no model is loaded.
         """
         loaded = self._models.snapshot.loaded or {"": self._models.get()}
         return any(model.name == name for model in loaded.values())
 
     def _version_for_label(self, label: str) -> str:
-        """The version that has a label; ``current`` is one."""
+        """Return the version with a label. ``current`` always exists."""
         if label == "current":
             return self._models.get().version
         if label not in self._settings.version_labels:
@@ -205,12 +204,12 @@ class TensorFlowServingApi:
 
 
 def _deduplicate(error: InvalidRecords, shared: Collection[str]) -> InvalidRecords:
-    """The problems of what ``context`` shares once, without a row, instead of for every record."""
+    """Report each problem of a shared column once, without a row, instead of for every record."""
     problems: dict[tuple[Any, ...], Problem] = {}
     for problem in error.problems:
         row = None if problem.field in shared else problem.row
-        told = msgspec.structs.replace(problem, row=row)
-        problems.setdefault((row, problem.field, problem.code), told)
+        key = (row, problem.field, problem.code)
+        problems.setdefault(key, msgspec.structs.replace(problem, row=row))
     return InvalidRecords(
         list(problems.values()),
         n_records=error.n_records,
@@ -221,7 +220,7 @@ def _deduplicate(error: InvalidRecords, shared: Collection[str]) -> InvalidRecor
 
 
 def _normalize_version(version: str) -> str:
-    """A version as it is written in the store, without zeros in front."""
+    """Return a version as the store writes it, without leading zeros."""
     if not (version.isascii() and version.isdecimal()):
         raise _malformed()
     if len(version) > 19 or int(version) > MAX_VERSION:

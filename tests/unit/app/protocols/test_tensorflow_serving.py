@@ -329,7 +329,7 @@ def test_examples_that_are_wrong(client: FlaskClient, record: dict[str, Any]) ->
     assert [(e["row"], e["field"], e["pointer"]) for e in content["errors"]] == [
         (1, "age", "#/examples/1/age")
     ]
-    assert "stands in 'context' too" in content["error"]
+    assert "is also in 'context'" in content["error"]
 
 
 def test_a_wrong_context_is_told_once(client: FlaskClient, record: dict[str, Any]) -> None:

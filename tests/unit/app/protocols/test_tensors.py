@@ -93,28 +93,28 @@ def test_what_mlserver_writes_for_a_column_of_words_and_codes() -> None:
     [
         (tensor("FP8", [1], [1]), None, "datatype must be one of BOOL, "),
         (tensor("fp32", [1], [1]), None, "datatype must be one of BOOL, "),
-        (tensor("FP32", [], [1]), None, "one or two numbers"),
-        (tensor("FP32", [1, 1, 1], [1]), None, "one or two numbers"),
-        (tensor("FP32", [-1], [1]), None, "one or two numbers"),
-        (tensor("FP32", [10**300, 0], []), None, "one or two numbers"),
-        (tensor("FP32", [2], [1]), None, "says 2 elements, and its data hold 1"),
+        (tensor("FP32", [], [1]), None, "one or two integers"),
+        (tensor("FP32", [1, 1, 1], [1]), None, "one or two integers"),
+        (tensor("FP32", [-1], [1]), None, "one or two integers"),
+        (tensor("FP32", [10**300, 0], []), None, "one or two integers"),
+        (tensor("FP32", [2], [1]), None, "requires 2 elements, but its data hold 1"),
         (tensor("FP32", [1]), None, "as a list under data"),
         (tensor("FP32", [1], 1), None, "as a list under data"),
         (tensor("FP32", [1], "1"), None, "as a list under data"),
-        (tensor("FP32", [2, 3], [[1, 2], [3, 4], [5, 6]]), None, "not nested as its shape says"),
-        (tensor("FP32", [2, 2], [[1, 2], [3]]), None, "not nested as its shape says"),
-        (tensor("FP32", [2, 2], [[1, 2], 3]), None, "not nested as its shape says"),
+        (tensor("FP32", [2, 3], [[1, 2], [3, 4], [5, 6]]), None, "nesting of its data does not match its shape"),
+        (tensor("FP32", [2, 2], [[1, 2], [3]]), None, "nesting of its data does not match its shape"),
+        (tensor("FP32", [2, 2], [[1, 2], 3]), None, "nesting of its data does not match its shape"),
         (tensor("FP32", [2], [1, [2]]), None, "element 1 is not a number"),
         (tensor("FP32", [3], [1, "8151815", True]), None, r"element 1 is not a number.*\(and 1 more\)"),
-        (tensor("INT8", [2], [1, 2.5]), None, "element 1 is not a whole number"),
-        (tensor("INT8", [1], [True]), None, "element 0 is not a whole number"),
+        (tensor("INT8", [2], [1, 2.5]), None, "element 1 is not an integer"),
+        (tensor("INT8", [1], [True]), None, "element 0 is not an integer"),
         (tensor("INT8", [1], [128]), None, "element 0 is outside the range of INT8"),
         (tensor("UINT64", [2], [None, -1]), None, "element 1 is outside the range of UINT64"),
         (tensor("BOOL", [1], [1]), None, "element 0 is not true or false"),
         (tensor("BYTES", [1], [1]), None, "element 0 is not a string"),
-        (tensor("FP32", [1], [1.0]), b"1234", "both in the JSON and as bytes"),
-        (tensor("FP32", [2]), b"1234", "say 8 bytes, and binary_data_size 4"),
-        (tensor("BF16", [2]), b"1", "say 4 bytes, and binary_data_size 1"),
+        (tensor("FP32", [1], [1.0]), b"1234", "both in the JSON and in binary form"),
+        (tensor("FP32", [2]), b"1234", "require 8 bytes, but its binary data hold 4"),
+        (tensor("BF16", [2]), b"1", "require 4 bytes, but its binary data hold 1"),
         (tensor("BYTES", [1]), b"\1\0\0", "end inside element 0"),
         (tensor("BYTES", [2]), b"\1\0\0\0a\2\0\0\0b", "end inside element 1"),
         (tensor("BYTES", [1]), b"\xff\xff\xff\xffa", "end inside element 0"),
@@ -218,7 +218,7 @@ def test_without_json_the_body_is_one_matrix() -> None:
     matrix = np.arange(6, dtype="<f4").reshape(2, 3)
     columns = to_columns(*read_request(matrix.tobytes(), "0", 3), NAMES)
     np.testing.assert_array_equal(np.array(list(columns.values())).T, matrix)
-    with pytest.raises(ApiError, match="3 numbers a record"):
+    with pytest.raises(ApiError, match="3 numbers per record"):
         read_request(b"12345", "0", 3)
 
 
@@ -226,16 +226,16 @@ def test_without_json_the_body_is_one_matrix() -> None:
     ("inputs", "rest", "message"),
     [
         ([], b"", "at least one tensor"),
-        ([COLUMN, COLUMN], b"", "more than one of that name"),
+        ([COLUMN, COLUMN], b"", "more than one input has this name"),
         ([{**COLUMN, "shape": [1, 3], "data": [1, 2, 3]}], b"", r"must be \[N\] or \[N, 1\]"),
         ([{**COLUMN, "name": "x"}], b"", r"must be \[N, 3\]"),
         ([{**COLUMN, "name": "x", "shape": [3], "data": [1, 2, 3]}], b"", r"must be \[N, 3\]"),
-        ([{**COLUMN, "name": "x", "datatype": "BYTES"}], b"", "must be of numbers"),
+        ([{**COLUMN, "name": "x", "datatype": "BYTES"}], b"", "must be numeric"),
         ([COLUMN, {**COLUMN, "name": "sex", "shape": [2], "data": [1, 2]}], b"",
-         "input sex: it has 2 rows, and the first input 1"),
-        ([COLUMN], b"rest", "4 bytes follow the JSON, and the inputs' binary_data_size say 0"),
-        ([{**COLUMN, "parameters": {"binary_data_size": 8}}], b"1234", "say 8"),
-        ([{**COLUMN, "parameters": {"binary_data_size": 10**25}}], b"1234", "say more"),
+         "input sex: it has 2 rows, but the first input has 1"),
+        ([COLUMN], b"rest", "4 bytes follow the JSON, but the binary_data_size values of the inputs add up to 0"),
+        ([{**COLUMN, "parameters": {"binary_data_size": 8}}], b"1234", "add up to 8"),
+        ([{**COLUMN, "parameters": {"binary_data_size": 10**25}}], b"1234", "add up to more"),
         ([{**COLUMN, "parameters": {"binary_data_size": -4}}], b"", "must be a number of bytes"),
         ([{**COLUMN, "parameters": {"binary_data_size": True}}], b"", "must be a number of bytes"),
         ([{**COLUMN, "parameters": {"shared_memory_region": "r"}}], b"", "shared memory is not"),
@@ -294,8 +294,8 @@ def test_which_outputs_are_wanted(more: Any, expected: list[tuple[str, bool]]) -
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"outputs": [{"name": "q"}]}, "no output q; there are p and l"),
-        ({"outputs": [{"name": "p"}, {"name": "p"}]}, "p is asked for more than once"),
+        ({"outputs": [{"name": "q"}]}, "unknown output q; the outputs are p and l"),
+        ({"outputs": [{"name": "p"}, {"name": "p"}]}, "p is requested more than once"),
         (
             {"outputs": [{"name": "p", "parameters": {"classification": 2}}]},
             "classification is not",
