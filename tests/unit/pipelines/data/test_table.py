@@ -247,7 +247,7 @@ def test_columns_in_any_order_and_case_and_unknown_ones_ignored(
         (LINES[0].replace(",6,", ",fixed,") + "\n" + LINES[1], "line 1 is neither a record"),
         ("1,2,3\n4,5,6\n", "without a header must have 14 columns in the order age, sex"),
     ],
-)  # fmt: skip
+)
 def test_invalid_files(schema: Schema, write: Write, text: str, reason: str) -> None:
     with pytest.raises(InvalidTable, match=reason):
         read_table(write(text), schema)
