@@ -33,7 +33,7 @@ from model.training import RECIPES
 from pipelines.data import Table, read_table
 from pipelines.devices import select_device
 
-Told = Callable[[str], None]
+ReportMeasurement = Callable[[str], None]
 """A function that prints a measurement of a test."""
 ROOT = Path(__file__).parent.parent
 DEFAULT_EXAMPLES = 100
@@ -141,14 +141,16 @@ def record(schema: Schema) -> dict[str, Any]:
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Told:
+def report_measurement(
+    capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> ReportMeasurement:
     """Return a function that prints a measurement, also if the test passes."""
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         with capsys.disabled():
             print(f"\n  {request.node.name}: {text}")  # noqa: T201
 
-    return tell
+    return report
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""The WSGI service behind ASGI's interface.
+"""ASGI adapter for the WSGI service.
 
-An event loop a worker reads requests, however slowly they come, and hands each to the WSGI service
-once it is whole: hot routes at once, everything else in a thread, and in that thread too whatever asks
-for explanations or intervals, so that explaining a hundred records holds up nobody. Guards, routes and
-answers are the WSGI service's own.
+Each worker reads requests in one event loop, which also handles slow clients. A request is passed
+to the WSGI service when its body is complete. Fast routes are called in the event loop. All other
+routes, and requests for explanations or intervals, are called in a thread, because explaining a
+hundred records would block the event loop. Guards, routes and responses are those of the WSGI
+service.
 """
 
 from __future__ import annotations
@@ -26,15 +27,18 @@ Send = Callable[[Message], Awaitable[None]]
 
 LARGE_BYTES = 256 * 1024
 MAX_LARGE_BODIES = 8
-"""How many bodies over :data:`LARGE_BYTES` a worker holds at once; further clients are not read from
-until there is room. A hundred that send 8 MiB each would otherwise take 800 MB."""
+"""Number of bodies over :data:`LARGE_BYTES` that a worker holds at the same time.
+
+Further clients are not read from until one of these is finished. Without the limit, a hundred
+clients that send 8 MiB each would take 800 MB.
+"""
 
 _OPTION = re.compile(f'"(?:{"|".join(OPTIONS)})"'.encode())
 _END_BYTES = 128
 
 
 class AsgiService:
-    """A WSGI service behind ASGI's interface."""
+    """An ASGI application that calls a WSGI service."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -42,7 +46,7 @@ class AsgiService:
         self._large_bodies = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request, or take part in the start and the end of the server."""
+        """Respond to one request, or handle the lifespan events of the server."""
         if scope["type"] == "lifespan":
             await _handle_lifespan(receive, send)
         if scope["type"] != "http":
@@ -54,12 +58,13 @@ class AsgiService:
             await self._respond(scope, receive, send)
 
     async def _respond(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Read a request whole and answer it."""
-        read = await self._read_body(receive)
-        if read is None:
+        """Read a complete request and respond to it."""
+        request = await self._read_body(receive)
+        if request is None:
             return
-        environ = _build_environ(scope, *read)
-        if self.service.uses_fast_path(environ) and not _has_option(read[0]):
+        body, complete = request
+        environ = _build_environ(scope, body, complete)
+        if self.service.uses_fast_path(environ) and not _has_option(body):
             start, content = self._call_wsgi(environ)
         else:
             loop = asyncio.get_running_loop()
@@ -87,18 +92,18 @@ class AsgiService:
         return started[-1], content
 
     async def _read_body(self, receive: Receive) -> tuple[bytes, bool] | None:
-        """The body, and whether that is all of it; None where the client has left.
+        """Return the body and whether it is complete, or None if the client has disconnected.
 
-        One that is too long is read to one byte more than is allowed, one whose client stops sending
-        as far as it came.
+        A body that is too long is read up to one byte over the limit. If the client stops sending,
+        the part received so far is returned.
         """
         limit = self.service.settings.max_body_bytes
-        patience_s = self.service.settings.client_seconds
+        timeout_s = self.service.settings.client_seconds
         parts: list[bytes] = []
         n_bytes = 0
         more = True
         try:
-            async with asyncio.timeout(patience_s) as patience:
+            async with asyncio.timeout(timeout_s) as timeout:
                 while more and n_bytes <= limit:
                     message = await receive()
                     if message["type"] != "http.request":
@@ -107,8 +112,8 @@ class AsgiService:
                     n_bytes += len(part)
                     parts.append(part)
                     more = message.get("more_body", False)
-                    if more and not patience.expired():
-                        patience.reschedule(asyncio.get_running_loop().time() + patience_s)
+                    if more and not timeout.expired():
+                        timeout.reschedule(asyncio.get_running_loop().time() + timeout_s)
         except TimeoutError:
             pass
         body = parts[0] if len(parts) == 1 else b"".join(parts)
@@ -116,7 +121,7 @@ class AsgiService:
 
 
 async def _handle_lifespan(receive: Receive, send: Send) -> None:
-    """ASGI's lifespan; the models are opened by the server's own hook."""
+    """Confirm ASGI lifespan events. The models are loaded by a hook of the server."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})
@@ -125,16 +130,16 @@ async def _handle_lifespan(receive: Receive, send: Send) -> None:
 
 
 def _has_option(body: bytes) -> bool:
-    """Whether a body seems to name an option, which stands before or behind its records.
+    """Return whether a body seems to contain an option, before or after its records.
 
-    What it asks for is read later. A wrong guess changes where it is answered, and nothing else.
+    The option itself is parsed later. A wrong guess changes only the thread that responds.
     """
     ends = body[:_END_BYTES] + body[-_END_BYTES:]
     return _OPTION.search(ends) is not None
 
 
 def _may_be_large(scope: Message) -> bool:
-    """Whether the body is long, or does not say how long it is."""
+    """Return whether the body is over the limit or its length is unknown."""
     for name, value in scope["headers"]:
         if name == b"content-length":
             return not value.isdigit() or int(value) > LARGE_BYTES
@@ -143,10 +148,10 @@ def _may_be_large(scope: Message) -> bool:
     return False
 
 
-def _build_environ(scope: Message, body: bytes, whole: bool) -> dict[str, Any]:
-    """A request that has been read, as WSGI (PEP 3333) describes it.
+def _build_environ(scope: Message, body: bytes, complete: bool) -> dict[str, Any]:
+    """Return the WSGI environment (PEP 3333) of a request that has been read.
 
-    Of one that is not whole the length promises more than there is, as it did to the server.
+    If the body is incomplete, CONTENT_LENGTH is larger than the body, as in the client's request.
     """
     host, port = scope.get("server") or ("", 0)
     environ: dict[str, Any] = {
@@ -170,11 +175,11 @@ def _build_environ(scope: Message, body: bytes, whole: bool) -> dict[str, Any]:
     for raw_name, raw_value in scope["headers"]:
         name = raw_name.decode("latin-1")
         if "_" in name or name == "transfer-encoding":
-            continue  # a name with _ would pass as one with -; chunks have been put together
+            continue  # "_" and "-" would map to the same key; the chunks are already joined
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
         value = raw_value.decode("latin-1")
         environ[key] = f"{environ[key]},{value}" if key in environ else value
-    environ["CONTENT_LENGTH"] = str(len(body) + (not whole))
+    environ["CONTENT_LENGTH"] = str(len(body) + (not complete))
     return environ

@@ -1,4 +1,4 @@
-"""What both workers do with the listening sockets when they stop."""
+"""Draining of the accept queue when a worker stops."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 
 
 def drain_accept_queue(listener: Any) -> list[tuple[socket.socket, Any]]:
-    """Accept whoever waits, at once.
+    """Accept all pending connections without waiting for new ones.
 
-    Who connects after the last look sees a reset when the listener is closed: close it right then.
+    Close the listener directly afterwards: a client that connects in between gets a reset.
 
     Args:
-        listener: gunicorn's, which does not block.
+        listener: The listening socket of gunicorn, in non-blocking mode.
 
     Returns:
-        The clients' sockets and addresses.
+        The sockets and addresses of the clients.
     """
     clients: list[tuple[socket.socket, Any]] = []
     while True:
         try:
             clients.append(listener.accept())
-        except ConnectionError:  # one that has gone; others may wait behind it
+        except ConnectionError:  # this client has disconnected; others may follow
             continue
-        except OSError:  # BlockingIOError: that was the last one
+        except OSError:  # BlockingIOError: the queue is empty
             return clients

@@ -1,4 +1,4 @@
-"""The address to listen on: ``python -m app.server.port_check`` says whether it can be had."""
+"""Check that the address to listen on is free, also as ``python -m app.server.port_check``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from app.settings import InvalidSettings, Settings
 
 
 def require_free_port(settings: Settings) -> None:
-    """Stop the process with a message where the address cannot be had.
+    """Exit with an error message if the address cannot be bound.
 
-    gunicorn would try five times, and end with a stack.
+    Without this check gunicorn tries five times and then prints a stack trace.
     """
     host, port = settings.host, settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -23,8 +23,8 @@ def require_free_port(settings: Settings) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 sys.exit(
-                    f"error: port {port} on {host} is taken by another program; choose another "
-                    f"one, such as PORT={port % 65535 + 1}"
+                    f"error: port {port} on {host} is used by another program; set another "
+                    f"port, such as PORT={port % 65535 + 1}"
                 )
             sys.exit(f"error: cannot listen on {host}, port {port}: {error.strerror or error}")
 

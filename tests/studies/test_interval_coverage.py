@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from model.training import TrainingConfig
 from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.data import Table, build_preprocessing
-from tests.conftest import Told
+from tests.conftest import ReportMeasurement
 from tests.studies.interval_coverage import Coverage, simulate_coverage
 
 
@@ -50,11 +50,13 @@ def test_a_larger_spread_gives_wider_intervals_with_more_coverage(table: Table) 
 
 
 @pytest.mark.slow
-def test_coverage_is_near_the_nominal_level(table: Table, told: Told) -> None:
+def test_coverage_is_near_the_nominal_level(
+    table: Table, report_measurement: ReportMeasurement
+) -> None:
     coverages = simulate(table, ["the default recipe", "logistic regression", "boosting"], 100)
     for name, coverage in coverages.items():
         tenths = " ".join(f"{share:.2f}" for share in coverage.tenths)
-        told(
+        report_measurement(
             f"{name}: coverage {coverage.seen:.3f} for patients trained on, "
             f"{coverage.held_out:.3f} for other patients, mean width {coverage.width:.3f}; "
             f"by tenth {tenths}"

@@ -1,4 +1,4 @@
-"""What the tests of survival share."""
+"""Fixtures shared by the survival tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Linux says about the workers of a running server: memory, connections."""
+"""Memory and connections of the workers of a running server, from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ESTABLISHED = "01"
 
 
 def memory_mb(server: Any) -> float:
-    """Private memory of the workers together, in 2^20 bytes."""
+    """Return the total private memory of the workers in units of 2^20 bytes."""
     total = 0
     for worker in server.workers:
         for line in Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines():
@@ -21,7 +21,7 @@ def memory_mb(server: Any) -> float:
 
 
 def container_mb(server: Any) -> float:
-    """Memory of all processes together, in MB; what they share counts once."""
+    """Return the memory of all processes in MB. Shared pages count once."""
     total = 0
     for process in [server.process.pid, *server.workers]:
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
@@ -49,7 +49,7 @@ def clients_of(worker: int) -> set[int]:
 
 
 def total(server: Any, metric: str, **labels: str) -> float:
-    """The sum of a metric's samples that have these labels."""
+    """Return the sum of a metric's samples that have these labels."""
     families = text_string_to_metric_families(server.text("/metrics"))
     return sum(
         sample.value

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from model.artifacts import Store
-from tests.conftest import Told
-from tests.survival.crowd import Crowd
+from tests.conftest import ReportMeasurement
+from tests.survival.clients import Clients
 from tests.survival.processes import total
 
 pytestmark = [
@@ -48,32 +48,39 @@ class Clock:
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_clients_notice_nothing(
-    trained: Store, serve: Any, record: dict[str, Any], told: Told, tmp_path: Path, kind: str
+    trained: Store,
+    serve: Any,
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    tmp_path: Path,
+    kind: str,
 ) -> None:
     """No request fails, no worker is taken for dead, and no latency is a day."""
     clock = Clock(tmp_path)
     with serve(trained.folder, kind=kind, WORKERS="2", **clock.environment) as server:
         server.wait_until(lambda: len(server.workers) == 2, "both workers")
         workers = server.workers
-        crowd = Crowd(server.address, record, n_clients=4)
+        clients = Clients(server.address, record, n_clients=4)
         dates = []
-        with crowd.asking() as seen:
+        with clients.running() as outcomes:
             for days in (0, 1, -1, 3_653, 0):
                 clock.set(days * DAY_S)
                 # Longer than the second after which a worker tells that it lives.
                 for _ in range(3):
-                    crowd.wait_for(500)
+                    clients.wait_for(500)
                 dates.append(date(server))
         assert server.workers == workers, "a worker was replaced"
         n_answers = total(server, "tabular_request_seconds_count", route="/predict")
         n_fast = total(server, "tabular_request_seconds_bucket", route="/predict", le="1.0")
         seconds = total(server, "tabular_request_seconds_sum", route="/predict")
         status = server.stop()
-    told(f"{dates}; {seen}; mean of the metrics: {seconds / n_answers * 1e3:.2f} ms")
+    report_measurement(
+        f"{dates}; {outcomes}; mean of the metrics: {seconds / n_answers * 1e3:.2f} ms"
+    )
     assert len({when[-4:] for when in dates}) == 2, "the service's clock has jumped"
-    assert set(seen.answers) == {200} and not seen.failures
-    assert n_answers == n_fast == seen.answers[200], "all within a second"
-    assert 0 < seconds < sum(seen.latencies_s)
+    assert set(outcomes.answers) == {200} and not outcomes.failures
+    assert n_answers == n_fast == outcomes.answers[200], "all within a second"
+    assert 0 < seconds < sum(outcomes.latencies_s)
     assert status == 0 and "TIMEOUT" not in server.output
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model.artifacts import Store
-from tests.conftest import Told
+from tests.conftest import ReportMeasurement
 from tests.survival.processes import memory_mb
 
 pytestmark = pytest.mark.slow
@@ -17,7 +17,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_a_connection_leaves_nothing_behind(
-    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str
+    trained: Store,
+    serve: Any,
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    kind: str,
 ) -> None:
     """gunicorn keeps what belongs to each for three seconds, which is thousands of them."""
     body = json.dumps(record)
@@ -30,5 +34,5 @@ def test_a_connection_leaves_nothing_behind(
                 assert connection.getresponse().read()
                 connection.close()
             memory.append(memory_mb(server))
-    told(f"memory after each 3,000 connections: {[round(m, 1) for m in memory]} MB")
+    report_measurement(f"memory after each 3,000 connections: {[round(m, 1) for m in memory]} MB")
     assert memory[-1] - memory[0] < 8

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from model.artifacts import Store
-from tests.conftest import ROOT, Told
-from tests.survival.crowd import Crowd
+from tests.conftest import ROOT, ReportMeasurement
+from tests.survival.clients import Clients
 from tests.survival.processes import container_mb
 
 pytestmark = pytest.mark.slow
@@ -98,7 +98,12 @@ def limit_mb() -> float:
 @pytest.mark.parametrize("bodies", [small, large])
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_healthy_clients_are_answered(
-    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str, bodies: Any
+    trained: Store,
+    serve: Any,
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    kind: str,
+    bodies: Any,
 ) -> None:
     """No healthy request and no look at the health fails; no container is killed; values stay out.
 
@@ -113,13 +118,13 @@ def test_healthy_clients_are_answered(
         peaks = []
         n_refused = 0
         for _ in range(2):
-            healthy = Crowd(server.address, record, n_clients=2, keep_alive=False)
-            checks = Crowd(
+            healthy = Clients(server.address, record, n_clients=2, keep_alive=False)
+            checks = Clients(
                 server.address, None, path="/healthz", n_clients=1, keep_alive=False, pause_s=0.1
             )
             flood = Flood(server.address, sent, n_clients=3)
             start = time.monotonic()
-            with healthy.asking() as seen, checks.asking() as checked, flood.sending():
+            with healthy.running() as outcomes, checks.running() as checked, flood.sending():
                 used = []
                 while time.monotonic() < start + 6:
                     used.append(container_mb(server))
@@ -127,15 +132,16 @@ def test_healthy_clients_are_answered(
             took = time.monotonic() - start
             peaks.append(max(used))
             n_refused += sum(flood.answers.values())
-            assert set(seen.answers) == set(checked.answers) == {200}
-            assert not seen.failures and not checked.failures
+            assert set(outcomes.answers) == set(checked.answers) == {200}
+            assert not outcomes.failures and not checked.failures
             assert flood.answers and all(400 <= status < 500 for status in flood.answers)
         assert server.workers == workers, "a worker died"
         server.stop()
     lines = [line for line in server.output.splitlines() if "refused" in line]
-    told(
+    report_measurement(
         f"{sum(flood.answers.values()) / took:.0f} refusals/s {dict(flood.answers)}; healthy: "
-        f"{seen}; health: {checked}; most memory after each half: {[round(m) for m in peaks]} MB; "
+        f"{outcomes}; health: {checked}; "
+        f"peak memory of each half: {[round(m) for m in peaks]} MB; "
         f"{len(lines) / n_refused:.2f} log lines and "
         f"{len(server.output) / n_refused:.0f} characters a refusal"
     )

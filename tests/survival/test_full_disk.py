@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from model.artifacts import Store
-from tests.conftest import Told
-from tests.survival.crowd import Crowd
+from tests.conftest import ReportMeasurement
+from tests.survival.clients import Clients
 from tests.survival.processes import total
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,12 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_a_full_disk(
-    trained: Store, serve: Any, record: dict[str, Any], told: Told, disk: SmallDisk, kind: str
+    trained: Store,
+    serve: Any,
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    disk: SmallDisk,
+    kind: str,
 ) -> None:
     """No request fails, everything is counted, and a dead worker is replaced."""
     store = Store(shutil.copytree(trained.folder, disk.folder / "store"))
@@ -61,13 +66,13 @@ def test_a_full_disk(
     run.mkdir()
     with serve(store.folder, kind=kind, WORKERS="2", RUN_FOLDER=str(run)) as server:
         server.wait_until(lambda: len(server.workers) == 2, "both workers")
-        crowd = Crowd(server.address, record, n_clients=4)
-        bad = Crowd(server.address, {**record, "age": 700}, n_clients=1, pause_s=0.01)
-        with crowd.asking() as seen, bad.asking() as refused:
+        clients = Clients(server.address, record, n_clients=4)
+        bad = Clients(server.address, {**record, "age": 700}, n_clients=1, pause_s=0.01)
+        with clients.running() as outcomes, bad.running() as refused:
             disk.fill()
-            crowd.wait_for(1_000)
+            clients.wait_for(1_000)
             bad.wait_for(20)
-            n_before = seen.n_failures + refused.n_failures
+            n_before = outcomes.n_failures + refused.n_failures
             for _ in range(2):
                 killed = server.workers[0]
                 os.kill(killed, signal.SIGKILL)
@@ -77,33 +82,37 @@ def test_a_full_disk(
                     lambda killed=killed: len(now := server.workers) == 2 and killed not in now,
                     "a new worker",
                 )
-                crowd.wait_for(1_000)
+                clients.wait_for(1_000)
             server.wait_until(
                 lambda: total(server, "tabular_model_workers", version="1") == 2, "both to serve"
             )
         counted = total(server, "tabular_requests_total", route="/predict", status="200")
         status = server.stop()
-    told(f"{seen}; refused: {refused.answers}; stopped with {status}")
+    report_measurement(f"{outcomes}; refused: {refused.answers}; stopped with {status}")
     assert n_before == 0, "with no worker killed nothing failed"
-    assert set(seen.answers) == {200} and set(refused.answers) == {422}
-    assert seen.failed_retries == refused.failed_retries == 0
-    assert seen.answers[200] <= counted <= seen.answers[200] + seen.n_failures
+    assert set(outcomes.answers) == {200} and set(refused.answers) == {422}
+    assert outcomes.failed_retries == refused.failed_retries == 0
+    assert outcomes.answers[200] <= counted <= outcomes.answers[200] + outcomes.n_failures
     assert status == 0
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_a_log_that_cannot_be_written(
-    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str
+    trained: Store,
+    serve: Any,
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    kind: str,
 ) -> None:
     """Refusals are logged, or would be."""
     with serve(trained.folder, kind=kind, log=Path("/dev/full"), WORKERS="2") as server:
-        crowd = Crowd(server.address, record, n_clients=2)
-        bad = Crowd(server.address, {**record, "age": 700}, n_clients=2)
-        with crowd.asking() as seen, bad.asking() as refused:
-            crowd.wait_for(1_000)
+        clients = Clients(server.address, record, n_clients=2)
+        bad = Clients(server.address, {**record, "age": 700}, n_clients=2)
+        with clients.running() as outcomes, bad.running() as refused:
+            clients.wait_for(1_000)
             bad.wait_for(500)
         status = server.stop()
-    told(f"{seen}; refused: {refused.answers}; stopped with {status}")
-    assert set(seen.answers) == {200} and not seen.failures
+    report_measurement(f"{outcomes}; refused: {refused.answers}; stopped with {status}")
+    assert set(outcomes.answers) == {200} and not outcomes.failures
     assert set(refused.answers) == {422} and not refused.failures
     assert status == 0

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from model.artifacts import Store
-from tests.conftest import Told
-from tests.survival.crowd import Crowd
+from tests.conftest import ReportMeasurement
+from tests.survival.clients import Clients
 from tests.survival.processes import clients_of, total
 
 pytestmark = pytest.mark.slow
@@ -22,16 +22,21 @@ N_KILLS = 5
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "anew"])
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_only_its_own_clients_notice(
-    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str, keep_alive: bool
+    trained: Store,
+    serve: Any,
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    kind: str,
+    keep_alive: bool,
 ) -> None:
     """Nobody else does, whoever failed gets an answer at the next try, and no count is lost."""
     with serve(trained.folder, kind=kind, WORKERS="2") as server:
-        crowd = Crowd(server.address, record, keep_alive=keep_alive, renewed_after=50)
+        clients = Clients(server.address, record, keep_alive=keep_alive, renewed_after=50)
         held: set[int] = set()
         n_others = 0
-        with crowd.asking() as seen:
+        with clients.running() as outcomes:
             for _ in range(N_KILLS):
-                crowd.wait_for(300)
+                clients.wait_for(300)
                 before = server.workers
                 victim = max(before, key=lambda worker: len(clients_of(worker)))
                 # It takes no more connections while those are counted that it holds.
@@ -42,21 +47,21 @@ def test_only_its_own_clients_notice(
                 held |= mine
                 n_others += sum(len(clients_of(worker)) for worker in before if worker != victim)
                 server.wait_until(
-                    lambda victim=victim: len(
-                        now := server.workers
-                    ) == 2 and victim not in now, "a new worker"
-                )  # fmt: skip
-                crowd.wait_for(300)
+                    lambda victim=victim: len(now := server.workers) == 2 and victim not in now,
+                    "a new worker",
+                )
+                clients.wait_for(300)
         counted = total(server, "tabular_requests_total", route="/predict", status="200")
         server.wait_until(
             lambda: total(server, "tabular_model_workers", version="1") == 2, "both to serve"
         )
-    told(
+    report_measurement(
         f"{N_KILLS} kills, connections held: {len(held)} by the killed, {n_others} "
-        f"by the others; {seen}; failed again: {seen.failed_retries}; counted by the service: {counted:.0f}"
+        f"by the others; {outcomes}; failed again: {outcomes.failed_retries}; "
+        f"counted by the service: {counted:.0f}"
     )
-    failed = set().union(*seen.ports.values())
-    assert seen.n_failures <= len(held) and failed <= held, "only its own"
-    assert seen.n_failures > 0, "nothing was under way: the test has shown nothing"
-    assert seen.failed_retries == 0 and set(seen.answers) == {200}
-    assert seen.answers[200] <= counted <= seen.answers[200] + seen.n_failures
+    failed = set().union(*outcomes.ports.values())
+    assert outcomes.n_failures <= len(held) and failed <= held, "only its own"
+    assert outcomes.n_failures > 0, "nothing was under way: the test has shown nothing"
+    assert outcomes.failed_retries == 0 and set(outcomes.answers) == {200}
+    assert outcomes.answers[200] <= counted <= outcomes.answers[200] + outcomes.n_failures

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from model.artifacts import Store
-from tests.conftest import Told
-from tests.survival.crowd import Crowd, SlowClients
+from tests.conftest import ReportMeasurement
+from tests.survival.clients import Clients, SlowClients
 
 pytestmark = pytest.mark.slow
 
@@ -33,25 +33,35 @@ def many_files() -> Iterator[None]:
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_through_the_proxy(
-    trained: Store, serve: Any, proxy: Callable[..., Any], record: dict[str, Any], told: Told,
-    many_files: None, kind: str,
-) -> None:  # fmt: skip
+    trained: Store,
+    serve: Any,
+    proxy: Callable[..., Any],
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    many_files: None,
+    kind: str,
+) -> None:
     """Nobody notices them."""
     with serve(trained.folder, kind=kind, WORKERS="2") as server, proxy(port_of(server)) as front:
         address = f"http://127.0.0.1:{front.port}"
         slow = SlowClients(address, N_SLOW)
         with slow.dripping():
-            crowd = Crowd(address, record, n_clients=4, keep_alive=False)
-            with crowd.asking() as seen:
+            clients = Clients(address, record, n_clients=4, keep_alive=False)
+            with clients.running() as outcomes:
                 time.sleep(SECONDS)
-            told(f"{slow}; healthy: {seen}")
+            report_measurement(f"{slow}; healthy: {outcomes}")
     assert slow.n_connected >= N_SLOW
-    assert set(seen.answers) == {200} and not seen.failures
+    assert set(outcomes.answers) == {200} and not outcomes.failures
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_without_it(
-    trained: Store, serve: Any, record: dict[str, Any], told: Told, many_files: None, kind: str
+    trained: Store,
+    serve: Any,
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    many_files: None,
+    kind: str,
 ) -> None:
     """What the documents say of it: an event loop lets them wait, two threads are held by two."""
     with serve(trained.folder, kind=kind, WORKERS="2") as server:
@@ -59,19 +69,19 @@ def test_without_it(
         workers = server.workers
         slow = SlowClients(server.address, N_SLOW)
         with slow.dripping():
-            crowd = Crowd(server.address, record, n_clients=4, keep_alive=False, timeout_s=5)
-            with crowd.asking() as seen:
+            clients = Clients(server.address, record, n_clients=4, keep_alive=False, timeout_s=5)
+            with clients.running() as outcomes:
                 time.sleep(SECONDS)
-            told(f"{slow}; healthy: {seen}")
+            report_measurement(f"{slow}; healthy: {outcomes}")
         # They are gone: the service is as it was.
         server.wait_until(lambda: is_answered(server, record), "an answer")
-        crowd = Crowd(server.address, record, n_clients=4, keep_alive=False)
-        with crowd.asking() as after:
-            crowd.wait_for(200)
-        told(f"when the slow ones had gone: {after}")
+        clients = Clients(server.address, record, n_clients=4, keep_alive=False)
+        with clients.running() as after:
+            clients.wait_for(200)
+        report_measurement(f"when the slow ones had gone: {after}")
         assert server.workers == workers, "a worker died"
     if kind == "asgi":
-        assert set(seen.answers) == {200} and not seen.failures
+        assert set(outcomes.answers) == {200} and not outcomes.failures
     assert set(after.answers) == {200} and not after.failures
 
 
@@ -87,15 +97,19 @@ def is_answered(server: Any, record: dict[str, Any]) -> bool:
 
 
 def test_silent_clients_hold_no_thread(
-    trained: Store, serve: Any, record: dict[str, Any], told: Told, many_files: None
+    trained: Store,
+    serve: Any,
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    many_files: None,
 ) -> None:
     """A thousand that connect and say nothing, without a proxy, to workers of one thread each."""
     with serve(trained.folder, kind="wsgi", WORKERS="2") as server:
-        slow = SlowClients(server.address, N_SLOW, ways=["silent"])
+        slow = SlowClients(server.address, N_SLOW, modes=["silent"])
         with slow.dripping():
-            crowd = Crowd(server.address, record, n_clients=4, keep_alive=False)
-            with crowd.asking() as seen:
+            clients = Clients(server.address, record, n_clients=4, keep_alive=False)
+            with clients.running() as outcomes:
                 time.sleep(SECONDS)
-            told(f"{slow}; healthy: {seen}")
+            report_measurement(f"{slow}; healthy: {outcomes}")
     assert slow.n_dropped > 0
-    assert set(seen.answers) == {200} and not seen.failures
+    assert set(outcomes.answers) == {200} and not outcomes.failures

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from model.artifacts import Store
-from tests.conftest import Told
+from tests.conftest import ReportMeasurement
 from tests.repository.test_proxy import port
-from tests.survival.crowd import CUT_OFF, KEPT_CLOSED, NEW_CLOSED, REFUSED, SILENT, Crowd
+from tests.survival.clients import CUT_OFF, KEPT_CLOSED, NEW_CLOSED, REFUSED, SILENT, Clients
 
 pytestmark = pytest.mark.slow
 
@@ -32,26 +32,34 @@ def connect(server: Any) -> socket.socket:
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "anew"])
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_nothing_that_was_accepted_is_lost(
-    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str, keep_alive: bool
+    trained: Store,
+    serve: Any,
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    kind: str,
+    keep_alive: bool,
 ) -> None:
     """Also not what waited to be accepted; answers of a worker that stops announce the close."""
     together = None
     took = []
     for _ in range(N_STOPS):
         with serve(trained.folder, kind=kind, WORKERS="2") as server:
-            crowd = Crowd(
-                server.address, [record] * 50, n_clients=16, keep_alive=keep_alive,
+            clients = Clients(
+                server.address,
+                [record] * 50,
+                n_clients=16,
+                keep_alive=keep_alive,
                 until_refused=True,
-            )  # fmt: skip
-            with crowd.asking() as seen:
-                crowd.wait_for(300)
+            )
+            with clients.running() as outcomes:
+                clients.wait_for(300)
                 start = time.monotonic()
                 server.process.send_signal(signal.SIGTERM)
                 assert server.process.wait(30) == 0
                 took.append(time.monotonic() - start)
-        together = seen if together is None else together.merged(seen)
+        together = outcomes if together is None else together.merged(outcomes)
     assert together is not None
-    told(
+    report_measurement(
         f"{N_STOPS} stops of {', '.join(f'{s:.1f}' for s in took)} s; {together}; answers that "
         f"announced the close: {together.closing}"
     )
@@ -69,7 +77,11 @@ def test_nothing_that_was_accepted_is_lost(
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_a_request_that_is_still_being_sent_is_answered(
-    trained: Store, serve: Any, record: dict[str, Any], told: Told, kind: str
+    trained: Store,
+    serve: Any,
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
+    kind: str,
 ) -> None:
     """And idle connections, used before or never, do not keep the service from stopping."""
     body = json.dumps(record).encode()
@@ -92,15 +104,21 @@ def test_a_request_that_is_still_being_sent_is_answered(
             answer = half.recv(65536)
             status = server.process.wait(30)
             took = time.monotonic() - start
-        told(f"stopped after {took:.1f} s with {len(used)} used and {len(never_used)} unused idle")
+        report_measurement(
+            f"stopped after {took:.1f} s with {len(used)} used and {len(never_used)} unused idle"
+        )
     assert answer.startswith(b"HTTP/1.1 200") and status == 0
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_one_of_two_behind_the_proxy_is_replaced(
-    trained: Store, serve: Any, proxy: Callable[..., Any], record: dict[str, Any], told: Told,
+    trained: Store,
+    serve: Any,
+    proxy: Callable[..., Any],
+    record: dict[str, Any],
+    report_measurement: ReportMeasurement,
     kind: str,
-) -> None:  # fmt: skip
+) -> None:
     """As in a rolling update: each of two services is stopped and started while clients ask."""
     first, second = str(port()), str(port())
     with contextlib.ExitStack() as running:
@@ -110,18 +128,18 @@ def test_one_of_two_behind_the_proxy_is_replaced(
             for number, one in ones.items()
         }
         front = running.enter_context(proxy(int(first), beside=int(second)))
-        crowd = Crowd(f"http://127.0.0.1:{front.port}", record, n_clients=8)
-        with crowd.asking() as seen:
+        clients = Clients(f"http://127.0.0.1:{front.port}", record, n_clients=8)
+        with clients.running() as outcomes:
             for number in (first, second, first, second):
-                crowd.wait_for(300)
+                clients.wait_for(300)
                 stopping = threading.Thread(target=servers[number].stop)
                 stopping.start()
-                crowd.wait_for(300)
+                clients.wait_for(300)
                 stopping.join()
                 assert servers[number].process.returncode == 0
                 servers[number] = ones[number].enter_context(
                     serve(trained.folder, kind=kind, PORT=number)
                 )
-            crowd.wait_for(300)
-    told(str(seen))
-    assert set(seen.answers) == {200} and not seen.failures
+            clients.wait_for(300)
+    report_measurement(str(outcomes))
+    assert set(outcomes.answers) == {200} and not outcomes.failures

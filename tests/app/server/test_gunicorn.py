@@ -300,7 +300,7 @@ def test_a_taken_port_gets_a_clear_message(trained: Store) -> None:
             check=False,
         )
     assert done.returncode == 1
-    assert f"error: port {port} on 127.0.0.1 is taken by another program" in done.stderr
+    assert f"error: port {port} on 127.0.0.1 is used by another program" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""A crowd of clients that count what they see while something happens to the service."""
+"""Concurrent clients that record the outcomes of their requests during a failure."""
 
 from __future__ import annotations
 
@@ -19,30 +19,32 @@ import numpy as np
 Check = Callable[[dict[str, Any]], str | None]
 
 REFUSED = "not connected"
-"""There was no connection, so that nothing was sent: a client may always try again."""
+"""No connection was made and nothing was sent. A client can always retry."""
 KEPT_CLOSED = "kept connection closed"
-"""Not a byte came back on a connection that had been used before. HTTP cannot avoid it: a server
-closes a connection that looks idle while the client's next request is on its way."""
+"""A connection that had been used before was closed without a response.
+
+HTTP cannot avoid this: a server may close an idle connection while a request is in transit.
+"""
 NEW_CLOSED = "new connection closed"
-"""Not a byte came back on a connection that was just made."""
-CUT_OFF = "answer cut off"
-SILENT = "no answer in time"
+"""A new connection was closed without a response."""
+CUT_OFF = "response cut off"
+SILENT = "response timeout"
 FAILURES = (REFUSED, KEPT_CLOSED, NEW_CLOSED, CUT_OFF, SILENT)
 
 
 @dataclass
-class Seen:
-    """What the clients of a crowd saw.
+class Outcomes:
+    """The outcomes of the requests of all clients.
 
     Attributes:
-        answers: by status.
-        failures: by what the client saw instead of an answer, see :data:`FAILURES`.
-        ports: of the clients' ends of the connections that failed, by what was seen.
-        failed_retries: requests that failed again when they were sent once more.
-        closing: answers with ``Connection: close``.
-        wrong: by what was wrong with an answer of status 200.
-        versions: by the version that answered.
-        latencies_s: of the answers.
+        answers: Number of responses by status.
+        failures: Number of requests without a response by kind, see :data:`FAILURES`.
+        ports: Client ports of the failed connections by kind of failure.
+        failed_retries: Number of retries that failed.
+        closing: Number of responses with ``Connection: close``.
+        wrong: Number of wrong responses of status 200 by problem.
+        versions: Number of responses by model version.
+        latencies_s: Latencies of the responses in seconds.
     """
 
     answers: Counter[int] = field(default_factory=Counter)
@@ -56,7 +58,7 @@ class Seen:
 
     @property
     def n_failures(self) -> int:
-        """Requests that got no answer at all."""
+        """The number of requests without a response."""
         return sum(self.failures.values())
 
     def __str__(self) -> str:
@@ -67,14 +69,14 @@ class Seen:
             f"versions {dict(self.versions)}"
         )
 
-    def merged(self, other: Seen) -> Seen:
+    def merged(self, other: Outcomes) -> Outcomes:
         """What two crowds saw together."""
-        return Seen(
+        return Outcomes(
             self.answers + other.answers,
             self.failures + other.failures,
             {
-                what: self.ports.get(what, set()) | other.ports.get(what, set())
-                for what in {*self.ports, *other.ports}
+                kind: self.ports.get(kind, set()) | other.ports.get(kind, set())
+                for kind in {*self.ports, *other.ports}
             },
             self.failed_retries + other.failed_retries,
             self.closing + other.closing,
@@ -84,62 +86,71 @@ class Seen:
         )
 
 
-class Crowd:
-    """Clients that ask one after the other, each on its own connection.
+class Clients:
+    """Concurrent clients that send requests in a loop, each on its own connection.
 
-    A client that got no answer sends the same again on a new connection.
+    A client that gets no response retries the request on a new connection.
 
     Args:
-        content: of the requests; None asks with GET.
-        check: says what is wrong with an answer of status 200, or None.
-        keep_alive: whether a client asks again on the same connection.
-        renewed_after: requests after which a client connects anew all the same.
-        until_refused: whether a client ends when there is nothing to connect to any more.
+        content: The content of the requests. None sends GET requests.
+        check: A function that returns the problem in a response of status 200, or None.
+        keep_alive: Whether a client reuses its connection.
+        renewed_after: The number of requests after which a client reconnects in any case.
+        until_refused: Whether a client stops when its connection is refused.
     """
 
     def __init__(
-        self, address: str, content: Any, *, n_clients: int = 8, check: Check = lambda _: None,
-        keep_alive: bool = True, pause_s: float = 0.0, path: str = "/predict",
-        until_refused: bool = False, renewed_after: int = 1_000_000, timeout_s: float = 30,
-    ) -> None:  # fmt: skip
-        self.seen = Seen()
+        self,
+        address: str,
+        content: Any,
+        *,
+        n_clients: int = 8,
+        check: Check = lambda _: None,
+        keep_alive: bool = True,
+        pause_s: float = 0.0,
+        path: str = "/predict",
+        until_refused: bool = False,
+        renewed_after: int = 1_000_000,
+        timeout_s: float = 30,
+    ) -> None:
+        self.outcomes = Outcomes()
         self._host = address.removeprefix("http://")
         self._method = "GET" if content is None else "POST"
         self._path = path
         self._body = None if content is None else json.dumps(content).encode()
         self._check = check
-        self._n_on_one = renewed_after if keep_alive else 1
+        self._n_per_connection = renewed_after if keep_alive else 1
         self._pause_s = pause_s
         self._until_refused = until_refused
         self._timeout_s = timeout_s
         self._stopped = threading.Event()
-        self._counting = threading.Lock()
-        self._clients = [threading.Thread(target=self._ask) for _ in range(n_clients)]
+        self._lock = threading.Lock()
+        self._clients = [threading.Thread(target=self._send_requests) for _ in range(n_clients)]
 
     @contextmanager
-    def asking(self) -> Iterator[Seen]:
-        """Ask for as long as the block lasts, and let every request under way end."""
+    def running(self) -> Iterator[Outcomes]:
+        """Send requests until the block ends, and let requests in progress finish."""
         for client in self._clients:
             client.start()
         try:
-            yield self.seen
+            yield self.outcomes
         finally:
             self._stopped.set()
             for client in self._clients:
                 client.join(60)
 
     def wait_for(self, n_answers: int) -> None:
-        """Until the crowd has got so many more answers."""
-        goal = sum(self.seen.answers.values()) + n_answers
+        """Wait until the clients have received this many more responses."""
+        goal = sum(self.outcomes.answers.values()) + n_answers
         for _ in range(6_000):
-            if sum(self.seen.answers.values()) >= goal:
+            if sum(self.outcomes.answers.values()) >= goal:
                 return
             time.sleep(0.01)
-        raise AssertionError(f"the crowd got no answers any more: {self.seen}")
+        raise AssertionError(f"the clients get no more responses: {self.outcomes}")
 
-    def _ask(self) -> None:
+    def _send_requests(self) -> None:
         connection: _Connection | None = None
-        again = False
+        retrying = False
         while not self._stopped.is_set():
             start = time.perf_counter()
             failure, port = None, 0
@@ -148,26 +159,26 @@ class Crowd:
                     connection = _Connection(self._host, self._timeout_s)
                 status, body, closing = connection.exchange(self._method, self._path, self._body)
             except _Failed as error:
-                failure, port = error.what, error.port
+                failure, port = error.kind, error.port
             if failure is None:
                 assert connection is not None
                 self._count(status, body, closing, time.perf_counter() - start)
-                again = False
-                if closing or connection.n_before >= self._n_on_one:
+                retrying = False
+                if closing or connection.n_before >= self._n_per_connection:
                     connection.close()
                     connection = None
                 time.sleep(self._pause_s)
                 continue
-            with self._counting:
-                self.seen.failures[failure] += 1
-                self.seen.ports.setdefault(failure, set()).add(port)
-                self.seen.failed_retries += again
+            with self._lock:
+                self.outcomes.failures[failure] += 1
+                self.outcomes.ports.setdefault(failure, set()).add(port)
+                self.outcomes.failed_retries += retrying
             if connection is not None:
                 connection.close()
                 connection = None
             if failure == REFUSED and self._until_refused:
                 return
-            again = True
+            retrying = True
             time.sleep(0.02)
         if connection is not None:
             connection.close()
@@ -175,27 +186,27 @@ class Crowd:
     def _count(self, status: int, body: bytes, closing: bool, seconds: float) -> None:
         content = json.loads(body)
         wrong = self._check(content) if status == 200 else None
-        with self._counting:
-            self.seen.answers[status] += 1
-            self.seen.closing += closing
-            self.seen.latencies_s.append(seconds)
+        with self._lock:
+            self.outcomes.answers[status] += 1
+            self.outcomes.closing += closing
+            self.outcomes.latencies_s.append(seconds)
             if status == 200 and "version" in content:
-                self.seen.versions[content["version"]] += 1
+                self.outcomes.versions[content["version"]] += 1
             if wrong:
-                self.seen.wrong[wrong] += 1
+                self.outcomes.wrong[wrong] += 1
 
 
 class _Failed(Exception):
-    """A request without an answer: what was seen, and the client's port."""
+    """A request without a response, with the kind of failure and the client's port."""
 
-    def __init__(self, what: str, port: int) -> None:
-        super().__init__(what)
-        self.what = what
+    def __init__(self, kind: str, port: int) -> None:
+        super().__init__(kind)
+        self.kind = kind
         self.port = port
 
 
 class _Connection:
-    """A connection that tells the ways in which a request can stay without an answer."""
+    """A connection that reports why a request got no response."""
 
     def __init__(self, host: str, timeout_s: float) -> None:
         self._http = http.client.HTTPConnection(host, timeout=timeout_s)
@@ -207,11 +218,11 @@ class _Connection:
         self._port = int(self._http.sock.getsockname()[1])
 
     def exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes, bool]:
-        """Status, body, and whether the server announced that it closes."""
+        """Return the status, the body and whether the server closes the connection."""
         headers = {} if body is None else {"Content-Type": "application/json"}
         closed = KEPT_CLOSED if self.n_before else NEW_CLOSED
         try:
-            # A server that closed may have answered before: what it sent can still be read.
+            # The server may have responded before it closed. The response can still be read.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self._http.request(method, path, body, headers)
             response = self._http.getresponse()
@@ -229,18 +240,19 @@ class _Connection:
 
 
 class SlowClients:
-    """Many clients that are slow in different ways, all driven by one thread.
+    """Many slow clients of several modes, run by one thread.
 
-    They take turns in being slow: one connects and is silent, one drips the headers, one sends the
-    headers at once and drips the body, a byte each second. One that is dropped comes again.
+    A client of mode "silent" sends nothing. "headers" sends one byte of the headers per second,
+    "body" sends the headers at once and one byte of the body per second. A client that is
+    disconnected reconnects.
     """
 
     def __init__(
-        self, address: str, n: int, ways: Sequence[str] = ("silent", "headers", "body")
+        self, address: str, n: int, modes: Sequence[str] = ("silent", "headers", "body")
     ) -> None:
         host, port = address.removeprefix("http://").split(":")
         self._address = (host, int(port))
-        self._ways = [ways[i % len(ways)] for i in range(n)]
+        self._modes = [modes[i % len(modes)] for i in range(n)]
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._drip)
         self.n_connected = 0
@@ -249,8 +261,8 @@ class SlowClients:
 
     @contextmanager
     def dripping(self) -> Iterator[None]:
-        """Be slow for as long as the block lasts; it begins when each has tried to connect."""
-        self._clients = [self._connect(i) for i in range(len(self._ways))]
+        """Run the clients until the block ends. It starts when each has tried to connect."""
+        self._clients = [self._connect(i) for i in range(len(self._modes))]
         self._thread.start()
         try:
             yield
@@ -264,8 +276,8 @@ class SlowClients:
     def __str__(self) -> str:
         n_now = sum(client is not None for client in self._clients)
         return (
-            f"{n_now} of {len(self._ways)} slow clients connected at the end, {self.n_connected} "
-            f"connections made, {self.n_dropped} dropped, {self.n_refused} not taken"
+            f"{n_now} of {len(self._modes)} slow clients connected at the end, {self.n_connected} "
+            f"connections made, {self.n_dropped} dropped, {self.n_refused} refused"
         )
 
     def _connect(self, i: int) -> socket.socket | None:
@@ -278,9 +290,9 @@ class SlowClients:
         self.n_connected += 1
         head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         with contextlib.suppress(OSError):
-            if self._ways[i] == "body":
+            if self._modes[i] == "body":
                 client.sendall(head + b"Content-Length: 1000\r\n\r\n[")
-            elif self._ways[i] == "headers":
+            elif self._modes[i] == "headers":
                 client.sendall(head + b"X-Slow: ")
         return client
 
@@ -297,11 +309,11 @@ class SlowClients:
 
     def _is_dropped(self, i: int, client: socket.socket) -> bool:
         try:
-            if self._ways[i] != "silent":
-                client.send(b" " if self._ways[i] == "body" else b"a")
+            if self._modes[i] != "silent":
+                client.send(b" " if self._modes[i] == "body" else b"a")
             client.recv(65536)
         except BlockingIOError:
             return False
         except OSError:
             return True
-        return True  # answered, or closed
+        return True  # a response or a close
