@@ -173,5 +173,7 @@ def test_its_errors_can_be_read(connected: Callable[..., Any], table: Table) -> 
             with pytest.raises(InferenceServerException, match=message) as caught:
                 client.infer(name, inputs, **more)
             assert caught.value.status() == status and "8151815" not in caught.value.message()
-        with pytest.raises(InferenceServerException, match="no API key with the scope manage"):
+        with pytest.raises(
+            InferenceServerException, match="configure an API key with the scope manage"
+        ):
             client.load_model("cleveland")

@@ -89,7 +89,7 @@ def test_a_body_over_the_limit_is_refused_however_it_comes(
 def test_a_long_body_keeps_its_bytes_and_its_end(
     trained: Store, serve: Callable[..., Any], record: dict[str, Any], coding: str
 ) -> None:
-    """However it is cut on its way, and whether the next request comes with its last bytes or later."""
+    """In any number of pieces, and with the next request in its last bytes or later."""
     records = [{**record, "age": 30 + row % 40} for row in range(4_000)]
     body, small = json.dumps(records).encode(), json.dumps(record).encode()
     if coding == "chunked":

@@ -418,7 +418,9 @@ def test_a_version_from_before_serves_and_says_what_to_do(
     assert Scorer(old).predict(values[:5]) == Scorer(artifact).predict(values[:5])
     explainer = explainer_of(old)
     assert not explainer.available
-    with pytest.raises(ExplanationUnavailable, match=r"version 1 was trained before.*make retrain"):
+    with pytest.raises(
+        ExplanationUnavailable, match=r"version 1 was trained without.*make retrain"
+    ):
         explainer.explain(values[:1])
 
 
