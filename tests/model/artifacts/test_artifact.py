@@ -148,7 +148,7 @@ def test_golden_rows_that_are_not_reproduced(artifact: Artifact) -> None:
     golden["probabilities"][3] += 1e-4
     replace(artifact, "golden.json", json.dumps(golden).encode())
     with pytest.raises(
-        GoldenRowsDiffer, match="version 1: the graph.s golden probabilities differ"
+        GoldenRowsDiffer, match="version 1: the graph's golden probabilities differ"
     ):
         Scorer(read_artifact(artifact.folder))
 
