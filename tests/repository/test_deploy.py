@@ -31,9 +31,10 @@ COMPONENTS = ("store", "keys")
 # that is used here; both are on since 1.30.
 VERSION = "1.37"
 
-# Fields of a KServe predictor besides those of a pod: the class V1beta1PredictorSpec of the PyPI
-# package kserve 0.21 has these, in Kubernetes' spelling. The package itself is not used, because it
-# requires older pandas and protobuf than ours; see docs/decisions/0002-dependencies.md.
+# The fields of a KServe predictor in addition to those of a pod, from the class
+# V1beta1PredictorSpec of the PyPI package kserve 0.21, in the spelling of Kubernetes. The package
+# itself is not used, because it requires older versions of pandas and protobuf; see
+# docs/decisions/0002-dependencies.md.
 PREDICTOR = {
     *("annotations", "autoScaling", "batcher", "canaryTrafficPercent", "containerConcurrency"),
     *("deploymentStrategy", "labels", "logger", "maxReplicas", "minReplicas", "model", "name"),

@@ -152,7 +152,7 @@ def proxy() -> Iterator[Callable[..., Any]]:
 
 
 class Recorder:
-    """Stands in for the service where a test asks what reaches it, and answers as it is told."""
+    """A stub of the service that records requests and returns a given response."""
 
     def __init__(self, answer: Callable[[bytes, int], bytes | None]) -> None:
         self.requests: list[bytes] = []
@@ -295,10 +295,10 @@ def test_ids_arrive_at_the_service(
     with proxy(service.port) as front:
         front.ask("/healthz", X_Request_ID="visit-17", traceparent=trace)
         front.ask("/healthz")
-    told, made = (request.decode() for request in service.requests)
-    assert "X-Request-ID: visit-17\r\n" in told
-    assert f"traceparent: {trace}\r\n".lower() in told.lower()
-    assert re.search(r"X-Request-ID: [0-9a-f]{32}\r\n", made), "without one it gets one"
+    forwarded, generated = (request.decode() for request in service.requests)
+    assert "X-Request-ID: visit-17\r\n" in forwarded
+    assert f"traceparent: {trace}\r\n".lower() in forwarded.lower()
+    assert re.search(r"X-Request-ID: [0-9a-f]{32}\r\n", generated), "a missing ID is generated"
 
 
 def is_problem(answer: tuple[int, dict[str, str], Any], status: int) -> bool:

@@ -70,7 +70,7 @@ class Outcomes:
         )
 
     def merged(self, other: Outcomes) -> Outcomes:
-        """What two crowds saw together."""
+        """Return the sum of two sets of outcomes."""
         return Outcomes(
             self.answers + other.answers,
             self.failures + other.failures,

@@ -31,7 +31,7 @@ def container_mb(server: Any) -> float:
 
 
 def clients_of(worker: int) -> set[int]:
-    """The clients' ports of the connections that a process holds."""
+    """Return the client ports of the connections that a process holds."""
     inodes = set()
     for handle in Path(f"/proc/{worker}/fd").iterdir():
         try:

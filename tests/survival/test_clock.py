@@ -1,4 +1,4 @@
-"""The clock of the machine jumps while clients ask; the one that only goes on does not."""
+"""Tests of jumps of the system clock under load. The monotonic clock does not jump."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAY_S = 86_400
 
 
 class Clock:
-    """The time of day of the programs that are started with its environment."""
+    """An adjustable system clock for programs that are started with its environment."""
 
     def __init__(self, folder: Path) -> None:
         library, file = folder / "clock.so", folder / "clock"
@@ -42,12 +42,12 @@ class Clock:
             self._offset = mmap.mmap(handle.fileno(), 8)
 
     def set(self, seconds: int) -> None:
-        """How far it is ahead of the machine's own."""
+        """Set the offset from the system clock in seconds."""
         self._offset[:] = struct.pack("q", seconds)
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_clients_notice_nothing(
+def test_clock_jumps_do_not_affect_clients(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
@@ -55,7 +55,7 @@ def test_clients_notice_nothing(
     tmp_path: Path,
     kind: str,
 ) -> None:
-    """No request fails, no worker is taken for dead, and no latency is a day."""
+    """No request fails, no worker is restarted, and no latency is wrong by a day."""
     clock = Clock(tmp_path)
     with serve(trained.folder, kind=kind, WORKERS="2", **clock.environment) as server:
         server.wait_until(lambda: len(server.workers) == 2, "both workers")
@@ -65,7 +65,7 @@ def test_clients_notice_nothing(
         with clients.running() as outcomes:
             for days in (0, 1, -1, 3_653, 0):
                 clock.set(days * DAY_S)
-                # Longer than the second after which a worker tells that it lives.
+                # Longer than the interval of one second between the heartbeats of a worker.
                 for _ in range(3):
                     clients.wait_for(500)
                 dates.append(date(server))
@@ -85,6 +85,6 @@ def test_clients_notice_nothing(
 
 
 def date(server: Any) -> str:
-    """Day, month and year, as the service believes."""
+    """Return day, month and year of the clock of the service."""
     with urllib.request.urlopen(server.address + "/healthz", timeout=10) as response:
         return " ".join(response.headers["Date"].split()[1:4])

@@ -1,4 +1,4 @@
-"""Clients that open a connection for each request, as those behind some proxies and pools do."""
+"""Tests of clients that open a new connection for each request."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_connection_leaves_nothing_behind(
+def test_closed_connections_release_memory(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
     kind: str,
 ) -> None:
-    """gunicorn keeps what belongs to each for three seconds, which is thousands of them."""
+    """gunicorn keeps the state of each for three seconds, which is thousands of connections."""
     body = json.dumps(record)
     with serve(trained.folder, kind=kind) as server:
         connection = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=20)

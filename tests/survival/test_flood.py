@@ -1,4 +1,4 @@
-"""Clients that send what is wrong, as fast as they can, while others ask for predictions."""
+"""Tests of clients that send invalid bodies at full speed next to valid requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIMIT = 8 * 1024**2
 
 
 def small(record: dict[str, Any]) -> list[bytes]:
-    """Bodies that are refused at little cost."""
+    """Return invalid bodies that are cheap to reject."""
     return [
         b"",
         b"{",
@@ -42,7 +42,7 @@ def small(record: dict[str, Any]) -> list[bytes]:
 
 
 def large(record: dict[str, Any]) -> list[bytes]:
-    """Bodies of 8 MiB, among them the most expensive that are known (decision 9)."""
+    """Return bodies of 8 MiB, including the most expensive known ones (decision 9)."""
     wrong = json.dumps(dict.fromkeys(record, MARK)).encode()
     return [
         b"[" + b"{}," * (LIMIT // 3 - 2) + b"{}]",
@@ -56,7 +56,7 @@ def large(record: dict[str, Any]) -> list[bytes]:
 
 
 class Flood:
-    """Clients that send bodies in turn and count the statuses."""
+    """Clients that send the bodies in turn and count the statuses."""
 
     def __init__(self, address: str, bodies: list[bytes], n_clients: int) -> None:
         self.answers: Counter[int] = Counter()
@@ -89,7 +89,7 @@ class Flood:
 
 
 def limit_mb() -> float:
-    """What the deployment lets a container with two workers have, in MB."""
+    """Return the memory limit in MB of a container with two workers."""
     text = (ROOT / "deploy/kubernetes/deployment.yaml").read_text()
     service, _ = next(yaml.safe_load_all(text))["spec"]["template"]["spec"]["containers"]
     return float(service["resources"]["limits"]["memory"].removesuffix("M"))
@@ -105,10 +105,10 @@ def test_healthy_clients_are_answered(
     kind: str,
     bodies: Any,
 ) -> None:
-    """No healthy request and no look at the health fails; no container is killed; values stay out.
+    """Valid requests and health checks succeed, memory stays in its limit, no value is logged.
 
-    What millions of objects leave behind is not given back whole, so that memory is held to what
-    the deployment allows at its worst moment, and not to what it was before.
+    The memory of millions of objects is not fully returned to the system. The peak is therefore
+    compared to the limit of the deployment, not to the memory before.
     """
     sent = bodies(record)
     assert all(len(body) <= LIMIT for body in sent)

@@ -1,4 +1,4 @@
-"""No room is left on the disk that holds the store and what the workers share, nor for the log."""
+"""Tests of a full disk for the store, the shared metrics and the log."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.slow
 
 
 class SmallDisk:
-    """A disk of a few megabytes."""
+    """A file system of a few megabytes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def fill(self) -> None:
-        """Take every byte that is left, each time that it is called."""
+        """Use all of the free space. Can be called repeatedly."""
         with (self.folder / "filler").open("ab", buffering=0) as filler:
             for n_bytes in (1 << 20, 1 << 12, 1):
                 with contextlib.suppress(OSError):
@@ -76,7 +76,7 @@ def test_a_full_disk(
             for _ in range(2):
                 killed = server.workers[0]
                 os.kill(killed, signal.SIGKILL)
-                # What a dead worker leaves is taken by somebody else before it is replaced.
+                # Use the space that the killed worker released before it is replaced.
                 disk.fill()
                 server.wait_until(
                     lambda killed=killed: len(now := server.workers) == 2 and killed not in now,
@@ -104,7 +104,7 @@ def test_a_log_that_cannot_be_written(
     report_measurement: ReportMeasurement,
     kind: str,
 ) -> None:
-    """Refusals are logged, or would be."""
+    """Rejected requests are logged, so each of them writes to the full log."""
     with serve(trained.folder, kind=kind, log=Path("/dev/full"), WORKERS="2") as server:
         clients = Clients(server.address, record, n_clients=2)
         bad = Clients(server.address, {**record, "age": 700}, n_clients=2)

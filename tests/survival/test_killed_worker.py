@@ -1,4 +1,4 @@
-"""A worker is killed under load, again and again."""
+"""Tests of workers that are killed repeatedly under load."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ N_KILLS = 5
 
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "anew"])
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_only_its_own_clients_notice(
+def test_only_clients_of_killed_worker_fail(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
@@ -29,7 +29,7 @@ def test_only_its_own_clients_notice(
     kind: str,
     keep_alive: bool,
 ) -> None:
-    """Nobody else does, whoever failed gets an answer at the next try, and no count is lost."""
+    """Other clients are not affected, each retry succeeds, and no count is lost."""
     with serve(trained.folder, kind=kind, WORKERS="2") as server:
         clients = Clients(server.address, record, keep_alive=keep_alive, renewed_after=50)
         held: set[int] = set()
@@ -39,12 +39,12 @@ def test_only_its_own_clients_notice(
                 clients.wait_for(300)
                 before = server.workers
                 victim = max(before, key=lambda worker: len(clients_of(worker)))
-                # It takes no more connections while those are counted that it holds.
+                # Stop it from accepting connections while its connections are counted.
                 os.kill(victim, signal.SIGSTOP)
                 time.sleep(0.05)
-                mine = clients_of(victim)
+                victim_ports = clients_of(victim)
                 os.kill(victim, signal.SIGKILL)
-                held |= mine
+                held |= victim_ports
                 n_others += sum(len(clients_of(worker)) for worker in before if worker != victim)
                 server.wait_until(
                     lambda victim=victim: len(now := server.workers) == 2 and victim not in now,
@@ -62,6 +62,6 @@ def test_only_its_own_clients_notice(
     )
     failed = set().union(*outcomes.ports.values())
     assert outcomes.n_failures <= len(held) and failed <= held, "only its own"
-    assert outcomes.n_failures > 0, "nothing was under way: the test has shown nothing"
+    assert outcomes.n_failures > 0, "no request was in progress, so nothing was tested"
     assert outcomes.failed_retries == 0 and set(outcomes.answers) == {200}
     assert outcomes.answers[200] <= counted <= outcomes.answers[200] + outcomes.n_failures

@@ -1,4 +1,4 @@
-"""A thousand slow clients, through the proxy and without it, while others ask."""
+"""Tests of a thousand slow clients next to normal ones, with and without the proxy."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.slow
 
 N_SLOW = 1_000
 SECONDS = 15
-"""Longer than any of the waits after which a client is dropped."""
+"""Longer than every timeout after which a client is disconnected."""
 
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Files for both ends of a thousand connections, as the hard limit allows."""
+    """Raise the soft limit of open files for both ends of a thousand connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= hard < 4 * N_SLOW:
         pytest.skip(f"needs {4 * N_SLOW} open files, and no more than {hard} are allowed")
@@ -41,9 +41,12 @@ def test_through_the_proxy(
     many_files: None,
     kind: str,
 ) -> None:
-    """Nobody notices them."""
-    with serve(trained.folder, kind=kind, WORKERS="2") as server, proxy(port_of(server)) as front:
-        address = f"http://127.0.0.1:{front.port}"
+    """Normal clients are not affected."""
+    with (
+        serve(trained.folder, kind=kind, WORKERS="2") as server,
+        proxy(port_of(server)) as running_proxy,
+    ):
+        address = f"http://127.0.0.1:{running_proxy.port}"
         slow = SlowClients(address, N_SLOW)
         with slow.dripping():
             clients = Clients(address, record, n_clients=4, keep_alive=False)
@@ -55,7 +58,7 @@ def test_through_the_proxy(
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_without_it(
+def test_without_proxy(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
@@ -63,7 +66,7 @@ def test_without_it(
     many_files: None,
     kind: str,
 ) -> None:
-    """What the documents say of it: an event loop lets them wait, two threads are held by two."""
+    """As documented, an event loop is not blocked, but two threads are blocked by two clients."""
     with serve(trained.folder, kind=kind, WORKERS="2") as server:
         server.wait_until(lambda: len(server.workers) == 2, "both workers")
         workers = server.workers
@@ -73,7 +76,7 @@ def test_without_it(
             with clients.running() as outcomes:
                 time.sleep(SECONDS)
             report_measurement(f"{slow}; healthy: {outcomes}")
-        # They are gone: the service is as it was.
+        # The slow clients have disconnected, so the service must recover.
         server.wait_until(lambda: is_answered(server, record), "an answer")
         clients = Clients(server.address, record, n_clients=4, keep_alive=False)
         with clients.running() as after:
@@ -96,14 +99,14 @@ def is_answered(server: Any, record: dict[str, Any]) -> bool:
         return False
 
 
-def test_silent_clients_hold_no_thread(
+def test_silent_clients_block_no_thread(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
     many_files: None,
 ) -> None:
-    """A thousand that connect and say nothing, without a proxy, to workers of one thread each."""
+    """A thousand silent clients connect without a proxy to workers of one thread each."""
     with serve(trained.folder, kind="wsgi", WORKERS="2") as server:
         slow = SlowClients(server.address, N_SLOW, modes=["silent"])
         with slow.dripping():

@@ -1,4 +1,4 @@
-"""SIGTERM under load: what is under way ends, what was accepted is answered, status 0."""
+"""Tests of SIGTERM under load: accepted requests get a response, and the exit status is 0."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def connect(server: Any) -> socket.socket:
 
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "anew"])
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_nothing_that_was_accepted_is_lost(
+def test_accepted_requests_are_not_lost(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
@@ -39,7 +39,7 @@ def test_nothing_that_was_accepted_is_lost(
     kind: str,
     keep_alive: bool,
 ) -> None:
-    """Also not what waited to be accepted; answers of a worker that stops announce the close."""
+    """Pending connections are served too, and responses while stopping announce the close."""
     together = None
     took = []
     for _ in range(N_STOPS):
@@ -66,41 +66,41 @@ def test_nothing_that_was_accepted_is_lost(
     assert set(together.answers) == {200}
     assert together.failures[REFUSED] == 16 * N_STOPS, "every client went on until the end"
     assert together.failures[CUT_OFF] == together.failures[SILENT] == 0
-    # Nobody can close a listening socket without a moment in which somebody may still connect; of
-    # these 80 it is nobody nearly always, and was two at most.
+    # A client can connect just before the listening socket is closed. Of these 80 clients it is
+    # nearly always none, and was two at most.
     assert together.failures[NEW_CLOSED] <= 4, "gunicorn's own workers lose about 70 of 80"
-    # A client that asks without a pause never leaves its connection idle.
+    # A client that sends requests without a pause never has an idle connection.
     assert together.failures[KEPT_CLOSED] == 0
     if keep_alive:
-        assert together.closing >= 16 * N_STOPS, "each client was told"
+        assert together.closing >= 16 * N_STOPS, "each client must get the header"
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_request_that_is_still_being_sent_is_answered(
+def test_incomplete_request_gets_a_response(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
     kind: str,
 ) -> None:
-    """And idle connections, used before or never, do not keep the service from stopping."""
+    """Idle connections, used or unused, do not delay the stop."""
     body = json.dumps(record).encode()
-    whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    request = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
     with serve(trained.folder, kind=kind, WORKERS="1", GRACEFUL_SECONDS="20") as server:
-        with contextlib.ExitStack() as open_ones:
-            used = [open_ones.enter_context(connect(server)) for _ in range(3)]
+        with contextlib.ExitStack() as connections:
+            used = [connections.enter_context(connect(server)) for _ in range(3)]
             for client in used:
-                client.sendall(whole)
+                client.sendall(request)
                 assert client.recv(65536).startswith(b"HTTP/1.1 200")
-            half = open_ones.enter_context(connect(server))
-            half.sendall(whole[:-5])
+            half = connections.enter_context(connect(server))
+            half.sendall(request[:-5])
             time.sleep(0.3)
-            never_used = [open_ones.enter_context(connect(server)) for _ in range(3)]
+            never_used = [connections.enter_context(connect(server)) for _ in range(3)]
             time.sleep(0.2)
             start = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             time.sleep(1)
-            half.sendall(whole[-5:])
+            half.sendall(request[-5:])
             answer = half.recv(65536)
             status = server.process.wait(30)
             took = time.monotonic() - start
@@ -111,7 +111,7 @@ def test_a_request_that_is_still_being_sent_is_answered(
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_one_of_two_behind_the_proxy_is_replaced(
+def test_rolling_update_behind_the_proxy(
     trained: Store,
     serve: Any,
     proxy: Callable[..., Any],
@@ -119,7 +119,7 @@ def test_one_of_two_behind_the_proxy_is_replaced(
     report_measurement: ReportMeasurement,
     kind: str,
 ) -> None:
-    """As in a rolling update: each of two services is stopped and started while clients ask."""
+    """Each of two services is stopped and started under load without a failed request."""
     first, second = str(port()), str(port())
     with contextlib.ExitStack() as running:
         ones = {number: running.enter_context(contextlib.ExitStack()) for number in (first, second)}
@@ -127,8 +127,8 @@ def test_one_of_two_behind_the_proxy_is_replaced(
             number: one.enter_context(serve(trained.folder, kind=kind, PORT=number))
             for number, one in ones.items()
         }
-        front = running.enter_context(proxy(int(first), beside=int(second)))
-        clients = Clients(f"http://127.0.0.1:{front.port}", record, n_clients=8)
+        running_proxy = running.enter_context(proxy(int(first), beside=int(second)))
+        clients = Clients(f"http://127.0.0.1:{running_proxy.port}", record, n_clients=8)
         with clients.running() as outcomes:
             for number in (first, second, first, second):
                 clients.wait_for(300)

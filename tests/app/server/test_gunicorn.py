@@ -23,12 +23,12 @@ from tests.conftest import ROOT, WORKER_CLASSES
 
 @pytest.fixture(params=list(WORKER_CLASSES))
 def serve(serve: Callable[..., Any], request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Every test of this file runs on each worker that gunicorn is offered with."""
+    """Run every test of this file with each supported worker."""
     return functools.partial(serve, kind=request.param)
 
 
 def exchange(server: Any, *parts: bytes, pause_s: float = 0.0) -> bytes:
-    """Send bytes as they are, and read until the server closes or answers."""
+    """Send raw bytes, and read until the server responds or closes."""
     host, port = server.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as client:
         for part in parts:
@@ -70,7 +70,7 @@ def test_the_line_that_it_prints_can_be_pasted(
 def test_a_body_over_the_limit_is_refused_however_it_comes(
     trained: Store, serve: Callable[..., Any], record: dict[str, Any]
 ) -> None:
-    """Also in chunks, without a length: a body that is cut off at the limit may look faultless."""
+    """Also in chunks, without a length: a body truncated at the limit may look valid."""
     body = json.dumps(record).encode() + b" " * 2_000
     chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     small = json.dumps(record).encode()
@@ -89,7 +89,7 @@ def test_a_body_over_the_limit_is_refused_however_it_comes(
 def test_a_long_body_keeps_its_bytes_and_its_end(
     trained: Store, serve: Callable[..., Any], record: dict[str, Any], coding: str
 ) -> None:
-    """In any number of pieces, and with the next request in its last bytes or later."""
+    """Test every split of the bytes, with the next request in the last part or later."""
     records = [{**record, "age": 30 + row % 40} for row in range(4_000)]
     body, small = json.dumps(records).encode(), json.dumps(record).encode()
     if coding == "chunked":
@@ -114,7 +114,7 @@ def test_a_long_body_keeps_its_bytes_and_its_end(
 
 
 def next_answer(answers: BinaryIO) -> Any:
-    """The content of the next answer of a connection."""
+    """Return the content of the next response of a connection."""
     assert answers.readline().startswith(b"HTTP/1.1 200")
     headers = dict(line.lower().split(b": ", 1) for line in iter(answers.readline, b"\r\n"))
     return json.loads(answers.read(int(headers[b"content-length"])))
@@ -133,7 +133,7 @@ def test_chunks_that_make_no_sense_are_the_clients_mistake(
 def test_a_silent_client_does_not_keep_the_worker(
     trained: Store, serve: Callable[..., Any]
 ) -> None:
-    """One worker, and clients that stop in the middle of a line, of the headers, of a body."""
+    """Clients of one worker stop within a line, the headers or a body."""
     with serve(trained.folder, CLIENT_SECONDS="1") as server:
         host, port = server.address.removeprefix("http://").split(":")
         silent = []
@@ -150,7 +150,7 @@ def test_a_silent_client_does_not_keep_the_worker(
 
 
 def test_a_client_that_stops_sending_is_told_so(trained: Store, serve: Callable[..., Any]) -> None:
-    """It is its mistake, and is counted as one."""
+    """It is counted as an error of the client."""
     with serve(trained.folder, CLIENT_SECONDS="1") as server:
         answer = exchange(server, head("Content-Length: 50") + b"{")
         assert answer.startswith(b"HTTP/1.1 400")
@@ -160,7 +160,7 @@ def test_a_client_that_stops_sending_is_told_so(trained: Store, serve: Callable[
 def test_a_client_that_does_not_close_does_not_keep_the_worker(
     trained: Store, serve: Callable[..., Any]
 ) -> None:
-    """It has its answer, which said that the connection closes."""
+    """It has received a response that announced the close."""
     with serve(trained.folder) as server, contextlib.ExitStack() as stack:
         host, port = server.address.removeprefix("http://").split(":")
         start = time.monotonic()
@@ -174,7 +174,7 @@ def test_a_client_that_does_not_close_does_not_keep_the_worker(
 def test_a_client_that_closes_late_gets_its_answer(
     trained: Store, serve: Callable[..., Any]
 ) -> None:
-    """What it still sends after the answer must not reset the connection before that is read."""
+    """Bytes sent after the response must not reset the connection before it is read."""
     with serve(trained.folder, MAX_BODY_BYTES="1000") as server:
         host, port = server.address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=20) as client:
@@ -186,7 +186,7 @@ def test_a_client_that_closes_late_gets_its_answer(
 
 
 def test_no_value_reaches_gunicorns_log(trained: Store, serve: Callable[..., Any]) -> None:
-    """A length that is too short makes the rest of a record look like the next request."""
+    """If the length is too short, the rest of a record looks like the next request."""
     rest = b'"MARKED8151815","age":8151815,"chol":815.1}'
     with serve(trained.folder, LOG_LEVEL="debug") as server:
         exchange(
@@ -212,7 +212,7 @@ def test_sigterm_stops_it_cleanly_and_soon(trained: Store, serve: Callable[..., 
 def test_who_has_connected_is_answered_though_it_stops(
     trained: Store, serve: Callable[..., Any], record: dict[str, Any]
 ) -> None:
-    """Nobody has accepted them yet when the service is told to stop."""
+    """No worker has accepted them when the service receives SIGTERM."""
     body = json.dumps(record).encode()
     with serve(trained.folder) as server, contextlib.ExitStack() as stack:
         server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
@@ -225,7 +225,7 @@ def test_who_has_connected_is_answered_though_it_stops(
             client.sendall(head(f"Content-Length: {len(body)}") + body)
             clients.append(client)
         server.process.terminate()
-        time.sleep(1.5)  # the worker has been told
+        time.sleep(1.5)  # the worker has received the signal
         os.kill(worker, signal.SIGCONT)
         for client in clients:
             assert client.recv(100).startswith(b"HTTP/1.1 200")
@@ -235,7 +235,7 @@ def test_who_has_connected_is_answered_though_it_stops(
 def test_clients_that_say_nothing_keep_nobody_waiting(
     trained: Store, serve: Callable[..., Any]
 ) -> None:
-    """gunicorn waits five seconds for each."""
+    """gunicorn's own worker waits five seconds for each."""
     with serve(trained.folder) as server, contextlib.ExitStack() as stack:
         host, port = server.address.removeprefix("http://").split(":")
         silent = [
@@ -251,7 +251,7 @@ def test_clients_that_say_nothing_keep_nobody_waiting(
 def test_a_worker_that_is_not_yet_one_stops_too(
     trained: Store, serve: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """The second is told to stop after the fork, before it has its own handlers of signals."""
+    """The second gets the signal after the fork, before it has set its signal handlers."""
     slow = tmp_path / "slow.conf.py"
     slow.write_text(
         "import time\n"
@@ -268,7 +268,7 @@ def test_a_worker_that_is_not_yet_one_stops_too(
 
 
 def test_a_request_under_way_is_finished(trained: Store, serve: Callable[..., Any]) -> None:
-    """A client that has sent half its body when the service is told to stop gets its answer."""
+    """A client that has sent half its body when the service is stopped gets a response."""
     body = b"[]"
     with serve(trained.folder) as server:
         host, port = server.address.removeprefix("http://").split(":")
