@@ -65,7 +65,7 @@ class LoadedModel:
 
     @property
     def capabilities(self) -> dict[str, bool]:
-        """Whether the version supports each option of a request, by name."""
+        """The options of a request and, for each, whether this version supports it."""
         return {"explain": self._explainer.available, "interval": self._estimator.available}
 
     def validate_json(self, body: bytes, *, ignored_key: str | None = None) -> Batch:
