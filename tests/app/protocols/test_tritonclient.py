@@ -129,7 +129,7 @@ def test_what_it_asks_of_a_server(connected: Callable[..., Any], schema: Schema)
         assert client.is_server_ready() and client.is_model_ready("cleveland")
         with pytest.raises(InferenceServerException, match="send an API key"):
             client.get_model_repository_index()
-        with pytest.raises(InferenceServerException, match="come from the store"):
+        with pytest.raises(InferenceServerException, match="from the store only"):
             client.load_model("cleveland", headers=headers, config="{}")
 
 
@@ -139,7 +139,7 @@ def test_its_errors_can_be_read(connected: Callable[..., Any], table: Table) -> 
     wrong[1, 0] = 8151815
     with connected() as (_, client):
         for name, inputs, more, status, message in (
-            ("nope", matrix_input(values, "FP32"), {}, "404", "there is cleveland"),
+            ("nope", matrix_input(values, "FP32"), {}, "404", "the model is cleveland"),
             (
                 "cleveland",
                 matrix_input(values, "FP32"),
@@ -167,7 +167,7 @@ def test_its_errors_can_be_read(connected: Callable[..., Any], table: Table) -> 
                 matrix_input(values, "FP32"),
                 {"outputs": [triton.InferRequestedOutput("risk")]},
                 "400",
-                "there is no output risk",
+                "unknown output risk",
             ),
         ):
             with pytest.raises(InferenceServerException, match=message) as caught:
