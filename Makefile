@@ -57,7 +57,7 @@ foundations: .venv/.installed ## Write docs/foundations.html, a course on neural
 	@$(RUN) -m course $(if $(DEVICE),--device "$(DEVICE)")
 
 test-fast: .venv/.installed-dev ## Run the unit tests, which train no network (under a minute)
-	@$(RUN) -m pytest tests/unit $(QUICK_EXAMPLES) -n 2 --dist loadfile --hypothesis-profile fast
+	@$(RUN) -m pytest tests/unit $(QUICK_EXAMPLES) -n 2 --dist loadfile --hypothesis-profile fast -p no:schemathesis
 
 test: .venv/.installed-dev ## Run all tests in two processes
 	@$(RUN) -m pytest -n 2 --dist loadfile
