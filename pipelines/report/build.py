@@ -41,7 +41,7 @@ def write_report(context: ReportContext, store: Store) -> Artifact:
     """
     version = context.manifest.version
     artifact = store.add_attachment(version, REPORT_FILE, build_report(context))
-    logger.info("report: %s", store.path(version) / REPORT_FILE)
+    logger.info("Report written to %s.", store.path(version) / REPORT_FILE)
     return artifact
 
 

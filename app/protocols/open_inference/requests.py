@@ -9,7 +9,14 @@ import msgspec
 
 from app.protocols.open_inference.tensors import BYTES, Tensor, decode_elements
 from app.web import ApiError
-from model.records import ColumnValues, count_colons, duplicate_keys, parse_strict_json, printable
+from model.records import (
+    DUPLICATE_KEY_MESSAGE,
+    ColumnValues,
+    count_colons,
+    duplicate_keys,
+    parse_strict_json,
+    printable,
+)
 
 _StructT = TypeVar("_StructT")
 _Parameters = dict[str, Any] | msgspec.UnsetType | None
@@ -262,7 +269,7 @@ def _check_duplicate_keys(content: Any) -> None:
     """Reject duplicate keys, of which other decoders silently take the last."""
     if isinstance(content, dict):
         for name in duplicate_keys(content):
-            raise ApiError("bad_request", f"{printable(name)} is given more than once")
+            raise ApiError("bad_request", f"{printable(name)} {DUPLICATE_KEY_MESSAGE}")
         for value in content.values():
             _check_duplicate_keys(value)
     elif isinstance(content, list):
