@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from model.evaluation import Split, repeated_folds
 from model.training import PROBABILITY_HEAD, Head, TrainingConfig
-from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.data import Table, build_preprocessing
-from pipelines.evaluation import SEED
+from pipelines.evaluation import SEED, FoldRows, fit_fold_networks, prepare_folds
+from pipelines.evaluation.folds import Folds
 
 
 @dataclass(frozen=True)
@@ -57,31 +56,9 @@ class LessonData:
         return build_preprocessing(self.schema).fit_transform(self.table.frame)
 
     @functools.cached_property
-    def folds(self) -> list[Split]:
-        """The training and test rows of each of ten folds."""
-        return list(repeated_folds(self.labels, self.table.groups, n_repeats=1, seed=SEED))
-
-    @functools.cached_property
-    def fold_features(self) -> np.ndarray:
-        """float64 (10, n, n_features): all rows, by the preprocessing of each fold."""
-        return self.features_of([train for train, _ in self.folds])
-
-    def features_of(self, trained_on: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the features of all rows, by one preprocessing for each set of training rows.
-
-        Args:
-            trained_on: row numbers, one array for each preprocessing.
-
-        Returns:
-            float64 (len(trained_on), n, n_features).
-        """
-        frame = self.table.frame
-        return np.array(
-            [
-                build_preprocessing(self.schema).fit(frame.iloc[rows]).transform(frame)
-                for rows in trained_on
-            ]
-        )
+    def folds(self) -> Folds:
+        """The ten folds of the table."""
+        return prepare_folds(self.table, seed=SEED, n_repeats=1)
 
     def out_of_fold(
         self,
@@ -99,20 +76,15 @@ class LessonData:
         Returns:
             float64 (len(configs), n), or (len(configs), n, units) for a head of several units.
         """
-        members = [
-            MemberSpec(config, rows=train, table=number)
-            for config in configs
-            for number, (train, _) in enumerate(self.folds)
-        ]
-        ensemble = fit_ensemble(
-            self.fold_features, self.labels if labels is None else labels, members, head=head
+        networks = fit_fold_networks(
+            self.table,
+            [FoldRows(*split) for split in self.folds.splits],
+            [configs] * len(self.folds),
+            encodings=self.folds.encodings,
+            labels=labels,
+            head=head,
         )
-        predictions = ensemble.predict(self.fold_features)
-        predictions = predictions.reshape(len(configs), len(self.folds), *predictions.shape[1:])
-        out_of_fold = np.empty((len(configs), *predictions.shape[2:]))
-        for number, (_, test) in enumerate(self.folds):
-            out_of_fold[:, test] = predictions[:, number, test]
-        return out_of_fold
+        return networks.out_of_fold()[:, 0]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from course.foundations.lesson import Lesson, LessonData
+from model.evaluation import record_log_losses
 from model.training import RECIPES
 from pipelines.html import COLOURS, FILLS, as_svg, label, panels, plot_style
 
@@ -38,9 +39,8 @@ def accuracy_and_error_rate(
 def evaluate_epochs(data: LessonData) -> EpochMetrics:
     """Evaluate the textbook network out of fold for increasing numbers of epochs."""
     configs = [replace(RECIPES["textbook"], epochs=epochs) for epochs in EPOCHS]
-    probabilities = np.clip(data.out_of_fold(configs), 1e-7, 1 - 1e-7)
-    likelihoods = np.where(data.labels == 1, np.log(probabilities), np.log1p(-probabilities))
-    losses = -likelihoods.mean(axis=1)
+    probabilities = data.out_of_fold(configs)
+    losses = record_log_losses(data.labels, probabilities).mean(axis=1)
     accuracies = [accuracy_and_error_rate(data.labels, row)[0] for row in probabilities]
     return EpochMetrics(np.array(accuracies), losses)
 

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from course.foundations.activations import LINEAR_HEAD
 from course.foundations.lesson import Lesson, LessonData
-from model.evaluation import holdout
+from model.evaluation import holdout, record_log_losses
 from model.training import RECIPES, TrainingConfig, build_network
 from model.training.ensemble import Ensemble, MemberSpec, fit_ensemble
-from pipelines.evaluation import SEED
+from pipelines.evaluation import SEED, FoldRows, fit_fold_networks
 from pipelines.html import COLORMAP, COLOURS, FILLS, as_svg, label, panels, plot_style
 
 
@@ -46,33 +46,24 @@ def overfit(data: LessonData, epochs: int, patience: int, splits: int = 40) -> O
     labels, groups = data.labels, data.table.groups
     config = replace(RECIPES["textbook"], epochs=epochs)
     early = replace(config, patience=patience, validation_fraction=0.25)
-    parts = []
+    rows = []
     for number in range(splits):
         remaining, test = holdout(labels, groups, share=0.2, seed=SEED + number)
         train, validation = holdout(
             labels[remaining], groups[remaining], share=0.25, seed=SEED + number
         )
-        parts.append((remaining[train], remaining[validation], test))
-    features = data.features_of([train for train, _, _ in parts])
-    members = [
-        MemberSpec(member_config, rows=train, validation_rows=validation, table=number)
-        for member_config in (config, early)
-        for number, (train, validation, _) in enumerate(parts)
+        rows.append(FoldRows(remaining[train], test, remaining[validation]))
+    networks = fit_fold_networks(data.table, rows, [(config, early)] * splits)
+    test_losses = [
+        record_log_losses(labels[fold.test], probabilities).mean(axis=1)
+        for fold, probabilities in zip(rows, networks.test_predictions(), strict=True)
     ]
-    ensemble = fit_ensemble(features, labels, members)
-    probabilities = np.clip(ensemble.predict(features), 1e-7, 1 - 1e-7).reshape(2, splits, -1)
-    losses = -np.where(labels == 1, np.log(probabilities), np.log1p(-probabilities))
-    test_losses = np.array(
-        [
-            [run_losses[number, parts[number][2]].mean() for number in range(splits)]
-            for run_losses in losses
-        ]
-    )
+    ensemble = networks.ensemble  # the networks of a split follow each other
     return Overfit(
-        ensemble.losses()[:, :splits].mean(axis=1),
-        ensemble.validation_losses()[:, :splits].mean(axis=1),
-        ensemble.best_epochs()[splits:],
-        test_losses,
+        ensemble.losses()[:, ::2].mean(axis=1),
+        ensemble.validation_losses()[:, ::2].mean(axis=1),
+        ensemble.best_epochs()[1::2],
+        np.transpose(test_losses),
     )
 
 

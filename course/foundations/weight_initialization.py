@@ -10,6 +10,7 @@ from keras import ops
 from msgspec.structs import replace
 
 from course.foundations.lesson import Lesson, LessonData
+from model.evaluation import prevalence_log_loss
 from model.training import InitialWeights, TrainingConfig, build_network, dense_layers, draw_kernel
 from model.training.ensemble import (
     MemberSpec,
@@ -78,7 +79,6 @@ def initializers(data: LessonData) -> Lesson:
     name, kernel = keras_kernel(n_inputs, units)
     limit = np.sqrt(6 / (n_inputs + units))
     prevalence = data.labels.mean()
-    entropy = -(prevalence * np.log(prevalence) + (1 - prevalence) * np.log(1 - prevalence))
     early, late = (
         ", ".join(
             f"{INITIALIZER_NAMES[kind]} {losses[epoch]:.3f}"
@@ -97,7 +97,7 @@ def initializers(data: LessonData) -> Lesson:
             f"{comparison.largest_weight:g}, and its answer is "
             f"{comparison.probability_range[0]:.3f} for everybody, near the share of the ill "
             f"({prevalence:.3f}), at a loss of {comparison.losses['zeros'][-1]:.3f} where that "
-            f"share's own is {entropy:.3f}.",
+            f"share's own is {prevalence_log_loss(data.labels):.3f}.",
             f"Random weights break the tie, and how large they are sets the pace: in the fifth "
             f"epoch the training losses are {early} (means of five starts), and in the last "
             f"{late}; so shallow a network trains from any of them.",

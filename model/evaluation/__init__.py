@@ -31,7 +31,14 @@ from model.evaluation.decision_curve import (
     threshold_for,
     threshold_performance,
 )
-from model.evaluation.metrics import METRICS, auc, brier, log_loss
+from model.evaluation.metrics import (
+    METRICS,
+    auc,
+    brier,
+    log_loss,
+    prevalence_log_loss,
+    record_log_losses,
+)
 from model.evaluation.reliability_curve import ReliabilityCurve, compute_reliability_curve
 from model.evaluation.splits import Split, holdout, repeated_folds
 
@@ -60,6 +67,8 @@ __all__ = [
     "log_loss_rise_in_standard_errors",
     "nan_mean",
     "percentile_interval",
+    "prevalence_log_loss",
+    "record_log_losses",
     "repeated_folds",
     "threshold_for",
     "threshold_performance",

@@ -21,6 +21,32 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """(labels, probabilities, weights) → values, with the shapes of :func:`log_loss`."""
 
 
+def record_log_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the negative log-likelihood of each record, in nats.
+
+    Probabilities are clipped by :data:`model.logit.SMALLEST_PROBABILITY`. Trainers compute the same
+    loss in their own program, with the operations of the Keras backend.
+
+    Args:
+        labels: (n,) of 0 and 1, or any shape that broadcasts to that of the probabilities.
+        probabilities: (..., n).
+
+    Returns:
+        float64, of the shape of the probabilities.
+    """
+    p = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    return -np.where(labels == 1, np.log(p), np.log1p(-p))
+
+
+def prevalence_log_loss(labels: np.ndarray) -> float:
+    """Return the log loss of predicting the share of positives for every record.
+
+    >>> round(prevalence_log_loss(np.array([0, 1, 0, 1])), 4)
+    0.6931
+    """
+    return float(record_log_losses(labels, np.full(len(labels), labels.mean())).mean())
+
+
 def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Compute the mean negative log-likelihood; lower is better.
 
@@ -32,8 +58,7 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
     Returns:
         (b,), one value for each weighting. The other metrics have the same arguments and shapes.
     """
-    p = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    losses = -np.where(labels == 1, np.log(p), np.log1p(-p)).mean(axis=0)
+    losses = record_log_losses(labels, probabilities).mean(axis=0)
     return weights @ losses / weights.sum(axis=1)
 
 

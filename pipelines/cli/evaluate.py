@@ -77,7 +77,12 @@ def evaluate_command(
     import_custom_activation(settings)
     from pipelines.cli.tables import evaluation_table, external_validation_table
     from pipelines.data import read_table
-    from pipelines.evaluation import SECOND_SEED, SEED, cross_validation
+    from pipelines.evaluation import (
+        SECOND_SEED,
+        SEED,
+        choose_baselines,
+        evaluate_with_baselines,
+    )
 
     if external:
         from pipelines.data import read_external_table
@@ -92,15 +97,17 @@ def evaluate_command(
         click.echo(external_validation_table(validation))
         return
     table = read_table(data, table_schema)
+    baselines, skipped_models = choose_baselines(slow=all_baselines)
     results = {}
     for key, seed in (("evaluation", SEED), ("evaluation_second_seed", SECOND_SEED)):
-        evaluation = cross_validation.evaluate_with_baselines(
+        evaluation = evaluate_with_baselines(
             table,
             training_config,
+            baselines,
             name=name,
             seed=seed,
             n_repeats=repeats,
-            slow=all_baselines,
+            skipped_models=skipped_models,
         )
         click.echo(evaluation_table(evaluation) + "\n")
         results[key] = msgspec.to_builtins(evaluation)

@@ -168,15 +168,17 @@ BASELINES = (
 )
 
 
-def choose_baselines(*, slow: bool) -> tuple[tuple[Baseline, ...], dict[str, str]]:
+def choose_baselines(
+    baselines: Sequence[Baseline] = BASELINES, *, slow: bool
+) -> tuple[tuple[Baseline, ...], dict[str, str]]:
     """Return the baselines to fit, and the skipped ones by name with the reason."""
     skipped = {}
-    for baseline in BASELINES:
+    for baseline in baselines:
         if baseline.module and importlib.util.find_spec(baseline.module) is None:
             skipped[baseline.name] = f"the package {baseline.package} is not installed"
         elif baseline.slow and not slow:
             skipped[baseline.name] = "slow; --all-baselines adds it"
-    return tuple(b for b in BASELINES if b.name not in skipped), skipped
+    return tuple(b for b in baselines if b.name not in skipped), skipped
 
 
 def fit_baselines(baselines: Sequence[Baseline], *, jobs: int = 1) -> FoldPredictor:

@@ -9,7 +9,12 @@ import numpy as np
 from model.evaluation import ModelComparison, compare
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table
-from pipelines.evaluation.baselines import BASELINES, REFERENCE, choose_baselines, fit_baselines
+from pipelines.evaluation.baselines import (
+    BASELINES,
+    REFERENCE,
+    Baseline,
+    fit_baselines,
+)
 from pipelines.evaluation.folds import SEED, FoldPredictor, prepare_folds
 from pipelines.evaluation.network_folds import NetworkSpec, fit_networks
 
@@ -75,21 +80,23 @@ def evaluate_recipe(
 def evaluate_with_baselines(
     table: Table,
     config: TrainingConfig,
+    baselines: Sequence[Baseline],
     *,
     name: str,
     seed: int = SEED,
     n_repeats: int = N_REPEATS,
     jobs: int = -1,
-    slow: bool = False,
+    skipped_models: Mapping[str, str] | None = None,
 ) -> ModelComparison:
-    """Compare a recipe with the textbook recipe and the baselines.
+    """Compare a recipe with the textbook recipe and with baselines.
 
     The recipe is evaluated as a single network and as an average of ten networks.
 
     Args:
+        baselines, skipped_models: as :func:`pipelines.evaluation.baselines.choose_baselines`
+            returns them; logistic regression must be among the baselines.
         name: the name under which the recipe is shown.
         jobs: number of processes; -1 for one per core.
-        slow: include the slow baselines.
 
     Raises:
         InvalidConfig: the table has too few records of an outcome for ten folds.
@@ -98,7 +105,6 @@ def evaluate_with_baselines(
     specs = {name: averaged._replace(averaged=False), f"{name}, ten averaged": averaged}
     if config != RECIPES["textbook"]:
         specs["textbook"] = NetworkSpec(RECIPES["textbook"], n_networks=1)
-    baselines, skipped_models = choose_baselines(slow=slow)
     predictors = [fit_networks(specs), fit_baselines(baselines, jobs=jobs)]
     comparison, _ = cross_validate(
         table, predictors, seed=seed, n_repeats=n_repeats, jobs=jobs, skipped_models=skipped_models

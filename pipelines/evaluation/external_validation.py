@@ -17,6 +17,7 @@ from model.evaluation import (
     estimate_calibration,
     estimate_or_none,
     log_loss,
+    prevalence_log_loss,
 )
 from model.inference import Scorer
 from model.logit import to_log_odds
@@ -101,7 +102,6 @@ def validate_predictor(
     labels, groups = table.labels, table.groups
     probabilities = np.asarray(predict(table.values.astype(np.float32)), np.float64)[None]
     weights = np.ones((1, len(labels)))
-    share = np.full_like(probabilities, labels.mean())
     return ExternalValidation(
         model=name,
         file=table.file,
@@ -120,6 +120,6 @@ def validate_predictor(
             )
             for metric, compute in EXTERNAL_METRICS.items()
         },
-        prevalence_log_loss=float(log_loss(labels, share, weights)[0]),
+        prevalence_log_loss=prevalence_log_loss(labels),
         calibration=estimate_calibration(labels, groups, to_log_odds(probabilities), seed=SEED),
     )

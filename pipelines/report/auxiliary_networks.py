@@ -16,11 +16,16 @@ import msgspec
 import numpy as np
 
 from model.evaluation import Split, bootstrap_statistic
-from model.features import Encoding
 from model.training import TrainingConfig
 from model.training.ensemble import Ensemble, MemberSpec, fit_ensemble
 from pipelines.data import Table
-from pipelines.evaluation import SEED, fit_encodings, prepare_folds
+from pipelines.evaluation import (
+    SEED,
+    FoldNetworks,
+    FoldRows,
+    fit_fold_networks,
+    prepare_folds,
+)
 from pipelines.report.context import ReportContext
 
 N_SEEDS = 3
@@ -43,9 +48,8 @@ class AuxiliaryNetworks:
         config: the training config of all these networks: the recipe without a validation
             fraction. If the reported network stopped early, they are trained for as many epochs as
             it kept.
-        splits, encodings: those of the ten folds.
-        folds: the networks of every fold, ``N_SEEDS`` each. The fold's test records were evaluated
-            after every epoch.
+        folds: the networks of the ten folds, ``N_SEEDS`` each. A fold's test records are its
+            validation rows, so their loss is known after every epoch.
         by_size: for each training fraction, the mean number of training records, and the
             out-of-fold probabilities (n,) of networks trained on so many.
         bootstrap_networks: the networks of the bootstrap samples.
@@ -55,24 +59,10 @@ class AuxiliaryNetworks:
     table: Table
     is_sample: bool
     config: TrainingConfig
-    splits: Sequence[Split]
-    encodings: Sequence[Encoding]
-    folds: Ensemble
+    folds: FoldNetworks
     by_size: Sequence[tuple[float, np.ndarray]]
     bootstrap_networks: Ensemble
     bootstrap_counts: np.ndarray
-
-    def predict_folds(self, values: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the probabilities that each fold's networks predict for that fold's values.
-
-        Args:
-            values: one array (m, n_columns) per fold, with the same m for all folds.
-
-        Returns:
-            float64 (n_folds, N_SEEDS, m): probabilities before any calibration.
-        """
-        features = [e.encode(part) for e, part in zip(self.encodings, values, strict=True)]
-        return self.folds.predict(np.stack(features)).reshape(len(self.splits), N_SEEDS, -1)
 
 
 def train_auxiliary_networks(context: ReportContext) -> AuxiliaryNetworks:
@@ -88,25 +78,23 @@ def train_auxiliary_networks(context: ReportContext) -> AuxiliaryNetworks:
         InvalidConfig: too few records of an outcome for ten folds.
     """
     table, config = _limit_records(context.table), config_without_validation(context)
-    labels, groups = table.labels, table.groups
     folds = prepare_folds(table, seed=SEED, n_repeats=1)
-    # Every network gets its own initial weights; the seeds of a fold share their batches.
-    members = [
-        MemberSpec(
-            config.reseeded(number + 1_000 * seed, number),
-            train,
-            validation_rows=test,
-            table=number,
-        )
-        for number, (train, test) in enumerate(folds.splits)
-        for seed in range(N_SEEDS)
-    ]
-    features = np.stack([folds.features(number) for number in range(len(folds))])
-    fold_networks = fit_ensemble(features, labels, members)
-    bootstrap_counts = bootstrap_statistic(np.asarray, groups, seed=SEED, n_samples=N_BOOTSTRAP)
+    fold_networks = fit_fold_networks(
+        table,
+        [FoldRows(train, test, validation=test) for train, test in folds.splits],
+        # Every network gets its own initial weights; the seeds of a fold share their batches.
+        [
+            [config.reseeded(number + 1_000 * seed, number) for seed in range(N_SEEDS)]
+            for number in range(len(folds))
+        ],
+        encodings=folds.encodings,
+    )
+    bootstrap_counts = bootstrap_statistic(
+        np.asarray, table.groups, seed=SEED, n_samples=N_BOOTSTRAP
+    )
     bootstrap_networks = fit_ensemble(
         context.encoding.encode(table.values),
-        labels,
+        table.labels,
         [
             MemberSpec(config.reseeded(number), weights=counts)
             for number, counts in enumerate(bootstrap_counts)
@@ -116,8 +104,6 @@ def train_auxiliary_networks(context: ReportContext) -> AuxiliaryNetworks:
         table=table,
         is_sample=table is not context.table,
         config=config,
-        splits=folds.splits,
-        encodings=folds.encodings,
         folds=fold_networks,
         by_size=_train_on_fractions(table, config, folds.splits),
         bootstrap_networks=bootstrap_networks,
@@ -129,26 +115,15 @@ def _train_on_fractions(
     table: Table, config: TrainingConfig, splits: Sequence[Split]
 ) -> list[tuple[float, np.ndarray]]:
     rng = np.random.default_rng(SEED)
-    training_rows = [
-        _draw_stratified(table.labels, train, fraction, rng)
+    rows = [
+        FoldRows(_draw_stratified(table.labels, train, fraction, rng), test)
         for fraction in TRAINING_FRACTIONS
-        for train, _ in splits
+        for train, test in splits
     ]
-    members = [
-        MemberSpec(config.reseeded(index % len(splits)), rows, table=index)
-        for index, rows in enumerate(training_rows)
-    ]
-    encodings = fit_encodings(table, training_rows)
-    features = np.stack([encoding.encode(table.values) for encoding in encodings])
-    probabilities = fit_ensemble(features, table.labels, members).predict(features)
-    sizes = [len(rows) for rows in training_rows]
-    by_size = []
-    for start in range(0, len(members), len(splits)):
-        held_out = np.empty(len(table))
-        for number, (_, test) in enumerate(splits):
-            held_out[test] = probabilities[start + number, test]
-        by_size.append((float(np.mean(sizes[start : start + len(splits)])), held_out))
-    return by_size
+    configs = [[config.reseeded(index % len(splits))] for index in range(len(rows))]
+    (out_of_fold,) = fit_fold_networks(table, rows, configs).out_of_fold()
+    sizes = np.array([len(fold.train) for fold in rows]).reshape(-1, len(splits)).mean(axis=1)
+    return list(zip(sizes.tolist(), out_of_fold, strict=True))
 
 
 def _limit_records(table: Table) -> Table:

@@ -6,7 +6,12 @@ from functools import partial
 
 import numpy as np
 
-from model.evaluation import bootstrap_statistic, log_loss, percentile_interval
+from model.evaluation import (
+    bootstrap_statistic,
+    log_loss,
+    percentile_interval,
+    prevalence_log_loss,
+)
 from pipelines.evaluation import SEED
 from pipelines.html import COLOURS, DASHES, FILLS, MARKERS, as_svg, label, panels, plot_style
 from pipelines.report.auxiliary_networks import N_SEEDS, AuxiliaryNetworks
@@ -30,16 +35,16 @@ def learning_curves(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Sec
         context: the training that the report is about.
         auxiliary: the networks trained for the report.
     """
-    validation_loss = np.nanmean(auxiliary.folds.validation_losses(), axis=1)
+    validation_loss = np.nanmean(auxiliary.folds.ensemble.validation_losses(), axis=1)
     best, last = int(np.argmin(validation_loss)) + 1, len(validation_loss)
     smallest, largest = auxiliary.by_size[0], _full_training_size(auxiliary)
     return Section(
         "learning",
         "Learning curves",
         [
-            f"{len(auxiliary.splits)} folds, {N_SEEDS} networks each from different first weights: "
-            f"the loss of the records that a network did not see is lowest after epoch {best} of "
-            f"{last}, and "
+            f"{len(auxiliary.folds.rows)} folds, {N_SEEDS} networks each from different first "
+            "weights: the loss of the records that a network did not see is lowest after epoch "
+            f"{best} of {last}, and "
             f"{format_number(float(validation_loss[-1] - validation_loss[best - 1]), 4)} higher "
             "after the last one.",
             _over_epochs(context, auxiliary),
@@ -55,7 +60,8 @@ def learning_curves(context: ReportContext, auxiliary: AuxiliaryNetworks) -> Sec
 @plot_style()
 def _over_epochs(context: ReportContext, auxiliary: AuxiliaryNetworks) -> FigureBlock:
     figure, (axes,) = panels(1, height=3.0)
-    losses, validation_losses = auxiliary.folds.losses(), auxiliary.folds.validation_losses()
+    ensemble = auxiliary.folds.ensemble
+    losses, validation_losses = ensemble.losses(), ensemble.validation_losses()
     epochs = np.arange(1, len(losses) + 1)
     low, high = np.nanquantile(validation_losses, [0.1, 0.9], axis=1)
     axes.fill_between(
@@ -117,9 +123,8 @@ def _over_records(auxiliary: AuxiliaryNetworks) -> FigureBlock:
         elinewidth=1,
         label="networks, with 95 % interval",
     )
-    prevalence_loss = float(_prevalence_log_loss(auxiliary))
     axes.axhline(
-        prevalence_loss,
+        prevalence_log_loss(auxiliary.table.labels),
         color=COLOURS[5],
         linestyle=DASHES[1],
         label="the share of positives for all",
@@ -138,12 +143,8 @@ def _full_training_size(auxiliary: AuxiliaryNetworks) -> tuple[float, np.ndarray
 
     They are those of the first network of each fold, as the smaller sizes have one network a fold.
     """
-    table = auxiliary.table
-    probabilities = auxiliary.predict_folds([table.values] * len(auxiliary.splits))
-    held_out = np.empty(len(table))
-    for number, (_, test) in enumerate(auxiliary.splits):
-        held_out[test] = probabilities[number, 0, test]
-    return float(np.mean([len(train) for train, _ in auxiliary.splits])), held_out
+    sizes = [len(fold.train) for fold in auxiliary.folds.rows]
+    return float(np.mean(sizes)), auxiliary.folds.out_of_fold()[0, 0]
 
 
 def _log_loss(auxiliary: AuxiliaryNetworks, held_out: np.ndarray) -> float:
@@ -158,8 +159,3 @@ def _interval(auxiliary: AuxiliaryNetworks, held_out: np.ndarray) -> tuple[float
     )
     low, high = percentile_interval(draws)
     return _log_loss(auxiliary, held_out), float(low), float(high)
-
-
-def _prevalence_log_loss(auxiliary: AuxiliaryNetworks) -> float:
-    prevalence = auxiliary.table.labels.mean()
-    return -(prevalence * np.log(prevalence) + (1 - prevalence) * np.log1p(-prevalence))

@@ -78,7 +78,7 @@ def partial_dependence(
         .mean(axis=1)
     )
     fold_probabilities = context.calibrated(
-        auxiliary.predict_folds([values] * len(auxiliary.splits))
+        auxiliary.folds.predict([values] * len(auxiliary.folds.rows))
     )
     fold_means = fold_probabilities.reshape(-1, len(points), len(rows)).mean(axis=2)
     return PartialDependence(column, points, mean, fold_means.min(axis=0), fold_means.max(axis=0))

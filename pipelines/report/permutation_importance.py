@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.evaluation import Estimate, bootstrap_statistic, estimate
-from model.logit import SMALLEST_PROBABILITY
+from model.evaluation import Estimate, bootstrap_statistic, estimate, record_log_losses
 from model.schema import Column
 from pipelines.evaluation import SEED
 from pipelines.html import COLOURS, FILLS, MARKERS, as_svg, label, panels, plot_style
@@ -123,8 +122,8 @@ def importance_section(context: ReportContext, auxiliary: AuxiliaryNetworks) -> 
 
 def held_out_rows(auxiliary: AuxiliaryNetworks) -> list[np.ndarray]:
     """Return the rows of every fold's test records, padded to equal length by repetition."""
-    longest = max(len(test) for _, test in auxiliary.splits)
-    return [np.resize(test, longest) for _, test in auxiliary.splits]
+    longest = max(len(fold.test) for fold in auxiliary.folds.rows)
+    return [np.resize(fold.test, longest) for fold in auxiliary.folds.rows]
 
 
 def shuffle_column(values: np.ndarray, index: int, rng: np.random.Generator) -> np.ndarray:
@@ -159,12 +158,9 @@ def held_out_losses(
         float64 (n_folds, n_copies, m), in nats.
     """
     labels = np.stack([auxiliary.table.labels[rows] for rows in held_out_rows(auxiliary)])
-    predictions = context.calibrated(auxiliary.predict_folds(values))
-    clipped = np.clip(predictions, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY).reshape(
-        len(labels), N_SEEDS, -1, labels.shape[1]
-    )
-    positive = labels[:, None, None, :] == 1
-    return -np.where(positive, np.log(clipped), np.log1p(-clipped)).mean(axis=1)
+    predictions = context.calibrated(auxiliary.folds.predict(values))
+    by_copy = predictions.reshape(len(labels), N_SEEDS, -1, labels.shape[1])
+    return record_log_losses(labels[:, None, None, :], by_copy).mean(axis=1)
 
 
 def _summarise(
@@ -173,8 +169,8 @@ def _summarise(
     """Return the importance of a column from the losses (n_folds, n_copies, m) of the folds."""
     table, increases = auxiliary.table, losses - baseline_losses
     increase_by_record = np.empty((increases.shape[1], len(table)))
-    for number, (_, test) in enumerate(auxiliary.splits):
-        increase_by_record[:, test] = increases[number, :, : len(test)]
+    for number, fold in enumerate(auxiliary.folds.rows):
+        increase_by_record[:, fold.test] = increases[number, :, : len(fold.test)]
     record_increases = increase_by_record.mean(axis=0)
     draws = bootstrap_statistic(
         lambda weights: weights @ record_increases / weights.sum(axis=1), table.groups, seed=SEED
@@ -183,7 +179,7 @@ def _summarise(
         column=column,
         loss_increase=estimate(draws, record_increases.mean(keepdims=True)),
         shuffles=increase_by_record.mean(axis=1),
-        folds=np.array([record_increases[test].mean() for _, test in auxiliary.splits]),
+        folds=np.array([record_increases[fold.test].mean() for fold in auxiliary.folds.rows]),
     )
 
 

@@ -14,11 +14,12 @@ from model.evaluation import (
     compare,
     log_loss,
     log_loss_rise_in_standard_errors,
+    prevalence_log_loss,
 )
 from model.inference import Scorer
 from model.training import TrainingConfig
 from pipelines.data import Table
-from pipelines.evaluation import N_SPLITS, SEED, NetworkSpec, fit_networks, prepare_folds
+from pipelines.evaluation import N_SPLITS, SEED, prepare_folds, train_folds
 from pipelines.training.assess import calibrate_out_of_fold, load_calibration
 
 MAX_LOG_LOSS_INCREASE = 0.003
@@ -64,7 +65,7 @@ def decide(
     """
     folds = _fold_comparison(challenger)
     loss = folds.estimates[folds.model]["log_loss"].value
-    prevalence_loss = _prevalence_log_loss(table)
+    prevalence_loss = prevalence_log_loss(table.labels)
     if loss >= prevalence_loss:
         return Decision(
             False,
@@ -127,13 +128,10 @@ def _compare_recipes(
             f"{new_loss:.3f} with {n} records, {old_loss:.3f} with {n_before} records before",
         )
     challenger_name, champion_name = f"version {challenger.manifest.version}", f"version {old}"
-    fit_champion = fit_networks({champion_name: NetworkSpec(_config(champion))})
+    folds = prepare_folds(table, seed=SEED, n_repeats=1)
+    uncalibrated = train_folds(folds, _config(champion), name=champion_name)
     champion_predictions = calibrate_out_of_fold(
-        table,
-        fit_champion(prepare_folds(table, seed=SEED, n_repeats=1))[champion_name].reshape(
-            -1, len(table)
-        ),
-        method,
+        table, uncalibrated.reshape(-1, len(table)), method
     )
     comparison = compare(
         table.labels,
@@ -149,12 +147,6 @@ def _compare_recipes(
         f"the limit is {MAX_LOG_LOSS_INCREASE:+.3f}"
     )
     return Decision(difference.value <= MAX_LOG_LOSS_INCREASE, reason)
-
-
-def _prevalence_log_loss(table: Table) -> float:
-    """Return the log loss of predicting the share of positives for every record."""
-    share = table.labels.mean()
-    return float(-(share * np.log(share) + (1 - share) * np.log1p(-share)))
 
 
 def _fold_comparison(artifact: Artifact) -> ModelComparison:

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.errors import InvalidConfig
-from model.evaluation import repeated_folds
-from model.logit import SMALLEST_PROBABILITY
+from model.evaluation import record_log_losses, repeated_folds
 from model.training import TrainingConfig, n_parameters
-from model.training.ensemble import MemberSpec, fit_ensemble
 from pipelines.data import Table
-from pipelines.evaluation import fit_encodings
+from pipelines.evaluation import FoldRows, fit_fold_networks
 
 N_OUTER_FOLDS, N_INNER_FOLDS = 10, 5
 TABLES_AT_ONCE = 2 * N_OUTER_FOLDS * (1 + N_INNER_FOLDS)
@@ -122,12 +120,18 @@ def run_nested_cv(
     outer = np.empty((len(ordered), n_repeats, n))
     inner = np.empty((len(ordered), n_repeats, N_OUTER_FOLDS, N_INNER_FOLDS))
     for start in range(0, len(splits), TABLES_AT_ONCE):
-        batch = splits[start : start + TABLES_AT_ONCE]
-        losses = _losses(table, ordered, batch, start)
-        for index, (_, test) in enumerate(batch, start=start):
-            outer_index, inner_index = divmod(index, per_outer)
+        batch = [FoldRows(*split) for split in splits[start : start + TABLES_AT_ONCE]]
+        networks = fit_fold_networks(
+            table,
+            batch,
+            # All configurations of a split have one seed, so they see the same batches.
+            [[config.reseeded(start + index) for config in ordered] for index in range(len(batch))],
+        )
+        for index, probabilities in enumerate(networks.test_predictions()):
+            test = batch[index].test
+            outer_index, inner_index = divmod(start + index, per_outer)
             repeat, fold = divmod(outer_index, N_OUTER_FOLDS)
-            test_losses = losses[:, index - start][:, test]
+            test_losses = record_log_losses(table.labels[test], probabilities)
             if inner_index == 0:  # the outer split stands before its inner splits
                 outer[:, repeat, test] = test_losses
             else:
@@ -161,25 +165,3 @@ def nested_splits(
         )
         splits += [(train[inner_train], train[inner_test]) for inner_train, inner_test in inner]
     return splits, outer_folds
-
-
-def _losses(
-    table: Table,
-    configs: Sequence[TrainingConfig],
-    splits: Sequence[tuple[np.ndarray, np.ndarray]],
-    first_seed: int,
-) -> np.ndarray:
-    """Return float64 (C, n_splits, n), the log loss of every patient, training rows included."""
-    encodings = fit_encodings(table, [train for train, _ in splits])
-    tables = np.stack([encoding.encode(table.values) for encoding in encodings])
-    # All configurations of a split have one seed, so they see the same batches.
-    members = [
-        MemberSpec(config.reseeded(first_seed + index), train, table=index)
-        for config in configs
-        for index, (train, _) in enumerate(splits)
-    ]
-    predicted = fit_ensemble(tables, table.labels, members).predict(tables)
-    p = np.clip(predicted, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY).reshape(
-        len(configs), len(splits), -1
-    )
-    return -np.where(table.labels == 1, np.log(p), np.log1p(-p))

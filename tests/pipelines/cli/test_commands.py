@@ -13,8 +13,7 @@ from model.artifacts.artifact import read_artifact
 from model.evaluation import ModelComparison
 from pipelines.cli import main
 from pipelines.devices import select_device
-from pipelines.evaluation import baselines
-from pipelines.evaluation.baselines import Baseline, choose_baselines
+from pipelines.evaluation import choose_baselines
 from tests.conftest import ROOT
 
 
@@ -124,14 +123,17 @@ def test_evaluate_prints_a_table_and_saves_it_with_the_version(run: Any, store: 
     assert loss == pytest.approx(fold_loss, abs=1e-5)
 
 
-def test_evaluating_another_recipe_does_not_change_the_version(
-    run: Any, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slow = Baseline("slow baseline", baselines.reference, slow=True)
-    monkeypatch.setattr(baselines, "BASELINES", (baselines.BASELINES[0], slow))
-    options = ("--repeats", 1, "--epochs", 1, "--all-baselines", "--store", store.folder)
-    result = run("evaluate", *options)
+def test_evaluating_another_recipe_does_not_change_the_version(run: Any, store: Store) -> None:
+    result = run("evaluate", "--repeats", 1, "--epochs", 1, "--store", store.folder)
     assert "The results were not saved" in result.output
     assert "\n  default, changed  " in result.output
-    assert "\n  slow baseline " in result.output and "skipped" not in result.output
+    assert "\nskipped: gradient boosting, tuned (slow; --all-baselines adds it)" in result.output
     assert "evaluation" not in read_artifact(store.path("1")).manifest.metrics
+
+
+@pytest.mark.slow
+def test_slow_baselines_are_fitted_on_request(run: Any, store: Store) -> None:
+    options = ("--repeats", 1, "--epochs", 1, "--all-baselines", "--store", store.folder)
+    result = run("evaluate", *options)
+    assert "\n  gradient boosting, tuned " in result.output
+    assert "--all-baselines" not in result.output

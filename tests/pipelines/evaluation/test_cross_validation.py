@@ -5,9 +5,9 @@ import pytest
 from model.evaluation import METRICS
 from model.training import RECIPES, TrainingConfig
 from pipelines.data import Table
-from pipelines.evaluation import REFERENCE, cross_validation, evaluate_recipe
-from pipelines.evaluation.baselines import BASELINES, Baseline, fit_baselines
-from pipelines.evaluation.cross_validation import cross_validate, evaluate_with_baselines
+from pipelines.evaluation import REFERENCE, evaluate_recipe, evaluate_with_baselines
+from pipelines.evaluation.baselines import BASELINES, fit_baselines
+from pipelines.evaluation.cross_validation import cross_validate
 
 TWO_BASELINES = tuple(b for b in BASELINES if b.name in (REFERENCE, "decision tree"))
 
@@ -43,14 +43,17 @@ def test_a_recipe_is_compared_with_logistic_regression_only(table: Table) -> Non
     ],
 )
 def test_the_recipe_its_average_the_textbook_and_the_baselines_are_compared(
-    table: Table, monkeypatch: pytest.MonkeyPatch, config: TrainingConfig, names: list[str]
+    table: Table, config: TrainingConfig, names: list[str]
 ) -> None:
-    def choose(*, slow: bool) -> tuple[tuple[Baseline, ...], dict[str, str]]:
-        assert slow
-        return TWO_BASELINES, {"another": "slow"}
-
-    monkeypatch.setattr(cross_validation, "choose_baselines", choose)
-    comparison = evaluate_with_baselines(table, config, name="it", n_repeats=1, jobs=1, slow=True)
+    comparison = evaluate_with_baselines(
+        table,
+        config,
+        TWO_BASELINES,
+        name="it",
+        n_repeats=1,
+        jobs=1,
+        skipped_models={"another": "slow"},
+    )
     assert list(comparison.estimates) == [*names, *[b.name for b in TWO_BASELINES]]
     assert comparison.model == "it" and comparison.baseline == REFERENCE
     assert comparison.skipped_models == {"another": "slow"}

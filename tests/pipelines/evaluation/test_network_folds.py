@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -9,11 +8,17 @@ import pytest
 
 from model.evaluation import holdout
 from model.training import TrainingConfig
-from model.training.ensemble import fit_ensemble
 from pipelines.data import Table
-from pipelines.evaluation import NetworkSpec, fit_networks, network_folds, prepare_folds
+from pipelines.evaluation import (
+    FoldRows,
+    NetworkSpec,
+    fit_fold_networks,
+    fit_networks,
+    prepare_folds,
+    train_folds,
+)
 from pipelines.evaluation.folds import Folds
-from pipelines.evaluation.network_folds import train_folds
+from pipelines.evaluation.network_folds import split_into_parts
 from pipelines.fitted_pipeline import fit_pipeline
 
 SHORT = TrainingConfig(epochs=3)
@@ -45,20 +50,31 @@ def test_the_networks_of_all_folds_equal_single_fits(folds: Folds) -> None:
     assert np.abs(probabilities[0] - probabilities[1]).mean() > 1e-3, "their initial weights differ"
 
 
-def test_folds_are_trained_in_parts_to_limit_memory(
-    folds: Folds, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = train_folds(folds, SHORT, 1)
-    sizes = []
+def test_folds_are_trained_in_parts_to_limit_memory(folds: Folds) -> None:
+    limit = 7 * 303 * 29  # feature values of seven folds
+    parts = split_into_parts(folds, limit)
+    assert sorted(number for part in parts for number in part) == list(range(20))
+    assert [len(part) for part in parts] == [7, 7, 6]
+    assert split_into_parts(folds, 1) == [[number] for number in range(20)]
+    in_parts = train_folds(folds, SHORT, 1, max_feature_values=limit)
+    np.testing.assert_allclose(in_parts, train_folds(folds, SHORT, 1), atol=1e-6)
 
-    def count_tables(tables: np.ndarray, *arguments: Any, **keywords: Any) -> Any:
-        sizes.append(len(tables))
-        return fit_ensemble(tables, *arguments, **keywords)
 
-    monkeypatch.setattr(network_folds, "fit_ensemble", count_tables)
-    monkeypatch.setattr(network_folds, "MAX_FEATURE_VALUES", 7 * 303 * 29)
-    np.testing.assert_allclose(train_folds(folds, SHORT, 1), expected, atol=1e-6)
-    assert sum(sizes) == 20 and max(sizes) <= 7
+def test_every_network_predicts_the_test_rows_of_its_own_fold(folds: Folds) -> None:
+    """Each fold has its own preprocessing, rows and configurations."""
+    rows = [FoldRows(*split) for split in folds.splits[:10]]
+    configs = [[seeded(SHORT, number, 0), seeded(SHORT, number, 1)] for number in range(10)]
+    networks = fit_fold_networks(folds.table, rows, configs)
+    out_of_fold = networks.out_of_fold()
+    assert out_of_fold.shape == (2, 1, 303)
+    predictions = list(networks.test_predictions())
+    for number in (0, 7):
+        assert predictions[number].shape == (2, len(rows[number].test))
+        for network in range(2):
+            expected = fit_alone(folds, configs[number][network], number)
+            np.testing.assert_allclose(predictions[number][network], expected, atol=1e-6)
+        np.testing.assert_array_equal(out_of_fold[:, 0, rows[number].test], predictions[number])
+    assert networks.out_of_fold(n_splits=5).shape == (2, 2, 303)
 
 
 def test_validation_rows_affect_neither_the_fit_nor_the_preprocessing(table: Table) -> None:
@@ -77,24 +93,15 @@ def test_validation_rows_affect_neither_the_fit_nor_the_preprocessing(table: Tab
     )
 
 
-def test_equal_recipes_are_trained_once_and_probabilities_are_averaged(
-    folds: Folds, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-
-    def draw_predictions(
-        _: Folds, config: TrainingConfig, n_networks: int, *, name: str
-    ) -> np.ndarray:
-        calls.append((config.epochs, n_networks, name))
-        return np.random.default_rng(config.epochs).uniform(size=(n_networks, 2, 303))
-
-    monkeypatch.setattr(network_folds, "train_folds", draw_predictions)
+def test_equal_recipes_are_trained_once_and_probabilities_are_averaged(folds: Folds) -> None:
     specs = {
-        "one": NetworkSpec(SHORT, 10),
-        "mean": NetworkSpec(SHORT, 10, averaged=True),
+        "one": NetworkSpec(SHORT, 3),
+        "mean": NetworkSpec(SHORT, 3, averaged=True),
+        "again": NetworkSpec(TrainingConfig(epochs=3), 3),
         "other": NetworkSpec(TrainingConfig(epochs=4), 1),
     }
     predictions = fit_networks(specs)(folds)
-    assert calls == [(3, 10, "one"), (4, 1, "other")]
-    assert predictions["one"].shape == (10, 2, 303) and predictions["other"].shape == (1, 2, 303)
+    assert predictions["again"] is predictions["one"]
+    assert predictions["one"].shape == (3, 2, 303) and predictions["other"].shape == (1, 2, 303)
+    assert np.abs(predictions["other"] - predictions["one"][0]).max() > 1e-4
     np.testing.assert_allclose(predictions["mean"], predictions["one"].mean(axis=0))

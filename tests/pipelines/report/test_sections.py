@@ -42,11 +42,13 @@ def with_ignored_features(
 ) -> AuxiliaryNetworks:
     """Return a copy in which the networks of the folds have zero weights for some features."""
     results = []
-    for result in auxiliary.folds.results:
+    ensemble = auxiliary.folds.ensemble
+    for result in ensemble.results:
         kernel = result.weights[0].copy()
         kernel[:, list(features)] = 0
         results.append(dataclasses.replace(result, weights=[kernel, *result.weights[1:]]))
-    folds = dataclasses.replace(auxiliary.folds, results=results)
+    ensemble = dataclasses.replace(ensemble, results=results)
+    folds = dataclasses.replace(auxiliary.folds, ensemble=ensemble)
     return dataclasses.replace(auxiliary, folds=folds)
 
 
@@ -91,9 +93,9 @@ def test_importance_is_the_increase_of_the_log_loss_over_a_fold(
     labels = auxiliary.table.labels[rows[fold]]
     increases = []
     for seed in range(N_SEEDS):
-        network = auxiliary.folds.network(fold * N_SEEDS + seed)
+        network = auxiliary.folds.ensemble.network(fold * N_SEEDS + seed)
         predictions = [
-            predict(network, auxiliary.encodings[fold].encode(values))
+            predict(network, auxiliary.folds.encodings[fold].encode(values))
             for values in (original[fold], shuffled[fold])
         ]
         before, after = (
@@ -199,11 +201,11 @@ def test_apparent_metrics_are_those_of_the_fitted_records(context: ReportContext
 def test_the_networks_of_a_fold_are_not_trained_on_its_test_records(
     auxiliary: AuxiliaryNetworks,
 ) -> None:
-    for number, member in enumerate(auxiliary.folds.members):
-        train, test = auxiliary.splits[number // N_SEEDS]
-        assert member.rows is not None and not set(member.rows) & set(test)
-        np.testing.assert_array_equal(member.rows, train)
-        np.testing.assert_array_equal(member.validation_rows, test)
+    for number, member in enumerate(auxiliary.folds.ensemble.members):
+        fold = auxiliary.folds.rows[number // N_SEEDS]
+        assert member.rows is not None and not set(member.rows) & set(fold.test)
+        np.testing.assert_array_equal(member.rows, fold.train)
+        np.testing.assert_array_equal(member.validation_rows, fold.test)
     sizes = [size for size, _ in auxiliary.by_size]
     assert sizes == sorted(sizes) and sizes[-1] < 273
     assert all(
@@ -268,9 +270,12 @@ def test_numbers_without_declared_cuts_are_split_near_the_tertiles(context: Repo
 def test_the_learning_curve_covers_the_epochs_of_the_recipe(
     context: ReportContext, auxiliary: AuxiliaryNetworks
 ) -> None:
-    assert auxiliary.folds.validation_losses().shape == (context.config.epochs, 10 * N_SEEDS)
+    assert auxiliary.folds.ensemble.validation_losses().shape == (
+        context.config.epochs,
+        10 * N_SEEDS,
+    )
     text = learning_curves(context, auxiliary).blocks[0]
-    best = auxiliary.folds.validation_losses().mean(axis=1).argmin() + 1
+    best = auxiliary.folds.ensemble.validation_losses().mean(axis=1).argmin() + 1
     assert re.findall(r"\d+", str(text))[2:4] == [str(best), str(context.config.epochs)]
 
 

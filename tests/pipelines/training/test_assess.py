@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,8 @@ from model.schema import Schema
 from model.training import RECIPES
 from pipelines.cli import main
 from pipelines.data import Table
-from pipelines.evaluation import REFERENCE, SEED, NetworkSpec, prepare_folds
+from pipelines.evaluation import REFERENCE, SEED, prepare_folds, train_folds
 from pipelines.evaluation.baselines import BASELINES, fit_baselines
-from pipelines.evaluation.folds import FoldPredictor
 from pipelines.fitted_pipeline import fit_pipeline
 from pipelines.training import RetrainRequest, load_keras_network
 from pipelines.training.assess import (
@@ -178,31 +176,25 @@ def test_a_calibrated_version_with_a_cost_ratio(
 
 
 def test_a_harmful_calibration_is_not_promoted(
-    store: Store,
-    table: Table,
-    artifact: Artifact,
-    baseline: np.ndarray,
-    monkeypatch: pytest.MonkeyPatch,
+    store: Store, table: Table, artifact: Artifact
 ) -> None:
     """Versions of one recipe with different calibrations are compared."""
-    from pipelines.training import promotion
-
-    out_of_fold = baseline[:1]
-
-    def fixed_predictions(specs: Mapping[str, NetworkSpec]) -> FoldPredictor:
-        return lambda folds: dict.fromkeys(specs, out_of_fold[None])
-
-    monkeypatch.setattr(promotion, "fit_networks", fixed_predictions)
+    config = msgspec.structs.replace(RECIPES["default"], epochs=5)
+    manifest = msgspec.structs.replace(artifact.manifest, training=msgspec.to_builtins(config))
+    champion = store.add(manifest, artifact.files)
+    # Training is reproducible, so these are the champion's out-of-fold probabilities.
+    folds = prepare_folds(table, seed=SEED, n_repeats=1)
+    out_of_fold = train_folds(folds, config).reshape(-1, len(table))
     calibration = fit_calibration("temperature", table.labels, to_log_odds(out_of_fold))
     files = {**artifact.files, "calibration.json": msgspec.json.encode(calibration)}
-    challenger = store.add(artifact.manifest, files)
+    challenger = store.add(manifest, files)
     underconfident = to_probabilities(to_log_odds(out_of_fold) / 3)
-    decision = decide(table, challenger, underconfident, artifact)
+    decision = decide(table, challenger, underconfident, champion)
     assert not decision.promote
-    assert "the difference in log loss to version 1 is +" in decision.reason
+    assert "the difference in log loss to version 2 is +" in decision.reason
     # With the roles exchanged, the champion's predictions are calibrated before the comparison.
     calibrated = calibrate_out_of_fold(table, out_of_fold, "temperature")
-    decision = decide(table, artifact, calibrated, challenger)
+    decision = decide(table, champion, calibrated, challenger)
     assert decision.promote
     assert "is +0.0000 (95 % interval +0.0000 to +0.0000)" in decision.reason
 

@@ -13,6 +13,8 @@ from model.evaluation import (
     compare,
     log_loss,
     log_loss_rise_in_standard_errors,
+    prevalence_log_loss,
+    record_log_losses,
 )
 from model.evaluation.bootstrap import bootstrap_weights
 from model.evaluation.metrics import MAX_PAIRS, calibration_error
@@ -50,6 +52,22 @@ def test_metrics_equal_scikit_learns_for_every_bootstrap_sample(
         np.mean([reference(labels, p, sample_weight=w) for p in probabilities]) for w in weights
     ]
     np.testing.assert_allclose(METRICS[name](labels, probabilities, weights), expected, rtol=1e-9)
+
+
+def test_the_loss_of_a_record_is_finite_and_has_the_shape_of_the_probabilities() -> None:
+    labels, probabilities = np.array([1, 0, 1]), np.array([[0.25, 0.25, 0.0], [0.5, 1.0, 1.0]])
+    losses = record_log_losses(labels, probabilities)
+    limit = -np.log(1e-7)
+    expected = [[np.log(4), np.log(4 / 3), limit], [np.log(2), limit, 0]]
+    np.testing.assert_allclose(losses, expected, atol=2e-7)
+    by_column = record_log_losses(labels[:, None], probabilities.T)
+    np.testing.assert_array_equal(by_column, losses.T)
+
+
+def test_predicting_the_share_of_positives_has_the_entropy_as_loss() -> None:
+    share = 0.2
+    entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert prevalence_log_loss(np.array([1, 0, 0, 0, 0])) == pytest.approx(entropy)
 
 
 def test_a_large_table_is_sorted_and_has_the_same_auc() -> None:
