@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from model.records import OPTIONS
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LARGE_BYTES = 256 * 1024
 MAX_LARGE_BODIES = 8
@@ -33,24 +35,28 @@ Further clients are not read from until one of these is finished. Without the li
 clients that send 8 MiB each would take 800 MB.
 """
 
+CLOSE_TIMEOUT_S = 2.0
+"""Timeout in seconds for a client to end a body that is not read any further."""
+
 _OPTION = re.compile(f'"(?:{"|".join(OPTIONS)})"'.encode())
 _END_BYTES = 128
 
 
 class AsgiService:
-    """An ASGI application that calls a WSGI service."""
+    """An ASGI application that calls a WSGI service.
+
+    Attributes:
+        stopping: whether to announce in each response that the connection closes.
+    """
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.stopping = False
         self._executor = ThreadPoolExecutor(1, "slow-path")
         self._large_bodies = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Respond to one request, or handle the lifespan events of the server."""
-        if scope["type"] == "lifespan":
-            await _handle_lifespan(receive, send)
-        if scope["type"] != "http":
-            return
+        """Respond to one request."""
         if _may_be_large(scope):
             async with self._large_bodies:
                 await self._respond(scope, receive, send)
@@ -69,8 +75,13 @@ class AsgiService:
         else:
             loop = asyncio.get_running_loop()
             start, content = await loop.run_in_executor(self._executor, self._call_wsgi, environ)
+        if self.stopping or not complete:
+            start["headers"].append((b"connection", b"close"))
         await send(start)
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": content, "more_body": not complete})
+        if not complete:
+            await _discard_body(receive)
+            await send({"type": "http.response.body"})
 
     def _call_wsgi(self, environ: dict[str, Any]) -> tuple[Message, bytes]:
         started: list[Message] = []
@@ -117,16 +128,18 @@ class AsgiService:
         except TimeoutError:
             pass
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        return body[: limit + 1], not more or n_bytes > limit
+        return body[: limit + 1], not more
 
 
-async def _handle_lifespan(receive: Receive, send: Send) -> None:
-    """Confirm ASGI lifespan events. The models are loaded by a hook of the server."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+async def _discard_body(receive: Receive) -> None:
+    """Read the rest of a body for a moment, so that the client gets the response.
+
+    A connection that is closed with unread bytes is reset (RFC 9112, section 9.6).
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            while (await receive()).get("more_body"):
+                pass
 
 
 def _has_option(body: bytes) -> bool:
