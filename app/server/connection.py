@@ -7,6 +7,7 @@ reads a response.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from uvicorn.config import Config
@@ -18,6 +19,7 @@ from app.server.asgi import AsgiApp, Message, Receive, Send
 MAX_HEADER_BYTES = 64 * 1024
 """Maximum size of a request's path, query and headers together."""
 
+_UPGRADE = re.compile(rb"(?<=\n)upgrade(?=:)", re.IGNORECASE)
 _HEADERS_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + (
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
@@ -74,7 +76,11 @@ class Connection(asyncio.Protocol):
         self._state.clear()
 
     def data_received(self, data: bytes) -> None:
-        """Pass data on, unless headers go on for too long."""
+        """Pass data on, unless headers go on for too long.
+
+        The header ``Upgrade`` is renamed: a server may ignore it (RFC 9110, section 7.8). Java's
+        HttpClient sends it with every request, and httptools then drops the body.
+        """
         if not self._in_request:
             if self._n_header_bytes > MAX_HEADER_BYTES:
                 self._transport.write(_HEADERS_TOO_LARGE)
@@ -82,9 +88,10 @@ class Connection(asyncio.Protocol):
                 return
             self._n_header_bytes += len(data)
             if self._header_timer is None:
-                self._header_timer = self._loop.call_later(
-                    self.header_timeout_s, self._transport.close
-                )
+                self._start_header_timer()
+            if b"pgrade:" in data or b"PGRADE:" in data:
+                head, end, body = data.partition(b"\r\n\r\n")
+                data = _UPGRADE.sub(b"x-upgrade", head) + end + body
         self._http.data_received(data)
 
     def eof_received(self) -> None:

@@ -167,3 +167,24 @@ def test_a_large_response_is_read_whole() -> None:
             assert (await get(streams)).startswith(b"HTTP/1.1 200")
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize("name", ["Upgrade", "upgrade", "UPGRADE"])
+def test_a_request_to_upgrade_keeps_its_body(name: str) -> None:
+    """Java's HttpClient asks every server for HTTP/2. The body may contain the same text."""
+    body = b"\r\nUpgrade: h2c\r\n\r\n"
+
+    async def check() -> None:
+        async with running(Connection) as server:
+            reader, writer = await connect(server)
+            for _ in range(2):
+                writer.write(
+                    b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+                    b"%b: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
+                    b"Content-Length: %d\r\n\r\n%b" % (name.encode(), len(body), body)
+                )
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+                assert head.startswith(b"HTTP/1.1 200")
+                assert await reader.readexactly(2) == b"%d" % len(body)
+
+    asyncio.run(check())
