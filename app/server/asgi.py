@@ -13,11 +13,11 @@ import asyncio
 import io
 import re
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 from app.service import Service
 from model.records import OPTIONS
@@ -37,6 +37,17 @@ clients that send 8 MiB each would take 800 MB.
 
 CLOSE_TIMEOUT_S = 2.0
 """Timeout in seconds for a client to end a body that is not read any further."""
+
+_CONSTANTS = {
+    "SCRIPT_NAME": "",
+    "wsgi.version": (1, 0),
+    "wsgi.input_terminated": True,
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+}
+"""The values of the WSGI environment that are the same for every request."""
 
 _OPTION = re.compile(f'"(?:{"|".join(OPTIONS)})"'.encode())
 _END_BYTES = 128
@@ -70,8 +81,9 @@ class AsgiService:
             return
         body, complete = request
         environ = _build_environ(scope, body, complete)
-        if self.service.uses_fast_path(environ) and not _has_option(body):
-            start, content = self._call_wsgi(environ)
+        if self.service.uses_fast_path(scope["method"], scope["path"]) and not _has_option(body):
+            response = self.service.respond_fast(environ)
+            start, content = _response_start(response.status, response.headers), response.body
         else:
             loop = asyncio.get_running_loop()
             start, content = await loop.run_in_executor(self._executor, self._call_wsgi, environ)
@@ -87,12 +99,7 @@ class AsgiService:
         started: list[Message] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
-            raw = [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
-            ]
-            started.append(
-                {"type": "http.response.start", "status": int(status[:3]), "headers": raw}
-            )
+            started.append(_response_start(int(status[:3]), headers))
 
         chunks = self.service(environ, start_response)
         try:
@@ -129,6 +136,12 @@ class AsgiService:
             pass
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         return body[: limit + 1], not more
+
+
+def _response_start(status: int, headers: Iterable[tuple[str, str]]) -> Message:
+    """Return the ASGI message that starts a response."""
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return {"type": "http.response.start", "status": status, "headers": raw}
 
 
 async def _discard_body(receive: Receive) -> None:
@@ -168,31 +181,32 @@ def _build_environ(scope: Message, body: bytes, complete: bool) -> dict[str, Any
     """
     host, port = scope.get("server") or ("", 0)
     environ: dict[str, Any] = {
+        **_CONSTANTS,
         "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
-        "RAW_URI": quote(scope["path"]),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_NAME": host,
         "SERVER_PORT": str(port or 0),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": io.BytesIO(body),
-        "wsgi.input_terminated": True,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
     }
-    for raw_name, raw_value in scope["headers"]:
-        name = raw_name.decode("latin-1")
-        if "_" in name or name == "transfer-encoding":
-            continue  # "_" and "-" would map to the same key; the chunks are already joined
-        key = name.upper().replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
-        value = raw_value.decode("latin-1")
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    for name, raw_value in scope["headers"]:
+        key = _environ_key(name)
+        if key:
+            value = raw_value.decode("latin-1")
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
     environ["CONTENT_LENGTH"] = str(len(body) + (not complete))
     return environ
+
+
+@lru_cache(maxsize=256)
+def _environ_key(name: bytes) -> str:
+    """Return the key of a header in the WSGI environment; "" for a header that is left out.
+
+    The chunks of a body are already joined. "_" and "-" would map to the same key.
+    """
+    if b"_" in name or name == b"transfer-encoding":
+        return ""
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
