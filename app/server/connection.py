@@ -63,7 +63,8 @@ class Connection(asyncio.Protocol):
         """Start the timeout for the headers of the first request."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(high=0)  # every unsent byte starts the write timeout
+        # Unsent bytes start the write timeout. With 0, asyncio's TLS would always wait.
+        transport.set_write_buffer_limits(high=1, low=0)
         self._http.connection_made(transport)
         self._start_header_timer()
 

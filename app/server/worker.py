@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 
 import uvicorn
@@ -53,42 +54,18 @@ class AsgiWorker(Worker):
         serving = asyncio.create_task(server.serve(listeners))
         while not (server.started or serving.done()):
             await asyncio.sleep(0)
-        self.init_signals()  # uvicorn has replaced gunicorn's handlers, which only clear `alive`
+        self.init_signals()  # gunicorn's handlers, which clear `alive`; uvicorn has replaced them
         while self.alive and os.getppid() == self.ppid and not serving.done():
             self.notify()
             await asyncio.sleep(TICK_S)
-        if not serving.done():
-            service.stopping = True
-            await self._accept_pending(server, listeners)
-            await self._wait_for_connections(server)
-            server.should_exit = True
+        service.stopping = True
+        await accept_pending(server, listeners)
+        await self.wait_for_idle_connections(server)
+        server.should_exit = True
         await serving
 
-    async def _accept_pending(self, server: uvicorn.Server, listeners: list[socket.socket]) -> None:
-        """Stop listening, but serve the clients that the kernel has already connected."""
-        clients = []
-        for listener in listeners:
-            with suppress(BlockingIOError):
-                while True:
-                    with suppress(ConnectionError):  # this client has disconnected
-                        clients.append(listener.accept()[0])
-        for listening in server.servers:
-            listening.close()
-        loop = asyncio.get_running_loop()
-        connecting = []
-        for client in clients:
-            client.setblocking(False)
-            connecting.append(
-                loop.connect_accepted_socket(
-                    lambda: Connection(server.config, server.server_state, {}),
-                    client,
-                    ssl=server.config.ssl,
-                )
-            )
-        await asyncio.gather(*connecting, return_exceptions=True)
-
-    async def _wait_for_connections(self, server: uvicorn.Server) -> None:
-        """Wait until idle connections have reached the keep-alive timeout.
+    async def wait_for_idle_connections(self, server: uvicorn.Server) -> None:
+        """Wait until connections without a request have reached the keep-alive timeout.
 
         Every response announces the close meanwhile, so that no client sends a request on a
         connection that is about to be closed.
@@ -98,3 +75,30 @@ class AsgiWorker(Worker):
         while server.server_state.connections and loop.time() < deadline:
             self.notify()
             await asyncio.sleep(TICK_S)
+
+
+async def accept_pending(server: uvicorn.Server, listeners: Sequence[socket.socket]) -> None:
+    """Stop listening, but serve the clients that the kernel has already connected.
+
+    A client that connects between the last ``accept`` and the close is reset.
+    """
+    clients: list[socket.socket] = []
+    for listener in listeners:
+        with suppress(OSError):  # BlockingIOError: no client is waiting
+            while True:
+                with suppress(ConnectionError):  # this client has disconnected
+                    clients.append(listener.accept()[0])
+    for listening in server.servers:
+        listening.close()
+    loop = asyncio.get_running_loop()
+    for client in clients:
+        client.setblocking(False)
+    connecting = (
+        loop.connect_accepted_socket(
+            lambda: Connection(server.config, server.server_state, {}),
+            client,
+            ssl=server.config.ssl,
+        )
+        for client in clients
+    )
+    await asyncio.gather(*connecting, return_exceptions=True)  # a TLS handshake may fail
