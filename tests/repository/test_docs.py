@@ -138,7 +138,7 @@ def test_every_package_of_a_peer_is_pinned_and_justified_and_not_installed_here(
     reasons = (ROOT / "docs/decisions/0002-dependencies.md").read_text().lower()
     own_constraints = (ROOT / "constraints.txt").read_text().lower()
     files = sorted((ROOT / "bench/peers").glob("*/requirements.txt"))
-    assert len(files) == 6
+    assert len(files) == 5
     for file in files:
         for line in file.read_text().splitlines():
             if line[0] not in "#-":

@@ -20,17 +20,15 @@ N_KILLS = 5
 
 
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "anew"])
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_only_clients_of_killed_worker_fail(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
-    kind: str,
     keep_alive: bool,
 ) -> None:
     """Other clients are not affected, each retry succeeds, and no count is lost."""
-    with serve(trained.folder, kind=kind, WORKERS="2") as server:
+    with serve(trained.folder, WORKERS="2") as server:
         clients = Clients(server.address, record, keep_alive=keep_alive, renewed_after=50)
         held: set[int] = set()
         n_others = 0

@@ -30,20 +30,18 @@ def connect(server: Any) -> socket.socket:
 
 
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "anew"])
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_accepted_requests_are_not_lost(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
-    kind: str,
     keep_alive: bool,
 ) -> None:
     """Pending connections are served too, and responses while stopping announce the close."""
     together = None
     took = []
     for _ in range(N_STOPS):
-        with serve(trained.folder, kind=kind, WORKERS="2") as server:
+        with serve(trained.folder, WORKERS="2") as server:
             clients = Clients(
                 server.address,
                 [record] * 50,
@@ -75,18 +73,16 @@ def test_accepted_requests_are_not_lost(
         assert together.closing >= 16 * N_STOPS, "each client must get the header"
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_incomplete_request_gets_a_response(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
-    kind: str,
 ) -> None:
     """Idle connections, used or unused, do not delay the stop."""
     body = json.dumps(record).encode()
     request = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
-    with serve(trained.folder, kind=kind, WORKERS="1", GRACEFUL_SECONDS="20") as server:
+    with serve(trained.folder, WORKERS="1", GRACEFUL_SECONDS="20") as server:
         with contextlib.ExitStack() as connections:
             used = [connections.enter_context(connect(server)) for _ in range(3)]
             for client in used:
@@ -110,21 +106,19 @@ def test_incomplete_request_gets_a_response(
     assert answer.startswith(b"HTTP/1.1 200") and status == 0
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_rolling_update_behind_the_proxy(
     trained: Store,
     serve: Any,
     proxy: Callable[..., Any],
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
-    kind: str,
 ) -> None:
     """Each of two services is stopped and started under load without a failed request."""
     first, second = str(port()), str(port())
     with contextlib.ExitStack() as running:
         ones = {number: running.enter_context(contextlib.ExitStack()) for number in (first, second)}
         servers = {
-            number: one.enter_context(serve(trained.folder, kind=kind, PORT=number))
+            number: one.enter_context(serve(trained.folder, PORT=number))
             for number, one in ones.items()
         }
         running_proxy = running.enter_context(proxy(int(first), beside=int(second)))
@@ -137,9 +131,7 @@ def test_rolling_update_behind_the_proxy(
                 clients.wait_for(300)
                 stopping.join()
                 assert servers[number].process.returncode == 0
-                servers[number] = ones[number].enter_context(
-                    serve(trained.folder, kind=kind, PORT=number)
-                )
+                servers[number] = ones[number].enter_context(serve(trained.folder, PORT=number))
             clients.wait_for(300)
     report_measurement(str(outcomes))
     assert set(outcomes.answers) == {200} and not outcomes.failures

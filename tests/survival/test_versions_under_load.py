@@ -78,17 +78,15 @@ def taken_over(server: Any, version: str, n_workers: int = 2) -> float:
     raise AssertionError(f"version {version} was never taken over")
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_a_hundred_changes_of_version(
     changing: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
-    kind: str,
 ) -> None:
     """No request fails, no response mixes two versions, and memory does not grow."""
     check = OneVersion(changing, record, n=50)
-    with serve(changing.folder, kind=kind, WORKERS="2", RELOAD_SECONDS="0.2") as server:
+    with serve(changing.folder, WORKERS="2", RELOAD_SECONDS="0.2") as server:
         clients = Clients(server.address, check.content, check=check, n_clients=4)
         with clients.running() as outcomes:
             memory = []

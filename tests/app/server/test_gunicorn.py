@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import shutil
@@ -17,14 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 
+from app.api_keys import new_entry
 from model.artifacts import Store
-from tests.conftest import ROOT, WORKER_CLASSES
-
-
-@pytest.fixture(params=list(WORKER_CLASSES))
-def serve(serve: Callable[..., Any], request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Run every test of this file with each supported worker."""
-    return functools.partial(serve, kind=request.param)
+from tests.conftest import ROOT
 
 
 def exchange(server: Any, *parts: bytes, pause_s: float = 0.0) -> bytes:
@@ -283,6 +277,39 @@ def test_a_request_under_way_is_finished(trained: Store, serve: Callable[..., An
             client.sendall(body[1:])
             assert client.recv(100).startswith(b"HTTP/1.1 422")
         assert server.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("worker_class", ["sync", "gthread"])
+@pytest.mark.parametrize("config", ["app/gunicorn.conf.py", None])
+def test_gunicorns_own_workers_serve_the_application(
+    trained: Store,
+    serve: Callable[..., Any],
+    record: dict[str, Any],
+    worker_class: str,
+    config: str | None,
+) -> None:
+    """Predictions, errors, keys and the stop are those of the default worker."""
+    key, entry = new_entry("client", ["predict"])
+    requests = [("/predict", record), ("/predict", {**record, "age": -1}), ("/nowhere", record)]
+
+    def responses(server: Any) -> list[tuple[int, Any]]:
+        server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
+        received = [
+            server.post(path, content, **headers)
+            for path, content in requests
+            for headers in ({"X-API-Key": key}, {"X-API-Key": "wrong"}, {})
+        ]
+        for _, content in received:
+            content.pop("instance", None)  # the ID of the request
+        return received
+
+    with serve(trained.folder, API_KEYS=entry) as server:
+        expected = responses(server)
+    assert [status for status, _ in expected] == [200, 401, 401, 422, 401, 401, 404, 404, 404]
+    with serve(trained.folder, worker_class=worker_class, config=config, API_KEYS=entry) as server:
+        assert responses(server) == expected
+        assert server.stop() == 0
+    assert "Traceback" not in server.output
 
 
 def test_a_taken_port_gets_a_clear_message(trained: Store) -> None:

@@ -53,9 +53,9 @@ def ask(
         sent.append(message)
 
     asyncio.run(app(scope, receive, send))
-    start, content = sent
+    start, *content = sent
     found = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
-    return start["status"], found, content["body"]
+    return start["status"], found, b"".join(message.get("body", b"") for message in content)
 
 
 @pytest.mark.parametrize("part", [7, 1 << 20])
@@ -74,6 +74,8 @@ def test_answers_are_those_of_wsgi(trained: Store, record: dict[str, Any], part:
             wanted.status_code,
             wanted.data.replace(instance, b""),
         )
+        if status == 413:
+            found.pop("connection", None)  # the rest of the body is not read
         kept = {k.lower(): v for k, v in wanted.headers.items() if k != "X-Request-ID"}
         assert found == kept
 
