@@ -9,8 +9,6 @@ import gc
 import json
 import os
 import signal
-import socket
-import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,19 +51,10 @@ keep_freed_memory()
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host  # IPv6 in brackets
 bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
-# One event loop per worker. The alternative without asyncio:
-# -k app.server.single_thread_worker.SingleThreadWorker
 worker_class = "app.server.worker.AsgiWorker"
 preload_app = True
-# By default gunicorn uses uvloop and gunicorn_h1c if they are installed. They are neither pinned
-# nor tested here.
-asgi_loop = "asyncio"
-http_parser = "python"
-# gunicorn keeps the connection of a disconnected client for three seconds. With clients that open
-# one connection per request that adds up to 100 MB and more.
-asgi_disconnect_grace_period = 0
 graceful_timeout = _settings.graceful_seconds
-# The single-threaded worker reads from clients in the thread that also updates its heartbeat.
+# gunicorn's sync worker reads from clients in the thread that also updates its heartbeat.
 timeout = max(30, _settings.client_seconds + 20)
 loglevel = _settings.log_level
 # No access log: writing a line costs half as much as a prediction. The metrics count requests.
@@ -98,12 +87,7 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Print the address and an example request. Set the timeout for silent clients."""
-    for listener in server.LISTENERS:
-        # Accepted connections inherit this timeout of a read. Without it a client that stops in the
-        # middle of a request would hold a single-threaded worker forever.
-        timeout_value = struct.pack("ll", _settings.client_seconds, 0)
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout_value)
+    """Print the address and an example request."""
     _write_stdout(f"\nserving on http://{bind}, {workers} workers; stop with Ctrl-C")
     try:
         store = Store(_settings.model_store)

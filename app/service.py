@@ -122,9 +122,9 @@ class Service(Flask):
         view = _View(handler, scope, render_error)
         self.add_url_rule(path, f"{method} {path}", view, methods=[method])
 
-    def uses_fast_path(self, environ: dict[str, Any]) -> bool:
+    def uses_fast_path(self, method: str, path: str) -> bool:
         """Return whether a request bypasses Flask's dispatch."""
-        return (environ["REQUEST_METHOD"], environ["PATH_INFO"]) in self._fast_path_routes
+        return (method, path) in self._fast_path_routes
 
     def routes(self) -> Iterator[Route]:
         """Yield every route, in the order in which Flask tries the rules."""
@@ -136,41 +136,47 @@ class Service(Flask):
 
     def wsgi_app(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Respond to a request, on the fast path if its path has one."""
+        if self.uses_fast_path(environ["REQUEST_METHOD"], environ["PATH_INFO"]):
+            response = self.respond_fast(environ)
+            start_response(_STATUS_LINES[response.status], list(response.headers))
+            return (response.body,)
         request = environ[ENVIRON_KEY] = ServiceRequest(environ, self.settings.max_body_bytes)
         token = request_var.set(request)
         try:
-            entry = self._fast_path_routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-            if entry is None:
-                return super().wsgi_app(environ, self._wrap_start_response(request, start_response))
-            response = self._call_fast_path(request, *entry)
-            self._count_request(request, response.status)
-            start_response(
-                _STATUS_LINES[response.status],
-                [
-                    ("Content-Type", response.media_type),
-                    *response.headers,
-                    ("Content-Length", str(len(response.body))),
-                    *SECURITY_HEADERS,
-                    ("X-Request-ID", request.request_id),
-                ],
-            )
-            return (response.body,)
+            return super().wsgi_app(environ, self._wrap_start_response(request, start_response))
         finally:
             request_var.reset(token)
-            del environ[
-                ENVIRON_KEY
-            ]  # a reference cycle would keep the body until garbage collection
+            # A reference cycle would keep the body until garbage collection.
+            del environ[ENVIRON_KEY]
 
-    def _call_fast_path(
-        self, request: ServiceRequest, handler: Handler, scope: str
-    ) -> ServiceResponse:
-        """Authorize and call a handler without Flask; convert exceptions to error responses."""
-        request.route = request.environ["PATH_INFO"]
+    def respond_fast(self, environ: dict[str, Any]) -> ServiceResponse:
+        """Respond to a request for which :meth:`uses_fast_path` is true.
+
+        Returns:
+            the response with all of its headers.
+        """
+        path = environ["PATH_INFO"]
+        handler, scope = self._fast_path_routes[environ["REQUEST_METHOD"], path]
+        request = ServiceRequest(environ, self.settings.max_body_bytes)
+        request.route = path
+        token = request_var.set(request)
         try:
-            require(self.keys, request, scope)
-            return handler(request)
-        except Exception as error:
-            return self._error_response(error).to_response()
+            try:
+                require(self.keys, request, scope)
+                response = handler(request)
+            except Exception as error:
+                response = self._error_response(error).to_response()
+            self._count_request(request, response.status)
+        finally:
+            request_var.reset(token)
+        headers = (
+            ("Content-Type", response.media_type),
+            *response.headers,
+            ("Content-Length", str(len(response.body))),
+            *SECURITY_HEADERS,
+            ("X-Request-ID", request.request_id),
+        )
+        return ServiceResponse(response.body, response.status, response.media_type, headers)
 
     def _authorize(self) -> None:
         """Authorize a request that Flask dispatches, unless no rule matches its path."""

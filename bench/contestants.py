@@ -85,7 +85,7 @@ def _first_output(response: Any) -> float:
 
 
 _SERVICE = "{python} -m gunicorn -c app/gunicorn.conf.py app.wsgi:app"
-_MEASURED_WITH_PEERS = ("service", "service-ordinary")
+_MEASURED_WITH_PEERS = ("service", "service-gthread")
 _MLSERVER = "{bin}/mlserver start bench/peers/mlserver"
 _MLSERVER_PORTS = {
     "MLSERVER_HTTP_PORT": "{port}",
@@ -123,7 +123,7 @@ TARGETS = (
         _SERVICE,
         "this service as deployed: one worker with an event loop",
         probability=_first_prediction,
-        packages=("msgspec", "numpy", "onnxruntime"),
+        packages=("uvicorn", "httptools", "msgspec", "numpy", "onnxruntime"),
         settings={"PORT": "{port}", "WORKERS": "1"},
         batch=True,
     ),
@@ -137,21 +137,10 @@ TARGETS = (
         only_memory=True,
     ),
     BenchmarkTarget(
-        "service-ordinary",
-        "{python} -m gunicorn -c app/gunicorn.conf.py "
-        "-k app.server.single_thread_worker.SingleThreadWorker app.wsgi:app",
-        "this service on a gunicorn thread worker with one thread",
+        "service-gthread",
+        f"{_SERVICE} --worker-class gthread --threads 1",
+        "this service on gunicorn's gthread worker with one thread",
         probability=_first_prediction,
-        settings={"PORT": "{port}", "WORKERS": "1"},
-        batch=True,
-    ),
-    BenchmarkTarget(
-        "service-uvloop",
-        "{python} -m gunicorn -c app/gunicorn.conf.py --asgi-loop uvloop app.wsgi:app",
-        "this service as deployed, with uvloop",
-        probability=_first_prediction,
-        peer="uvloop",
-        packages=("uvloop",),
         settings={"PORT": "{port}", "WORKERS": "1"},
         batch=True,
     ),

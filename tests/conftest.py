@@ -1,4 +1,4 @@
-"""What the tests share: the schema, the table, and one trained version for the whole session."""
+"""Fixtures of all tests: schema, table, one trained version per session, the real server."""
 
 from __future__ import annotations
 
@@ -38,11 +38,6 @@ ReportMeasurement = Callable[[str], None]
 ROOT = Path(__file__).parent.parent
 DEFAULT_EXAMPLES = 100
 """Examples per property in hypothesis's default profile, which ``make test`` uses."""
-WORKER_CLASSES = {
-    "wsgi": ["-k", "app.server.single_thread_worker.SingleThreadWorker", "app.wsgi:app"],
-    "asgi": ["app.wsgi:app"],
-}
-"""Arguments after gunicorn's configuration file, by worker interface; ``asgi`` is the default."""
 
 
 def n_examples(n: int) -> int:
@@ -101,7 +96,7 @@ def explainer_of(artifact: Artifact, **options: Any) -> Explainer:
     )
 
 
-def as_before(artifact: Artifact, *names: str) -> None:
+def remove_optional_files(artifact: Artifact, *names: str) -> None:
     """Remove optional files from an artifact, as if an earlier release had written it."""
     for name in names:
         (artifact.folder / name).unlink()
@@ -162,14 +157,14 @@ def free_port() -> int:
 
 @pytest.fixture
 def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
-    """Return a context manager that runs the real server in a process of its own."""
+    """Return a context manager that runs the real server in a separate process."""
 
     @contextmanager
     def start(
         store: Path,
-        kind: str = "asgi",
+        worker_class: str | None = None,
         log: Path | None = None,
-        config: str = "app/gunicorn.conf.py",
+        config: str | None = "app/gunicorn.conf.py",
         **settings: str,
     ) -> Iterator[Server]:
         port = settings.get("PORT", str(free_port))
@@ -182,9 +177,12 @@ def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
         }
         # A file, because a full pipe that nobody reads would block the service.
         log = log or tmp_path / f"log-{port}"
+        options = ["--config", config] if config else []
+        if worker_class:
+            options += ["--worker-class", worker_class]
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", config, *WORKER_CLASSES[kind]],
+                [sys.executable, "-m", "gunicorn", *options, "app.wsgi:app"],
                 cwd=ROOT,
                 env=environment,
                 stdout=output,
@@ -227,8 +225,8 @@ class Server:
         with urllib.request.urlopen(self.address + path, timeout=10) as response:
             return response.read().decode()
 
-    def post(self, path: str, content: Any) -> tuple[int, Any]:
-        headers = {"Content-Type": "application/json"}
+    def post(self, path: str, content: Any, **headers: str) -> tuple[int, Any]:
+        headers = {"Content-Type": "application/json", **headers}
         body = json.dumps(content).encode()
         return self._ask(urllib.request.Request(self.address + path, body, headers))
 

@@ -1,11 +1,10 @@
-"""The gunicorn workers, the ASGI application, and the set-up of the server process.
+"""The server process: the gunicorn worker, its connections, the ASGI application, the set-up.
 
-asgi                  an ASGI application around the WSGI service
-worker                gunicorn's ASGI worker with graceful shutdown
-single_thread_worker  a single-threaded gthread worker with graceful shutdown
-listening             draining of the accept queue
-port_check            a check that the port is free
-process               metrics shared between workers, file limit, memory of the C library
+worker      the gunicorn worker, which runs uvicorn's HTTP protocol
+connection  limits for clients that misbehave
+asgi        the ASGI application around the WSGI service
+port_check  a check that the port is free
+process     metrics shared between workers, file limit, memory of the C library
 """
 
 from typing import TYPE_CHECKING

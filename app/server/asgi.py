@@ -13,10 +13,11 @@ import asyncio
 import io
 import re
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 from app.service import Service
 from model.records import OPTIONS
@@ -24,6 +25,7 @@ from model.records import OPTIONS
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LARGE_BYTES = 256 * 1024
 MAX_LARGE_BODIES = 8
@@ -33,24 +35,39 @@ Further clients are not read from until one of these is finished. Without the li
 clients that send 8 MiB each would take 800 MB.
 """
 
+CLOSE_TIMEOUT_S = 2.0
+"""Timeout in seconds for a client to end a body that is not read any further."""
+
+_CONSTANTS = {
+    "SCRIPT_NAME": "",
+    "wsgi.version": (1, 0),
+    "wsgi.input_terminated": True,
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+}
+"""The values of the WSGI environment that are the same for every request."""
+
 _OPTION = re.compile(f'"(?:{"|".join(OPTIONS)})"'.encode())
 _END_BYTES = 128
 
 
 class AsgiService:
-    """An ASGI application that calls a WSGI service."""
+    """An ASGI application that calls a WSGI service.
+
+    Attributes:
+        stopping: whether to announce in each response that the connection closes.
+    """
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.stopping = False
         self._executor = ThreadPoolExecutor(1, "slow-path")
         self._large_bodies = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Respond to one request, or handle the lifespan events of the server."""
-        if scope["type"] == "lifespan":
-            await _handle_lifespan(receive, send)
-        if scope["type"] != "http":
-            return
+        """Respond to one request."""
         if _may_be_large(scope):
             async with self._large_bodies:
                 await self._respond(scope, receive, send)
@@ -64,24 +81,25 @@ class AsgiService:
             return
         body, complete = request
         environ = _build_environ(scope, body, complete)
-        if self.service.uses_fast_path(environ) and not _has_option(body):
-            start, content = self._call_wsgi(environ)
+        if self.service.uses_fast_path(scope["method"], scope["path"]) and not _has_option(body):
+            response = self.service.respond_fast(environ)
+            start, content = _response_start(response.status, response.headers), response.body
         else:
             loop = asyncio.get_running_loop()
             start, content = await loop.run_in_executor(self._executor, self._call_wsgi, environ)
+        if self.stopping or not complete:
+            start["headers"].append((b"connection", b"close"))
         await send(start)
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": content, "more_body": not complete})
+        if not complete:
+            await _discard_body(receive)
+            await send({"type": "http.response.body"})
 
     def _call_wsgi(self, environ: dict[str, Any]) -> tuple[Message, bytes]:
         started: list[Message] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
-            raw = [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
-            ]
-            started.append(
-                {"type": "http.response.start", "status": int(status[:3]), "headers": raw}
-            )
+            started.append(_response_start(int(status[:3]), headers))
 
         chunks = self.service(environ, start_response)
         try:
@@ -117,16 +135,24 @@ class AsgiService:
         except TimeoutError:
             pass
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        return body[: limit + 1], not more or n_bytes > limit
+        return body[: limit + 1], not more
 
 
-async def _handle_lifespan(receive: Receive, send: Send) -> None:
-    """Confirm ASGI lifespan events. The models are loaded by a hook of the server."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+def _response_start(status: int, headers: Iterable[tuple[str, str]]) -> Message:
+    """Return the ASGI message that starts a response."""
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return {"type": "http.response.start", "status": status, "headers": raw}
+
+
+async def _discard_body(receive: Receive) -> None:
+    """Read the rest of a body for a moment, so that the client gets the response.
+
+    A connection that is closed with unread bytes is reset (RFC 9112, section 9.6).
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            while (await receive()).get("more_body"):
+                pass
 
 
 def _has_option(body: bytes) -> bool:
@@ -155,31 +181,32 @@ def _build_environ(scope: Message, body: bytes, complete: bool) -> dict[str, Any
     """
     host, port = scope.get("server") or ("", 0)
     environ: dict[str, Any] = {
+        **_CONSTANTS,
         "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
-        "RAW_URI": quote(scope["path"]),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_NAME": host,
         "SERVER_PORT": str(port or 0),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": io.BytesIO(body),
-        "wsgi.input_terminated": True,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
     }
-    for raw_name, raw_value in scope["headers"]:
-        name = raw_name.decode("latin-1")
-        if "_" in name or name == "transfer-encoding":
-            continue  # "_" and "-" would map to the same key; the chunks are already joined
-        key = name.upper().replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
-        value = raw_value.decode("latin-1")
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    for name, raw_value in scope["headers"]:
+        key = _environ_key(name)
+        if key:
+            value = raw_value.decode("latin-1")
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
     environ["CONTENT_LENGTH"] = str(len(body) + (not complete))
     return environ
+
+
+@lru_cache(maxsize=256)
+def _environ_key(name: bytes) -> str:
+    """Return the key of a header in the WSGI environment; "" for a header that is left out.
+
+    The chunks of a body are already joined. "_" and "-" would map to the same key.
+    """
+    if b"_" in name or name == b"transfer-encoding":
+        return ""
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"

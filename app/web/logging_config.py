@@ -27,8 +27,6 @@ class RedactingFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the message; return whether to log it."""
-        if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
-            return False  # the client stopped sending; see gunicorn.conf.py
         for start in ("Invalid request from", "Error handling request"):
             if str(record.msg).startswith(start):
                 record.msg, record.args = f"{start} a client.", ()
@@ -131,8 +129,9 @@ def build_logging_config(level: str, log_format: str) -> dict[str, Any]:
         },
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
-            # gunicorn's start and stop messages are of no use to an operator.
+            # Messages about the start and the stop are of no use to an operator.
             "gunicorn.error": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
+            "uvicorn.error": {"level": "WARNING"},
             "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": False},
         },
     }

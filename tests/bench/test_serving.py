@@ -101,10 +101,10 @@ def test_target_names_are_unique_and_the_floor_is_first() -> None:
         "tutorial",
         "service",
         "service-two-workers",
-        "service-ordinary",
+        "service-gthread",
     ]
     peers = [target.name for target in select_targets(None, peers=True)]
-    assert peers[:3] == ["floor", "service", "service-ordinary"]
+    assert peers[:3] == ["floor", "service", "service-gthread"]
     assert {"fastapi", "mlserver", "bentoml", "mlflow", "service-granian"} <= set(peers)
     by_name = select_targets(["mlflow", "floor"], peers=False)
     assert [target.name for target in by_name] == ["floor", "mlflow"]

@@ -15,12 +15,12 @@ import pytest
 from tests.conftest import ROOT
 
 WARNING = "is ignored: it is neither a file nor a directory"
-"""What pip prints if a configured source of packages does not exist."""
+"""pip's warning if a configured source of packages does not exist."""
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with the Makefile, empty constraints, and a wheel of the package ``small`` 1.0."""
+    """Return a folder with the Makefile, no constraints, and a wheel of the package ``small``."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name in ("requirements-serve.txt", "constraints.txt"):
         (tmp_path / name).touch()
@@ -88,11 +88,11 @@ def test_the_quick_examples_exist() -> None:
 
 @pytest.mark.slow
 def test_a_peer_that_does_not_install_is_skipped(project: Path) -> None:
-    requirements = project / "bench/peers/uvloop/requirements.txt"
+    requirements = project / "bench/peers/granian/requirements.txt"
     requirements.parent.mkdir(parents=True)
     requirements.write_text("small==2.0\n")
-    completed = make(project, ".venv-peers/uvloop/.installed")
+    completed = make(project, ".venv-peers/granian/.installed")
     assert completed.returncode == 0
     assert "No matching distribution found for small==2.0" in completed.stderr
-    assert ".venv-peers/uvloop/pip.log" in completed.stderr
-    assert not (project / ".venv-peers/uvloop/.installed").exists()
+    assert ".venv-peers/granian/pip.log" in completed.stderr
+    assert not (project / ".venv-peers/granian/.installed").exists()

@@ -46,18 +46,16 @@ class Clock:
         self._offset[:] = struct.pack("q", seconds)
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_clock_jumps_do_not_affect_clients(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
     tmp_path: Path,
-    kind: str,
 ) -> None:
     """No request fails, no worker is restarted, and no latency is wrong by a day."""
     clock = Clock(tmp_path)
-    with serve(trained.folder, kind=kind, WORKERS="2", **clock.environment) as server:
+    with serve(trained.folder, WORKERS="2", **clock.environment) as server:
         server.wait_until(lambda: len(server.workers) == 2, "both workers")
         workers = server.workers
         clients = Clients(server.address, record, n_clients=4)

@@ -15,17 +15,15 @@ from tests.survival.processes import memory_mb
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_closed_connections_release_memory(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
-    kind: str,
 ) -> None:
     """gunicorn keeps the state of each for three seconds, which is thousands of connections."""
     body = json.dumps(record)
-    with serve(trained.folder, kind=kind) as server:
+    with serve(trained.folder) as server:
         connection = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=20)
         memory = []
         for _ in range(4):

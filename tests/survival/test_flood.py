@@ -96,13 +96,11 @@ def limit_mb() -> float:
 
 
 @pytest.mark.parametrize("bodies", [small, large])
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_healthy_clients_are_answered(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
-    kind: str,
     bodies: Any,
 ) -> None:
     """Valid requests and health checks succeed, memory stays in its limit, no value is logged.
@@ -112,7 +110,7 @@ def test_healthy_clients_are_answered(
     """
     sent = bodies(record)
     assert all(len(body) <= LIMIT for body in sent)
-    with serve(trained.folder, kind=kind, WORKERS="2") as server:
+    with serve(trained.folder, WORKERS="2") as server:
         server.wait_until(lambda: len(server.workers) == 2, "both workers")
         workers = server.workers
         peaks = []

@@ -51,20 +51,18 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_a_full_disk(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
     disk: SmallDisk,
-    kind: str,
 ) -> None:
     """No request fails, everything is counted, and a dead worker is replaced."""
     store = Store(shutil.copytree(trained.folder, disk.folder / "store"))
     run = disk.folder / "run"
     run.mkdir()
-    with serve(store.folder, kind=kind, WORKERS="2", RUN_FOLDER=str(run)) as server:
+    with serve(store.folder, WORKERS="2", RUN_FOLDER=str(run)) as server:
         server.wait_until(lambda: len(server.workers) == 2, "both workers")
         clients = Clients(server.address, record, n_clients=4)
         bad = Clients(server.address, {**record, "age": 700}, n_clients=1, pause_s=0.01)
@@ -96,16 +94,14 @@ def test_a_full_disk(
     assert status == 0
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_a_log_that_cannot_be_written(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
-    kind: str,
 ) -> None:
     """Rejected requests are logged, so each of them writes to the full log."""
-    with serve(trained.folder, kind=kind, log=Path("/dev/full"), WORKERS="2") as server:
+    with serve(trained.folder, log=Path("/dev/full"), WORKERS="2") as server:
         clients = Clients(server.address, record, n_clients=2)
         bad = Clients(server.address, {**record, "age": 700}, n_clients=2)
         with clients.running() as outcomes, bad.running() as refused:

@@ -20,17 +20,15 @@ N_KILLS = 5
 
 
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "anew"])
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_only_clients_of_killed_worker_fail(
     trained: Store,
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
-    kind: str,
     keep_alive: bool,
 ) -> None:
     """Other clients are not affected, each retry succeeds, and no count is lost."""
-    with serve(trained.folder, kind=kind, WORKERS="2") as server:
+    with serve(trained.folder, WORKERS="2") as server:
         clients = Clients(server.address, record, keep_alive=keep_alive, renewed_after=50)
         held: set[int] = set()
         n_others = 0
@@ -61,7 +59,7 @@ def test_only_clients_of_killed_worker_fail(
         f"counted by the service: {counted:.0f}"
     )
     failed = set().union(*outcomes.ports.values())
-    assert outcomes.n_failures <= len(held) and failed <= held, "only its own"
+    assert outcomes.n_failures <= len(held) and failed <= held, "only clients of the killed workers"
     assert outcomes.n_failures > 0, "no request was in progress, so nothing was tested"
     assert outcomes.failed_retries == 0 and set(outcomes.answers) == {200}
     assert outcomes.answers[200] <= counted <= outcomes.answers[200] + outcomes.n_failures
