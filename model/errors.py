@@ -14,7 +14,7 @@
     ├── ArtifactError            the version must not be served
     │   ├── ArtifactIncomplete   a file is missing
     │   ├── ArtifactDamaged      a file differs from the one that was written
-    │   ├── ArtifactTooNew       written in a format of a later release
+    │   ├── UnsupportedFormat    written in a format of another release
     │   ├── SchemaMismatch       the schema is not the one used in training
     │   └── GoldenRowsDiffer     the graph does not reproduce its golden rows
     └── StoreError               the store or its current version cannot be used
@@ -30,7 +30,7 @@ by its line and column, and a field of a record by its row and name.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -51,7 +51,6 @@ ProblemCode = Literal[
     "wrong_type",
 ]
 """The kinds of problems; ``wrong_length`` only for bodies that contain columns or rows."""
-PROBLEM_CODES: Final[tuple[ProblemCode, ...]] = get_args(ProblemCode)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -184,7 +183,7 @@ class ArtifactDamaged(ArtifactError):
     """A file of the artifact differs from the one that was written."""
 
 
-class ArtifactTooNew(ArtifactError):
+class UnsupportedFormat(ArtifactError):
     """The artifact was written in a format that this release does not support."""
 
 

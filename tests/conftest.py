@@ -24,10 +24,10 @@ from flask.testing import FlaskClient
 from hypothesis import settings
 
 from app import Settings, create_app
-from model.artifacts import MANIFEST_FILE, Artifact, Store
-from model.artifacts.artifact import read_artifact
-from model.artifacts.manifest import encode_manifest, with_checksum
+from model.artifacts import Artifact, GoldenRows, Store
+from model.artifacts.artifact import read_artifact, write_artifact
 from model.inference import Explainer, load_missing_value_scorer
+from model.inference.missing_values import MissingValueFile
 from model.schema import Schema, load_schema
 from model.training import RECIPES
 from pipelines.data import Table, read_table
@@ -97,12 +97,20 @@ def explainer_of(artifact: Artifact, **options: Any) -> Explainer:
 
 
 def remove_optional_files(artifact: Artifact, *names: str) -> None:
-    """Remove optional files from an artifact, as if an earlier release had written it."""
-    for name in names:
-        (artifact.folder / name).unlink()
-    files = {n: f for n, f in artifact.manifest.files.items() if n not in names}
-    manifest = with_checksum(msgspec.structs.replace(artifact.manifest, files=files))
-    (artifact.folder / MANIFEST_FILE).write_bytes(encode_manifest(manifest))
+    """Remove optional files from a saved artifact.
+
+    Without explanation.json, the graph also scores records with missing values, so its golden
+    probabilities replace those in inputs.json.
+    """
+    files = {name: data for name, data in artifact.files.items() if name not in names}
+    if "explanation.json" in names:
+        inputs = msgspec.structs.replace(
+            artifact.decode("inputs.json", MissingValueFile),
+            golden_probabilities=artifact.decode("golden.json", GoldenRows).probabilities,
+        )
+        files["inputs.json"] = msgspec.json.encode(inputs)
+    shutil.rmtree(artifact.folder)
+    write_artifact(artifact.folder, artifact.manifest, files)
 
 
 @contextmanager

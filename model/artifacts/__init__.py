@@ -7,7 +7,7 @@ store         the versions of a model, the current one, promotion and rollback
 atomic_files  atomic replacement of files, synced to disk
 """
 
-from model.artifacts.artifact import MANIFEST_FILE, Artifact
+from model.artifacts.artifact import MANIFEST_FILE, Artifact, decode_file
 from model.artifacts.atomic_files import replace_file
 from model.artifacts.golden_rows import (
     INTERVAL_TOLERANCE,
@@ -39,6 +39,7 @@ __all__ = [
     "Manifest",
     "Store",
     "TrainingRange",
+    "decode_file",
     "decode_manifest",
     "golden_values",
     "max_difference",

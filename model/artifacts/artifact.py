@@ -30,7 +30,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -44,6 +44,8 @@ from model.artifacts.manifest import (
 )
 from model.errors import ArtifactDamaged, ArtifactIncomplete, InvalidSchema, SchemaMismatch
 from model.schema import Schema
+
+T = TypeVar("T")
 
 MANIFEST_FILE = "manifest.json"
 TEMPORARY_PREFIX = ".writing-"
@@ -60,8 +62,6 @@ FILES = (
     "members.json",
     "history.json",
 )
-ADDED_LATER = frozenset({"explanation.json", "inputs.json", "members.json", "calibration.json"})
-"""Files that artifacts of earlier releases do not have."""
 OPTIONAL = frozenset({"explanation.json", "members.json"})
 """Files that an artifact with a custom activation does not have, because NumPy cannot evaluate its
 layers."""
@@ -74,14 +74,39 @@ class Artifact:
     """A verified artifact.
 
     Attributes:
-        files: the verified bytes of each of :data:`FILES`, without those of :data:`ADDED_LATER`
-            that were not written.
+        files: the verified bytes of each of :data:`FILES`, without those of :data:`OPTIONAL` that
+            were not written.
     """
 
     folder: Path
     manifest: Manifest
     schema: Schema
     files: Mapping[str, bytes]
+
+    def decode(self, name: str, file_type: type[T]) -> T:
+        """Return the content of one of the JSON files.
+
+        Raises:
+            ArtifactDamaged: the file is absent or not of this type.
+        """
+        try:
+            return decode_file(self.files, name, file_type)
+        except ValueError as error:
+            raise ArtifactDamaged(f"version {self.folder.name}: {error}") from error
+
+
+def decode_file(files: Mapping[str, bytes], name: str, file_type: type[T]) -> T:
+    """Return the content of one of the JSON files of an artifact that may not be written yet.
+
+    Raises:
+        ValueError: the file is absent or not of this type; the message names it.
+    """
+    if name not in files:
+        raise ValueError(f"{name} is missing")
+    try:
+        return msgspec.json.decode(files[name], type=file_type)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name} cannot be read: {error}") from error
 
 
 def write_artifact(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Artifact:
@@ -121,14 +146,14 @@ def read_artifact(folder: Path, *, fingerprint: str | None = None) -> Artifact:
         fingerprint: the required fingerprint of the schema; None accepts any schema.
 
     Raises:
-        ArtifactIncomplete, ArtifactDamaged, ArtifactTooNew, SchemaMismatch: the message names the
-            version and the file.
+        ArtifactIncomplete, ArtifactDamaged, UnsupportedFormat, SchemaMismatch: the message names
+            the version and the file.
     """
     where = f"version {folder.name}"
     manifest = decode_manifest(_read_file(folder / MANIFEST_FILE, where), where)
     files = {}
     for name in FILES:
-        if name in ADDED_LATER and name not in manifest.files and not (folder / name).exists():
+        if name in OPTIONAL and name not in manifest.files and not (folder / name).exists():
             continue
         record, data = manifest.files.get(name), _read_file(folder / name, where)
         if record is None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from model.errors import ArtifactDamaged, ArtifactTooNew
+from model.errors import ArtifactDamaged, UnsupportedFormat
 
-FORMAT_VERSION = 2
-"""Increase it with every change that an older release cannot read; keep reading older formats."""
+T = TypeVar("T")
+
+FORMAT_VERSION = 3
+"""Increase it with every change after which a release cannot read what another one wrote."""
 
 
 class FileRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,7 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         created: time of creation in UTC, ISO 8601.
         threshold: a probability at or above it gets the positive label.
         cost_ratio: the cost of a missed patient in false alarms, which determines the threshold;
-            absent if it was not given.
+            None if it was not given.
         ranges: the training range of each column.
         metrics: results of evaluations, by name; more can be added later.
         parity: largest difference between the probabilities of the graph and those of the pipeline
@@ -71,10 +73,23 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     device: str
     libraries: dict[str, str]
     command: str
-    # Absent instead of null: a manifest of format 1 keeps its bytes and so its checksum.
-    cost_ratio: float | msgspec.UnsetType = msgspec.UNSET
+    cost_ratio: float | None = None
     files: dict[str, FileRecord] = {}
     checksum: str = ""
+
+    def decode_metrics(self, name: str, metrics_type: type[T]) -> T:
+        """Return the results of one evaluation.
+
+        Raises:
+            ArtifactDamaged: there are none of this name, or they are not of this type.
+        """
+        try:
+            return msgspec.convert(self.metrics[name], metrics_type)
+        except (KeyError, msgspec.ValidationError) as error:
+            raise ArtifactDamaged(
+                f"version {self.version}: the metrics {name!r} of manifest.json cannot be read "
+                f"({type(error).__name__})"
+            ) from error
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -96,16 +111,16 @@ def decode_manifest(data: bytes, where: str) -> Manifest:
         where: the name of the artifact, for error messages.
 
     Raises:
-        ArtifactTooNew: the manifest has a later format; this is checked first.
+        UnsupportedFormat: the manifest has another format; this is checked first.
         ArtifactDamaged: the data is not a manifest or does not match its checksum.
     """
     try:
         content = msgspec.json.decode(data, type=dict[str, Any])
         format_version = content.get("format_version")
-        if isinstance(format_version, int) and format_version > FORMAT_VERSION:
-            raise ArtifactTooNew(
-                f"{where}: it has format {format_version}, but this release reads formats up to "
-                f"{FORMAT_VERSION}; upgrade the service or roll back"
+        if isinstance(format_version, int) and format_version != FORMAT_VERSION:
+            raise UnsupportedFormat(
+                f"{where}: it has format {format_version}, but this release reads format "
+                f"{FORMAT_VERSION}; use the release that wrote it, or train a new version"
             )
         manifest = msgspec.convert(content, Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError):

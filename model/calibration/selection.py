@@ -162,20 +162,17 @@ def _compare_candidates(
     """Return the method that the rule of ``auto`` selects, and all candidates."""
     weights = np.ones((1, len(labels)))
     probabilities = {method: to_probabilities(x) for method, x in calibrated.items()}
-    repeats = {
-        method: np.concatenate([log_loss(labels, row[None], weights) for row in p])
-        for method, p in probabilities.items()
-    }
+    losses = {method: log_loss(labels, p, weights)[0] for method, p in probabilities.items()}
     draws = {
         method: bootstrap_statistic(partial(log_loss, labels, p), groups, seed=seed)
         for method, p in probabilities.items()
     }
     best, *others = calibrated
-    candidates = {best: Candidate(log_loss=estimate(draws[best], repeats[best]))}
+    candidates = {best: Candidate(log_loss=estimate(draws[best], losses[best]))}
     for method in others:
-        difference = estimate(draws[method] - draws[best], repeats[method] - repeats[best])
+        difference = estimate(draws[method] - draws[best], losses[method] - losses[best])
         candidates[method] = Candidate(
-            log_loss=estimate(draws[method], repeats[method]),
+            log_loss=estimate(draws[method], losses[method]),
             compared_with=best,
             difference=difference,
         )

@@ -23,13 +23,11 @@ class Estimate(msgspec.Struct, frozen=True):
 
     Attributes:
         low, high: ends of the interval.
-        sd_repeats: standard deviation over the repeats of the folds; 0 for a single one.
     """
 
     value: float
     low: float
     high: float
-    sd_repeats: float = 0.0
 
     def format(self, sign: str = "", *, digits: int = 4) -> str:
         """Return the estimate and its interval as text.
@@ -101,28 +99,27 @@ def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def estimate(draws: np.ndarray, repeats: np.ndarray, *, value: float | None = None) -> Estimate:
-    """Return the estimate of a statistic, its interval, and its spread over the repeats.
+def estimate(draws: np.ndarray, value: float) -> Estimate:
+    """Return the estimate of a statistic with its interval.
 
     Args:
         draws: (b,), as for :func:`percentile_interval`.
-        repeats: (n_repeats,), the statistic of all patients in each repeat of the folds.
-        value: the estimate; the mean of the repeats if None.
+        value: the statistic of all patients.
     """
     low, high = percentile_interval(draws)
-    spread = float(repeats.std(ddof=1)) if len(repeats) > 1 else 0.0
-    mean = repeats.mean() if value is None else value
-    return Estimate(float(mean), float(low), float(high), spread)
+    return Estimate(float(value), float(low), float(high))
 
 
 def estimate_or_none(draws: np.ndarray, repeats: np.ndarray) -> Estimate | None:
     """Return the estimate over the repeats in which the statistic is defined; None without any.
 
     Args:
-        draws, repeats: as for :func:`estimate`; NaN where the statistic is undefined.
+        draws: as for :func:`estimate`.
+        repeats: (n_repeats,), the statistic of all patients in each repeat of the folds; NaN where
+            it is undefined.
     """
     defined = repeats[~np.isnan(repeats)]
-    return estimate(draws, defined) if len(defined) else None
+    return estimate(draws, defined.mean()) if len(defined) else None
 
 
 def nan_mean(draws: np.ndarray) -> np.ndarray:

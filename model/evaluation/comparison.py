@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import product
 
 import msgspec
@@ -21,14 +20,13 @@ from model.evaluation.bootstrap import (
     bootstrap_statistic,
     estimate,
 )
-from model.evaluation.metrics import METRICS, Metric
+from model.evaluation.metrics import METRICS
 
 
-class ModelComparison(msgspec.Struct, frozen=True, omit_defaults=True):
+class ModelComparison(msgspec.Struct, frozen=True):
     """Metrics of several models on the same folds, compared with a baseline.
 
-    A manifest stores it. Fields that were added later have defaults, so that the manifests of
-    earlier versions can be read.
+    A manifest stores it.
 
     Attributes:
         seed, n_splits, n_repeats: of the folds.
@@ -50,8 +48,8 @@ class ModelComparison(msgspec.Struct, frozen=True, omit_defaults=True):
     baseline: str
     estimates: dict[str, dict[str, Estimate]]
     differences: dict[str, Estimate]
-    other_differences: dict[str, dict[str, Estimate]] = {}
-    skipped_models: dict[str, str] = {}
+    other_differences: dict[str, dict[str, Estimate]]
+    skipped_models: dict[str, str]
 
     def differences_to_baseline(self) -> dict[str, dict[str, Estimate]]:
         """Return paired differences by name of each model but the baseline, then by metric."""
@@ -99,14 +97,15 @@ def compare(
     draws = dict(zip(product(METRICS, names), statistics.T, strict=True))
     estimates: dict[str, dict[str, Estimate]] = {name: {} for name in names}
     differences: dict[str, dict[str, Estimate]] = {n: {} for n in names if n != baseline}
+    all_patients = np.ones((1, len(labels)))
     for metric, compute in METRICS.items():
-        samples = {
-            n: _MetricSamples.of(compute, labels, predictions[n], draws[metric, n]) for n in names
-        }
+        values = {name: compute(labels, rows[name], all_patients)[0] for name in names}
         for name in names:
-            estimates[name][metric] = samples[name].estimate()
+            estimates[name][metric] = estimate(draws[metric, name], values[name])
         for name, paired in differences.items():
-            paired[metric] = samples[name].minus(samples[baseline]).estimate()
+            paired[metric] = estimate(
+                draws[metric, name] - draws[metric, baseline], values[name] - values[baseline]
+            )
     return ModelComparison(
         seed=seed,
         n_splits=n_splits,
@@ -119,37 +118,6 @@ def compare(
         other_differences=differences,
         skipped_models=dict(skipped_models or {}),
     )
-
-
-@dataclass(frozen=True)
-class _MetricSamples:
-    """One metric of one model: over all patients, by bootstrap sample, and by repeat."""
-
-    value: float
-    draws: np.ndarray
-    repeats: np.ndarray
-
-    @classmethod
-    def of(
-        cls, compute: Metric, labels: np.ndarray, predictions: np.ndarray, draws: np.ndarray
-    ) -> _MetricSamples:
-        weights = np.ones((1, len(labels)))
-        repeats = [predictions[..., [r], :] for r in range(predictions.shape[-2])]
-        return cls(
-            value=compute(labels, _flatten_repeats(predictions), weights)[0],
-            draws=draws,
-            repeats=np.array(
-                [compute(labels, _flatten_repeats(repeat), weights)[0] for repeat in repeats]
-            ),
-        )
-
-    def minus(self, other: _MetricSamples) -> _MetricSamples:
-        return _MetricSamples(
-            self.value - other.value, self.draws - other.draws, self.repeats - other.repeats
-        )
-
-    def estimate(self) -> Estimate:
-        return estimate(self.draws, self.repeats, value=self.value)
 
 
 def log_loss_rise_in_standard_errors(before: ModelComparison, after: ModelComparison) -> float:

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from model.artifacts import LOG_ODDS_TOLERANCE, PROBABILITY_TOLERANCE, GoldenRows
+from model.artifacts import LOG_ODDS_TOLERANCE, PROBABILITY_TOLERANCE, GoldenRows, decode_file
 from model.features import Encoding
 from model.inference.dense_network import DenseLayer, DenseNetwork
 from model.logit import to_probabilities
@@ -149,12 +149,9 @@ def load_coalition_network(files: Mapping[str, bytes]) -> CoalitionNetwork:
         ValueError: the files cannot be read or do not fit together, or the probabilities of the
             golden rows differ from the graph's.
     """
-    try:
-        encoding = msgspec.json.decode(files["encoding.json"], type=Encoding)
-        data = msgspec.json.decode(files["explanation.json"], type=ExplanationData)
-        golden = msgspec.json.decode(files["golden.json"], type=GoldenRows)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"a file of the explanations cannot be read: {error}") from error
+    encoding = decode_file(files, "encoding.json", Encoding)
+    data = decode_file(files, "explanation.json", ExplanationData)
+    golden = decode_file(files, "golden.json", GoldenRows)
     network = CoalitionNetwork(encoding, data)
     rows = np.array(golden.values, dtype=np.float32)
     if not rows.shape == (len(golden.probabilities), encoding.n_columns) or not len(rows):

@@ -24,7 +24,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from model.artifacts import INTERVAL_TOLERANCE, Artifact, GoldenRows, max_difference
+from model.artifacts import INTERVAL_TOLERANCE, Artifact, GoldenRows, decode_file, max_difference
 from model.errors import ArtifactDamaged, IntervalUnavailable
 from model.features import Encoding
 from model.inference.dense_network import (
@@ -84,8 +84,7 @@ class IntervalEstimator:
         missing_value_scorer: the scorer's, which imputes missing values.
 
     Attributes:
-        available: False for a version that was trained before intervals existed, or that has a
-            custom activation.
+        available: False for a version with a custom activation, which has no ``members.json``.
 
     Raises:
         ArtifactDamaged: the members cannot be read, or the intervals of the golden rows differ from
@@ -99,13 +98,13 @@ class IntervalEstimator:
         if not self.available:
             return
         try:
-            members = msgspec.json.decode(artifact.files["members.json"], type=BootstrapFile)
-            golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
+            members = decode_file(artifact.files, "members.json", BootstrapFile)
+            golden = decode_file(artifact.files, "golden.json", GoldenRows)
             self._ensemble_scorer = EnsembleScorer(artifact.files, members, missing_value_scorer)
             rows = np.array(golden.values, np.float32)
             bounds = self._ensemble_scorer.bounds(rows, np.array(golden.probabilities))
             difference = max_difference(bounds, [members.lows, members.highs])
-        except (msgspec.DecodeError, ValueError) as error:
+        except ValueError as error:
             raise ArtifactDamaged(
                 f"{self._where}: intervals cannot be computed: {error}"
             ) from error
@@ -156,7 +155,7 @@ class EnsembleScorer:
     ) -> None:
         self.level = members.level
         self._spread = members.spread
-        self._encoding = msgspec.json.decode(files["encoding.json"], type=Encoding)
+        self._encoding = decode_file(files, "encoding.json", Encoding)
         self._missing_value_scorer = missing_value_scorer
         self._network = StackedDenseNetwork(members.layers, len(self._encoding.features))
         self._calibration = (

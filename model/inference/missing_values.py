@@ -10,18 +10,18 @@ the mean of a sigmoid with a normally distributed argument, in the probit approx
 MacKay, "The evidence framework applied to classification networks", Neural Computation, 1992).
 
 The graph, which scores complete records, fills missing values with the means of the training rows.
-It also scores records with missing values for versions without ``inputs.json``, and for networks
-with a custom activation, whose layers are not in ``explanation.json``.
+It also scores records with missing values for networks with a custom activation, whose versions
+have no ``explanation.json``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import msgspec
 import numpy as np
 
+from model.artifacts import decode_file
 from model.features import (
     ConditionalGaussianImputer,
     Encoding,
@@ -50,13 +50,10 @@ class MissingValueFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     golden_probabilities: list[float]
 
 
-_T = TypeVar("_T")
-
-
 class _LayersOnly(msgspec.Struct):
-    """The layers in ``explanation.json``; None for a custom activation."""
+    """The layers in ``explanation.json``."""
 
-    layers: list[DenseLayer] | None = None
+    layers: list[DenseLayer]
 
 
 class MissingValueScorer:
@@ -121,16 +118,14 @@ def load_missing_value_scorer(
         ValueError: the files cannot be read, or do not fit together.
     """
     columns = optional_columns(schema)
-    if not columns or not {"inputs.json", "explanation.json"} <= files.keys():
+    if not columns or "explanation.json" not in files:
         return None
-    encoding = _decode(files, "encoding.json", Encoding)
-    moments = _decode(files, "inputs.json", MissingValueFile).moments
+    encoding = decode_file(files, "encoding.json", Encoding)
+    moments = decode_file(files, "inputs.json", MissingValueFile).moments
     if encoding.n_columns != len(schema.columns):
         raise ValueError("encoding.json does not match the schema's columns")
     imputer = ConditionalGaussianImputer(moments, encoding, columns)
-    layers = _decode(files, "explanation.json", _LayersOnly).layers
-    if not layers:
-        return None
+    layers = decode_file(files, "explanation.json", _LayersOnly).layers
     return MissingValueScorer(imputer, DenseNetwork(layers, len(encoding.features), np.float64))
 
 
@@ -163,24 +158,6 @@ def build_missing_value_file(
     )
 
 
-def load_golden_probabilities(files: Mapping[str, bytes]) -> Sequence[float] | None:
-    """Return the golden probabilities in ``inputs.json``; None without that file.
-
-    Raises:
-        ValueError: the file cannot be read.
-    """
-    if "inputs.json" not in files:
-        return None
-    return _decode(files, "inputs.json", MissingValueFile).golden_probabilities
-
-
 def optional_columns(schema: Schema) -> Sequence[int]:
     """Return the indices of the columns that may be missing."""
     return [i for i, column in enumerate(schema.columns) if not column.required]
-
-
-def _decode(files: Mapping[str, bytes], name: str, file_type: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(files[name], type=file_type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name} cannot be read: {error}") from error

@@ -20,11 +20,12 @@ from model.artifacts import (
     Artifact,
     GoldenRows,
     Manifest,
+    decode_file,
     max_difference,
 )
 from model.errors import ArtifactDamaged, GoldenRowsDiffer
 from model.inference.input_warnings import InputNotes, InputWarning, TrainingRangeChecker
-from model.inference.missing_values import load_golden_probabilities, load_missing_value_scorer
+from model.inference.missing_values import MissingValueFile, load_missing_value_scorer
 from model.inference.onnx_session import OnnxSession
 from model.schema import Schema
 
@@ -65,9 +66,8 @@ class Scorer:
 
     Attributes:
         missing_value_scorer: the scorer of records with missing values. None where the graph scores
-            them with the means of the training rows: for a schema without optional columns, for a
-            version saved before imputation existed, and for a network with a custom activation,
-            whose layers the artifact does not hold.
+            them with the means of the training rows: for a schema without optional columns, and for
+            a network with a custom activation, whose layers the artifact does not hold.
 
     Raises:
         ArtifactDamaged: the graph or the files of the imputation cannot be used.
@@ -78,9 +78,9 @@ class Scorer:
         self.manifest: Manifest = artifact.manifest
         self.schema: Schema = artifact.schema
         where = f"version {artifact.folder.name}"
+        golden = artifact.decode("golden.json", GoldenRows)
         try:
             self.graph = OnnxSession(artifact.files["model.onnx"])
-            golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
             rows = np.array(golden.values, dtype=np.float32)
             difference = max_difference(self.graph.probabilities(rows), golden.probabilities)
         except Exception as error:  # ONNX Runtime raises a class for each status
@@ -99,10 +99,8 @@ class Scorer:
         self._range_checker = TrainingRangeChecker(self.schema, self.manifest.ranges)
         try:
             self.missing_value_scorer = load_missing_value_scorer(self.schema, artifact.files)
-            expected = load_golden_probabilities(artifact.files)
-            difference = 0.0
-            if expected is not None:
-                difference = max_difference(self.probabilities(rows), expected)
+            saved = decode_file(artifact.files, "inputs.json", MissingValueFile)
+            difference = max_difference(self.probabilities(rows), saved.golden_probabilities)
         except ValueError as error:
             raise ArtifactDamaged(f"{where}: missing values cannot be imputed: {error}") from error
         if not difference <= PROBABILITY_TOLERANCE:

@@ -125,4 +125,4 @@ def evaluate_command(
 
 
 def _config(artifact: Artifact) -> TrainingConfig:
-    return msgspec.convert(artifact.manifest.training, TrainingConfig)
+    return artifact.decode("network.json", TrainingConfig)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from model.errors import ModelError, StoreError
 from model.evaluation import ModelComparison
@@ -66,10 +65,10 @@ def versions_command(schema: Path, store: Path | None) -> None:
         mark = "*" if version == current_version else " "
         try:
             manifest = opened_store.read(version).manifest
+            folds = manifest.decode_metrics("folds", ModelComparison)
         except ModelError as error:
             click.echo(f"{mark} {version:>3}  {error}")
             continue
-        folds = msgspec.convert(manifest.metrics["folds"], ModelComparison)
         loss = folds.estimates[folds.model]["log_loss"].value
         click.echo(
             f"{mark} {version:>3}  {manifest.created}  {manifest.recipe:<18}"

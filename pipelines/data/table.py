@@ -25,7 +25,7 @@ class Table:
         file: name of the file, without folders.
         sha256: of the file's bytes.
         values: float64 (n, n_columns), coded as in :class:`model.records.batch.Batch`.
-        outcome: float64 (n,), the outcome column as in the file; None if it was not read.
+        outcome: float64 (n,), the outcome column as in the file.
         lines: int (n,), the line (of a CSV) or row (of a Parquet file) of each record.
         warnings: messages about the data for a person, one sentence each.
     """
@@ -34,7 +34,7 @@ class Table:
     file: str
     sha256: str
     values: np.ndarray
-    outcome: np.ndarray | None
+    outcome: np.ndarray
     lines: np.ndarray
     warnings: tuple[str, ...]
 
@@ -58,13 +58,7 @@ class Table:
 
     @property
     def labels(self) -> np.ndarray:
-        """Return int8 (n,), 1 for records that meet the schema's outcome rule.
-
-        Raises:
-            InvalidTable: the table has no outcome column.
-        """
-        if self.outcome is None:
-            raise InvalidTable(self.file, ["the table has no outcome column"])
+        """Return int8 (n,), 1 for records that meet the schema's outcome rule."""
         return (self.outcome > self.schema.outcome.above).astype(np.int8)
 
     @property
@@ -74,20 +68,19 @@ class Table:
         return np.unique(filled, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def read_table(path: Path, schema: Schema, *, need_outcome: bool = True) -> Table:
+def read_table(path: Path, schema: Schema) -> Table:
     """Read and validate a table.
 
     Args:
         path: a Parquet file if it ends in ``.parquet`` or ``.pq``, otherwise a CSV file with or
             without a header.
-        need_outcome: False to read a file for scoring, which ignores an outcome column.
 
     Raises:
         InvalidTable: the file has problems, which the error lists all at once, by line and column;
             or it is a copy of the data that the schema rejects, with the reason.
     """
     raw_table, sha256 = read_raw_table(path, schema)
-    return validate_raw_table(raw_table, schema, sha256, need_outcome)
+    return validate_raw_table(raw_table, schema, sha256)
 
 
 def read_raw_table(path: Path, schema: Schema) -> tuple[RawTable, str]:
@@ -127,15 +120,13 @@ def _is_rejected_copy(raw_table: RawTable, copy: RejectedCopy, schema: Schema) -
     return foreign and (not copy.repeated or distinct * 2 <= len(raw_table.rows))
 
 
-def validate_raw_table(
-    raw_table: RawTable, schema: Schema, sha256: str, need_outcome: bool = True
-) -> Table:
+def validate_raw_table(raw_table: RawTable, schema: Schema, sha256: str) -> Table:
     """Validate every cell of a raw table.
 
     Raises:
         InvalidTable: the table has problems, which the error lists all at once, by line and column.
     """
-    problems, warnings = _check_header(raw_table, schema, need_outcome)
+    problems, warnings = _check_header(raw_table, schema)
     if not raw_table.rows and not raw_table.problems:
         problems.append("the file has no records")
     if problems:
@@ -153,7 +144,7 @@ def validate_raw_table(
                 )
             else:
                 values[row, index] = value
-    outcome = _read_outcome(raw_table, schema, problems) if need_outcome else None
+    outcome = _read_outcome(raw_table, schema, problems)
     if problems:
         raise InvalidTable(raw_table.file, problems)
     table = Table(schema, raw_table.file, sha256, values, outcome, np.array(raw_table.lines), ())
@@ -161,9 +152,7 @@ def validate_raw_table(
     return Table(schema, raw_table.file, sha256, values, outcome, table.lines, tuple(warnings))
 
 
-def _check_header(
-    raw_table: RawTable, schema: Schema, need_outcome: bool
-) -> tuple[list[str], list[str]]:
+def _check_header(raw_table: RawTable, schema: Schema) -> tuple[list[str], list[str]]:
     header, outcome = raw_table.header, schema.outcome
     problems = [f"column {n} is repeated" for n in dict.fromkeys(header) if header.count(n) > 1]
     known = {*schema.column_names, outcome.column}
@@ -173,7 +162,7 @@ def _check_header(
             similar = did_you_mean(name, unknown)
             hint = f"; is it {similar}?" if similar else ""
             problems.append(f"column {name} is absent{hint}")
-    if need_outcome and outcome.column not in header:
+    if outcome.column not in header:
         forbidden_targets = [m.reason for m in outcome.forbidden_targets if m.column in header]
         problems += forbidden_targets or [f"the outcome column {outcome.column} is absent"]
     warnings = [f"column {name} is not in the schema and is ignored" for name in unknown]
@@ -201,10 +190,9 @@ def _duplicates(table: Table) -> list[str]:
     warnings = [
         f"{n_repeats} of {len(table)} records are copies of another; no split separates copies"
     ]
-    if table.outcome is not None:
-        n_contradict = int((table.labels != table.labels[first_rows][group]).sum())
-        if n_contradict:
-            warnings.append(f"the outcome differs from the first copy in {n_contradict} of them")
+    n_contradict = int((table.labels != table.labels[first_rows][group]).sum())
+    if n_contradict:
+        warnings.append(f"the outcome differs from the first copy in {n_contradict} of them")
     return warnings
 
 

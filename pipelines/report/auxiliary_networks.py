@@ -129,7 +129,6 @@ def _train_on_fractions(
 def _limit_records(table: Table) -> Table:
     if len(table) <= MAX_RECORDS:
         return table
-    assert table.outcome is not None
     rows = np.sort(np.random.default_rng(SEED).choice(len(table), MAX_RECORDS, replace=False))
     return dataclasses.replace(
         table, values=table.values[rows], outcome=table.outcome[rows], lines=table.lines[rows]

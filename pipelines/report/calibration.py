@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 
 from model.calibration import METHOD_NAMES, CalibrationSelection
@@ -28,9 +27,8 @@ def reliability(context: ReportContext) -> Section:
     Args:
         context: the training that the report is about.
     """
-    metrics = context.manifest.metrics
-    choice = msgspec.convert(metrics["calibration"], CalibrationSelection)
-    curve = msgspec.convert(metrics["reliability"], ReliabilityCurve)
+    choice = context.manifest.decode_metrics("calibration", CalibrationSelection)
+    curve = context.manifest.decode_metrics("reliability", ReliabilityCurve)
     method = choice.calibration.method
     states = [("as the network gives them", choice.before)]
     if method != "none":
@@ -119,7 +117,7 @@ def decision_analysis(context: ReportContext) -> Section:
     Args:
         context: the training that the report is about.
     """
-    curve = msgspec.convert(context.manifest.metrics["decision_curve"], DecisionCurve)
+    curve = context.manifest.decode_metrics("decision_curve", DecisionCurve)
     return Section(
         "decisions",
         "What acting on them does",

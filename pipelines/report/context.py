@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import msgspec
 import numpy as np
 
 from model.artifacts import Artifact, Manifest
@@ -26,6 +25,7 @@ class ReportContext:
     Attributes:
         table: the table that the version was trained on.
         manifest: the manifest of the saved version.
+        config: the config that the network was built and fitted with.
         encoding: the preprocessing.
         weights: kernel, bias, kernel, bias, … of the network, before the calibration.
         calibration: the calibration; the served network contains it.
@@ -40,6 +40,7 @@ class ReportContext:
 
     table: Table
     manifest: Manifest
+    config: TrainingConfig
     encoding: Encoding
     weights: Sequence[np.ndarray]
     calibration: Calibration
@@ -55,20 +56,15 @@ class ReportContext:
         """The schema of the table."""
         return self.table.schema
 
-    @property
-    def config(self) -> TrainingConfig:
-        """The config that the network was built and fitted with."""
-        return msgspec.convert(self.manifest.training, TrainingConfig)
-
     @cached_property
     def evaluation(self) -> ModelComparison:
         """The metrics of the folds, from the manifest."""
-        return msgspec.convert(self.manifest.metrics["folds"], ModelComparison)
+        return self.manifest.decode_metrics("folds", ModelComparison)
 
     @cached_property
     def at_threshold(self) -> ThresholdPerformance:
         """The performance at the threshold, from the manifest."""
-        return msgspec.convert(self.manifest.metrics["threshold"], ThresholdPerformance)
+        return self.manifest.decode_metrics("threshold", ThresholdPerformance)
 
     @property
     def is_private(self) -> bool:
@@ -107,19 +103,19 @@ def build_report_context(
         out_of_fold: (…, n); the leading axes are flattened to repeats.
         decision: as in :class:`ReportContext`.
     """
-    files = artifact.files
-    calibration = msgspec.json.decode(files.get("calibration.json", b"{}"), type=Calibration)
+    calibration = artifact.decode("calibration.json", Calibration)
     calibration_sizes = [
         np.size(array) for layer in calibration.layers() for array in (layer.kernel, layer.bias)
     ]
     return ReportContext(
         table=table,
         manifest=artifact.manifest,
-        encoding=msgspec.json.decode(files["encoding.json"], type=Encoding),
+        config=artifact.decode("network.json", TrainingConfig),
+        encoding=artifact.decode("encoding.json", Encoding),
         weights=weights,
         calibration=calibration,
         n_parameters=sum([*(weight.size for weight in weights), *calibration_sizes]),
-        history=msgspec.json.decode(files["history.json"], type=dict[str, list[float]]),
+        history=artifact.decode("history.json", dict[str, list[float]]),
         rows=rows,
         apparent=apparent,
         out_of_fold=out_of_fold.reshape(-1, len(table)),

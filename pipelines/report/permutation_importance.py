@@ -177,7 +177,7 @@ def _summarise(
     )
     return Importance(
         column=column,
-        loss_increase=estimate(draws, record_increases.mean(keepdims=True)),
+        loss_increase=estimate(draws, record_increases.mean()),
         shuffles=increase_by_record.mean(axis=1),
         folds=np.array([record_increases[fold.test].mean() for fold in auxiliary.folds.rows]),
     )

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model.artifacts import Artifact
 from model.calibration import (
     METHOD_NAMES,
     Calibration,
@@ -115,11 +114,6 @@ def assess_predictions(
     }
     metrics = {name: msgspec.to_builtins(result) for name, result in results.items()}
     return Assessment(selection, predictions, evaluation, at_threshold, metrics)
-
-
-def load_calibration(artifact: Artifact) -> Calibration:
-    """Return the calibration in an artifact's network; without the file, it is ``none``."""
-    return msgspec.json.decode(artifact.files.get("calibration.json", b"{}"), type=Calibration)
 
 
 def calibrate_out_of_fold(table: Table, predictions: np.ndarray, method: Method) -> np.ndarray:

@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import keras
-import msgspec
 
-from model.artifacts import Artifact
+from model.artifacts import Artifact, decode_file
 from model.calibration import Calibration
 from model.errors import ArtifactDamaged, ExportUnavailable
 from model.features import Encoding
@@ -94,12 +93,11 @@ def rebuild_network(files: Mapping[str, bytes]) -> tuple[Encoding, keras.Model]:
     """Rebuild the fitted preprocessing and the Keras network from an artifact's files.
 
     Args:
-        files: at least ``encoding.json``, ``network.json`` and ``network.weights.h5``; without
-            ``calibration.json``, the network has no calibration.
+        files: at least those of :data:`INPUT_FILES`.
     """
-    encoding = msgspec.json.decode(files["encoding.json"], type=Encoding)
-    config = msgspec.json.decode(files["network.json"], type=TrainingConfig)
-    calibration = msgspec.json.decode(files.get("calibration.json", b"{}"), type=Calibration)
+    encoding = decode_file(files, "encoding.json", Encoding)
+    config = decode_file(files, "network.json", TrainingConfig)
+    calibration = decode_file(files, "calibration.json", Calibration)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "network.weights.h5"
         weights.write_bytes(files["network.weights.h5"])
@@ -114,7 +112,7 @@ def load_keras_network(artifact: Artifact) -> keras.Model:
     """
     try:
         return rebuild_network(artifact.files)[1]
-    except (msgspec.DecodeError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise ArtifactDamaged(
             f"version {artifact.folder.name}: the network cannot be rebuilt "
             f"({type(error).__name__})"

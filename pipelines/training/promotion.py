@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from model.artifacts import Artifact
+from model.calibration import Calibration
 from model.evaluation import (
     ModelComparison,
     auc,
@@ -20,7 +20,7 @@ from model.inference import Scorer
 from model.training import TrainingConfig
 from pipelines.data import Table
 from pipelines.evaluation import N_SPLITS, SEED, prepare_folds, train_folds
-from pipelines.training.assess import calibrate_out_of_fold, load_calibration
+from pipelines.training.assess import calibrate_out_of_fold
 
 MAX_LOG_LOSS_INCREASE = 0.003
 MAX_STANDARD_ERRORS = 3.0
@@ -117,8 +117,8 @@ def _compare_recipes(
     table: Table, challenger: Artifact, predictions: np.ndarray, champion: Artifact
 ) -> Decision:
     old = champion.manifest.version
-    method = load_calibration(champion).method
-    same_calibration = load_calibration(challenger).method == method
+    method = champion.decode("calibration.json", Calibration).method
+    same_calibration = challenger.decode("calibration.json", Calibration).method == method
     if _config(challenger) == _config(champion) and same_calibration:
         new_loss, old_loss = (_fold_log_loss(artifact) for artifact in (challenger, champion))
         n, n_before = (a.manifest.data.rows for a in (challenger, champion))
@@ -150,7 +150,7 @@ def _compare_recipes(
 
 
 def _fold_comparison(artifact: Artifact) -> ModelComparison:
-    return msgspec.convert(artifact.manifest.metrics["folds"], ModelComparison)
+    return artifact.manifest.decode_metrics("folds", ModelComparison)
 
 
 def _fold_log_loss(artifact: Artifact) -> float:
@@ -159,4 +159,4 @@ def _fold_log_loss(artifact: Artifact) -> float:
 
 
 def _config(artifact: Artifact) -> TrainingConfig:
-    return msgspec.convert(artifact.manifest.training, TrainingConfig)
+    return artifact.decode("network.json", TrainingConfig)

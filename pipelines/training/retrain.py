@@ -152,7 +152,7 @@ def _build_manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         schema_fingerprint=table.schema.fingerprint,
         threshold=assessment.at_threshold.threshold,
-        cost_ratio=msgspec.UNSET if request.cost_ratio is None else request.cost_ratio,
+        cost_ratio=request.cost_ratio,
         data=DataRecord(
             file=table.file,
             sha256=table.sha256,
@@ -180,7 +180,7 @@ def load_champion(store: Store, request: RetrainRequest) -> Artifact | None:
     except ModelError as error:
         logger.warning("The new version is not compared with the current one: %s.", error)
         return None
-    if champion.manifest.cost_ratio is not msgspec.UNSET and request.cost_ratio is None:
+    if champion.manifest.cost_ratio is not None and request.cost_ratio is None:
         logger.warning(
             "The threshold of version %s comes from a cost ratio of %g, but no cost ratio was "
             "given now, so the new version uses 0.5. Set it with --cost-ratio.",

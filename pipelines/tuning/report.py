@@ -153,10 +153,8 @@ def _evaluate_rules(
                     describe_config(nested_cv.configs[index], dimensions)
                     for index in indices[np.argsort(-counts)]
                 ],
-                loss=estimate(sample, loss.mean(keepdims=True)),
-                difference=estimate(
-                    sample - samples[best], (loss - losses[best]).mean(keepdims=True)
-                ),
+                loss=estimate(sample, loss.mean()),
+                difference=estimate(sample - samples[best], (loss - losses[best]).mean()),
             )
         )
     return results

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -39,7 +38,7 @@ def test_a_network_can_memorise_twenty_patients(table: Table) -> None:
 
 
 def test_training_lowers_the_loss(artifact: Artifact) -> None:
-    history = msgspec.json.decode(artifact.files["history.json"])["loss"]
+    history = artifact.decode("history.json", dict[str, list[float]])["loss"]
     assert len(history) == 30
     assert history[-1] < 0.6 * history[0]
 
@@ -93,7 +92,7 @@ def test_the_training_table_is_separated_well(artifact: Artifact, table: Table) 
 
 def test_one_round_of_folds_is_good_enough(artifact: Artifact) -> None:
     """A loose limit; make evaluate and the slow test below check the strict one."""
-    folds = msgspec.convert(artifact.manifest.metrics["folds"], ModelComparison)
+    folds = artifact.manifest.decode_metrics("folds", ModelComparison)
     assert folds.estimates["default"]["auc"].value > 0.88
     assert folds.differences["log_loss"].value < 0.02
 

@@ -7,14 +7,14 @@ import dataclasses
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from app import Settings
 from app.web import PROBLEM_TYPES
-from model.errors import PROBLEM_CODES
+from model.errors import ProblemCode
 from model.schema import Schema
 from model.training import FIELD_TYPES, TrainingConfig
 from model.training.activations import ACTIVATION_NAMES
@@ -84,7 +84,7 @@ def test_every_problem_type_is_documented() -> None:
 
 def test_every_code_of_a_problem_is_documented() -> None:
     text = (ROOT / "docs/api.md").read_text()
-    for code in PROBLEM_CODES:
+    for code in get_args(ProblemCode):
         assert f"`{code}`" in text, code
 
 
@@ -96,7 +96,7 @@ def test_every_error_has_a_remedy() -> None:
     for code, (status, _, _) in PROBLEM_TYPES.items():
         documented_status, cause, _, remedy = types[code]
         assert documented_status == str(status) and cause and remedy, code
-    assert set(codes) - {"code", "---"} == set(PROBLEM_CODES)
+    assert set(codes) - {"code", "---"} == set(get_args(ProblemCode))
     for code, cells in codes.items():
         assert all(cells), code
 

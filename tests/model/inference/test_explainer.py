@@ -47,7 +47,7 @@ def values(table: Table) -> np.ndarray:
 
 
 def background_part(artifact: Artifact) -> Background:
-    return msgspec.json.decode(artifact.files["explanation.json"], type=ExplanationData).background
+    return artifact.decode("explanation.json", ExplanationData).background
 
 
 def background_of(artifact: Artifact) -> np.ndarray:
@@ -116,7 +116,7 @@ def toy(
 
 def with_network(artifact: Artifact, network: keras.Model, background: Background) -> Artifact:
     """Return the artifact with the layers of a network and its golden probabilities by Keras."""
-    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
+    encoding = artifact.decode("encoding.json", Encoding)
     golden = golden_values(artifact.schema)
     outputs = keras.ops.convert_to_numpy(join_encoding(encoding, network)(golden))[:, 0].tolist()
     explanation_data = ExplanationData(background=background, layers=read_layers(network))
@@ -157,7 +157,7 @@ def by_definition_where_missing(
     """
     missing_value_scorer = load_missing_value_scorer(artifact.schema, artifact.files)
     assert missing_value_scorer is not None
-    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
+    encoding = artifact.decode("encoding.json", Encoding)
     columns = np.array(encoding.columns)
     imputed = missing_value_scorer.imputer.impute(row[None])
     features, covariance = imputed.features[0], imputed.covariance(0)
@@ -194,17 +194,15 @@ def with_explanation_data(artifact: Artifact, change: Callable[[dict[str, Any]],
 def test_contributions_are_those_of_shap(artifact: Artifact, values: np.ndarray) -> None:
     """SHAP's exact explainer evaluates the ONNX graph for all coalitions and background rows.
 
-    The graph imputes means, like a version without inputs.json.
+    The graph imputes means, like an explainer without a missing-value scorer.
     """
-    remove_optional_files(artifact, "inputs.json")
-    artifact = read_artifact(artifact.folder)
     background = background_of(artifact)
     masker = shap.maskers.Independent(background, max_samples=len(background))
     shap_explainer = shap.explainers.Exact(log_odds_of_graph(artifact), masker)
     rows = np.concatenate([values[list(PATIENTS)], np.full((1, 13), np.nan, np.float32)])
     assert np.isnan(rows).any(axis=1).sum() == 3
     expected = shap_explainer(rows, max_evals=2**13)
-    for row, explanation in enumerate(explainer_of(artifact).explain(rows)):
+    for row, explanation in enumerate(Explainer(artifact, None).explain(rows)):
         np.testing.assert_allclose(contributions(explanation), expected.values[row], atol=2e-5)
         assert explanation.base == pytest.approx(expected.base_values[row], abs=1e-5)
 
@@ -249,15 +247,14 @@ def test_contributions_sum_to_the_log_odds_with_missing_values(
 def test_complete_records_are_explained_without_imputation(
     artifact: Artifact, values: np.ndarray
 ) -> None:
-    """inputs.json affects only records with missing values."""
+    """The missing-value scorer affects only records with missing values."""
     rows = values[~np.isnan(values).any(axis=1)][:20]
     explanations = explainer_of(artifact).explain(rows)
-    remove_optional_files(artifact, "inputs.json")
-    for explanation, without_inputs in zip(
-        explanations, explainer_of(read_artifact(artifact.folder)).explain(rows), strict=True
+    for explanation, with_means in zip(
+        explanations, Explainer(artifact, None).explain(rows), strict=True
     ):
         np.testing.assert_allclose(
-            contributions(explanation), contributions(without_inputs), atol=1e-12
+            contributions(explanation), contributions(with_means), atol=1e-12
         )
 
 
@@ -289,14 +286,11 @@ def test_contributions_follow_the_definition(
     incomplete = Background(origin="synthetic", seed=0, values=background.tolist())
     artifact = with_network(artifact, network, incomplete)
     rows = np.array([[2.3, 3, 0], [0, 1, np.nan], [-10, np.nan, 3], [np.nan] * 3], np.float32)
-    without_inputs = replace(
-        artifact, files={n: f for n, f in artifact.files.items() if n != "inputs.json"}
-    )
     of_features = log_odds_of_features(network)
     for row, explanation, with_means in zip(
         rows,
         explainer_of(artifact).explain(rows),
-        explainer_of(without_inputs).explain(rows),
+        Explainer(artifact, None).explain(rows),
         strict=True,
     ):
         expected = by_definition(log_odds, row, background)
@@ -317,7 +311,7 @@ def test_the_shrinkage_is_attributed_to_the_missing_column(table: Table, tmp_pat
     explanation = explainer_of(artifact).explain(row)[0]
     missing_value_scorer = load_missing_value_scorer(artifact.schema, artifact.files)
     assert missing_value_scorer is not None
-    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
+    encoding = artifact.decode("encoding.json", Encoding)
     slope = encoding.features.index("slope")
     imputed = missing_value_scorer.imputer.impute(row).features[0, slope]
     known = row.copy()
@@ -420,14 +414,17 @@ def test_up_to_fifteen_columns_are_exact(table: Table, tmp_path: Path, n_columns
     assert total == pytest.approx(log_odds(row)[0], abs=1e-5)
 
 
-def test_an_old_version_predicts_and_its_error_names_the_remedy(
+def test_without_explanation_data_the_graph_predicts_and_an_error_names_the_remedy(
     artifact: Artifact, values: np.ndarray
 ) -> None:
     assert explainer_of(artifact).available
-    remove_optional_files(artifact, "explanation.json", "inputs.json")
-    old = read_artifact(artifact.folder)
-    assert Scorer(old).predict(values[:5]) == Scorer(artifact).predict(values[:5])
-    explainer = explainer_of(old)
+    remove_optional_files(artifact, "explanation.json")
+    unexplained = read_artifact(artifact.folder)
+    graph = OnnxSession(artifact.files["model.onnx"])
+    np.testing.assert_array_equal(
+        Scorer(unexplained).score(values).probabilities, graph.probabilities(values)
+    )
+    explainer = explainer_of(unexplained)
     assert not explainer.available
     with pytest.raises(
         ExplanationUnavailable, match=r"version 1 was trained without.*make retrain"
@@ -440,24 +437,6 @@ def test_a_file_that_is_not_in_the_manifest_is_refused(artifact: Artifact) -> No
     (artifact.folder / "explanation.json").write_bytes(artifact.files["explanation.json"])
     with pytest.raises(ArtifactDamaged, match=r"explanation\.json is not listed in the manifest"):
         read_artifact(artifact.folder)
-
-
-def test_a_version_without_explanation_data_can_be_written(
-    artifact: Artifact, tmp_path: Path, values: np.ndarray
-) -> None:
-    """For example with a custom activation; the graph computes the predictions."""
-    golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
-    inputs = msgspec.json.decode(artifact.files["inputs.json"], type=MissingValueFile).moments
-    files = {n: data for n, data in artifact.files.items() if n != "explanation.json"}
-    files["inputs.json"] = msgspec.json.encode(
-        MissingValueFile(moments=inputs, golden_probabilities=golden)
-    )
-    unexplained = write_artifact(tmp_path / "9", artifact.manifest, files)
-    assert not explainer_of(unexplained).available
-    graph = OnnxSession(artifact.files["model.onnx"])
-    np.testing.assert_array_equal(
-        Scorer(unexplained).score(values).probabilities, graph.probabilities(values)
-    )
 
 
 def set_to(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:

@@ -115,7 +115,7 @@ def test_members_apply_the_isotonic_calibration_of_the_network(
     specs = bootstrap_member_specs(TrainingConfig(epochs=3), np.arange(60), seed=0, n_members=40)
     ensemble = fit_ensemble(features, (features[:, 0] > 0).astype(int), specs)
     values = table.values[:20].astype(np.float32)
-    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
+    encoding = artifact.decode("encoding.json", Encoding)
     network = StackedDenseNetwork(to_bootstrap_file(ensemble, Calibration()).layers, 29)
     log_odds, _ = network.log_odds(encoding.encode(values))
     _, low, high = interval_bounds(
@@ -165,7 +165,7 @@ def test_damaged_members_are_refused(
 
 
 def test_layers_that_do_not_fit_are_refused(artifact: Artifact) -> None:
-    members = msgspec.json.decode(artifact.files["members.json"], type=BootstrapFile)
+    members = artifact.decode("members.json", BootstrapFile)
     first, last = json.loads(msgspec.json.encode(members.layers))
     m, inputs, units = first["shape"]
     for change in (

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -15,11 +14,10 @@ from app import create_app
 from app.settings import Settings
 from model.artifacts import Artifact, Store
 from model.artifacts.artifact import read_artifact
-from model.calibration import CalibrationSelection
+from model.calibration import Calibration, CalibrationSelection
 from model.evaluation import log_loss
 from model.inference import Scorer
 from pipelines.data import Table
-from pipelines.training.assess import load_calibration
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -50,8 +48,10 @@ def test_a_calibration_turns_scores_into_probabilities(
 ) -> None:
     """Minimising this loss does not yield probabilities; the served ones are calibrated."""
     new = train(tmp_path / "store", option)
-    selection = msgspec.convert(new.manifest.metrics["calibration"], CalibrationSelection)
-    assert load_calibration(new).method == selection.calibration.method != "none"
+    selection = new.manifest.decode_metrics("calibration", CalibrationSelection)
+    assert (
+        new.decode("calibration.json", Calibration).method == selection.calibration.method != "none"
+    )
     assert selection.before.slope and selection.before.in_the_large and selection.after.slope
     biased = (
         abs(selection.before.in_the_large.value) > 0.5

@@ -64,7 +64,6 @@ def of_table(
     context: ReportContext, table: Table, rows: np.ndarray | slice = slice(None)
 ) -> ReportContext:
     """Return the context for another table or some of its rows, with the same network."""
-    assert table.outcome is not None
     selected = dataclasses.replace(
         table, values=table.values[rows], outcome=table.outcome[rows], lines=table.lines[rows]
     )
@@ -111,16 +110,16 @@ def test_every_figure_has_an_alternative_text(page: str) -> None:
 
 def test_the_numbers_are_those_of_the_manifest(page: str, manifest: Manifest) -> None:
     text = Parsed(page).text
-    folds = msgspec.convert(manifest.metrics["folds"], ModelComparison)
+    folds = manifest.decode_metrics("folds", ModelComparison)
     for estimates in folds.estimates.values():
         for estimate in estimates.values():
             assert with_interval(estimate) in text
     for difference in folds.differences.values():
         assert with_interval(difference, sign="+") in text
-    before = msgspec.convert(manifest.metrics["calibration"], CalibrationSelection).before
+    before = manifest.decode_metrics("calibration", CalibrationSelection).before
     assert with_interval(before.slope) in text
     assert with_interval(before.in_the_large, sign="+") in text
-    performance = msgspec.convert(manifest.metrics["threshold"], ThresholdPerformance)
+    performance = manifest.decode_metrics("threshold", ThresholdPerformance)
     for rate in ("sensitivity", "specificity", "ppv", "npv"):
         assert with_interval(getattr(performance, rate)) in text
     for count in ("true_positives", "false_negatives", "false_positives", "true_negatives"):
@@ -132,8 +131,8 @@ def test_the_group_of_all_records_has_the_metrics_of_the_folds(
     page: str, manifest: Manifest
 ) -> None:
     """Both are computed from the same probabilities and the same bootstrap samples."""
-    folds = msgspec.convert(manifest.metrics["folds"], ModelComparison)
-    performance = msgspec.convert(manifest.metrics["threshold"], ThresholdPerformance)
+    folds = manifest.decode_metrics("folds", ModelComparison)
+    performance = manifest.decode_metrics("threshold", ThresholdPerformance)
     row = re.search(r'<th scope="row">All records</th>(.*?)</tr>', page, re.DOTALL)
     assert row
     cells = re.findall(r"<td>(.*?)</td>", row[1])

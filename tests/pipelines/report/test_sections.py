@@ -214,12 +214,10 @@ def test_the_networks_of_a_fold_are_not_trained_on_its_test_records(
 
 
 def test_networks_are_trained_as_long_as_the_one_that_stopped_early(context: ReportContext) -> None:
-
-    training = context.manifest.training | {"patience": 3, "validation_fraction": 0.2}
-    manifest = msgspec.structs.replace(context.manifest, training=training)
+    stopped_early = msgspec.structs.replace(context.config, patience=3, validation_fraction=0.2)
     history = {**context.history, "val_loss": [0.6, 0.4, 0.5, 0.5, 0.5]}
     config = config_without_validation(
-        dataclasses.replace(context, manifest=manifest, history=history)
+        dataclasses.replace(context, config=stopped_early, history=history)
     )
     assert (config.epochs, config.patience, config.validation_fraction) == (2, 0, 0)
     assert config_without_validation(context) == context.config

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from model.artifacts import MANIFEST_FILE, Artifact, Store
+from model.artifacts import Artifact, Store
 from model.artifacts.artifact import read_artifact
-from model.artifacts.manifest import encode_manifest
-from model.calibration import METHOD_NAMES, METHODS, CalibrationSelection, Method
+from model.calibration import METHOD_NAMES, METHODS, Calibration, CalibrationSelection, Method
 from model.calibration.methods import fit_calibration
 from model.errors import InvalidConfig
 from model.evaluation import (
@@ -39,7 +36,6 @@ from pipelines.training.assess import (
     Assessment,
     assess_predictions,
     calibrate_out_of_fold,
-    load_calibration,
 )
 from pipelines.training.promotion import decide
 from tests.conftest import ROOT, explainer_of
@@ -64,18 +60,20 @@ def assess(table: Table, predictions: np.ndarray, **options: Any) -> Assessment:
 
 
 def test_the_manifest_holds_the_assessment(artifact: Artifact) -> None:
-    metrics = artifact.manifest.metrics
-    selection = msgspec.convert(metrics["calibration"], CalibrationSelection)
-    assert selection.requested == "auto" and selection.calibration == load_calibration(artifact)
+    manifest = artifact.manifest
+    selection = manifest.decode_metrics("calibration", CalibrationSelection)
+    assert selection.requested == "auto" and selection.calibration == artifact.decode(
+        "calibration.json", Calibration
+    )
     assert set(selection.candidates) == set(METHODS)
     assert selection.before.slope and 0.6 < selection.before.slope.value < 1.6
     assert selection.before.slope.low < 1 < selection.before.slope.high
-    reliability = msgspec.convert(metrics["reliability"], ReliabilityCurve)
+    reliability = manifest.decode_metrics("reliability", ReliabilityCurve)
     assert sum(part.n for part in reliability.bins) == 303
-    curve = msgspec.convert(metrics["decision_curve"], DecisionCurve)
-    at_threshold = msgspec.convert(metrics["threshold"], ThresholdPerformance)
+    curve = manifest.decode_metrics("decision_curve", DecisionCurve)
+    at_threshold = manifest.decode_metrics("threshold", ThresholdPerformance)
     assert at_threshold.threshold == artifact.manifest.threshold == 0.5
-    assert not at_threshold.stated and artifact.manifest.cost_ratio is msgspec.UNSET
+    assert not at_threshold.stated and artifact.manifest.cost_ratio is None
     assert at_threshold.true_positives.value + at_threshold.false_negatives.value == 139
     index = curve.thresholds.index(0.5)
     assert curve.model[index] == pytest.approx(at_threshold.net_benefit.value, abs=1e-4)
@@ -151,7 +149,7 @@ def test_a_calibrated_version_with_a_cost_ratio(
     new = read_artifact(store.path("2"))
     assert new.manifest.threshold == pytest.approx(0.2) and new.manifest.cost_ratio == 4
     assert new.manifest.metrics["calibration"]["requested"] == "isotonic"
-    calibration = load_calibration(new)
+    calibration = new.decode("calibration.json", Calibration)
     assert calibration.method == "isotonic"
 
     values = table.values.astype(np.float32)
@@ -180,14 +178,14 @@ def test_a_harmful_calibration_is_not_promoted(
 ) -> None:
     """Versions of one recipe with different calibrations are compared."""
     config = msgspec.structs.replace(RECIPES["default"], epochs=5)
-    manifest = msgspec.structs.replace(artifact.manifest, training=msgspec.to_builtins(config))
-    champion = store.add(manifest, artifact.files)
+    recipe_files = {**artifact.files, "network.json": msgspec.json.encode(config)}
+    champion = store.add(artifact.manifest, recipe_files)
     # Training is reproducible, so these are the champion's out-of-fold probabilities.
     folds = prepare_folds(table, seed=SEED, n_repeats=1)
     out_of_fold = train_folds(folds, config).reshape(-1, len(table))
     calibration = fit_calibration("temperature", table.labels, to_log_odds(out_of_fold))
-    files = {**artifact.files, "calibration.json": msgspec.json.encode(calibration)}
-    challenger = store.add(manifest, files)
+    files = {**recipe_files, "calibration.json": msgspec.json.encode(calibration)}
+    challenger = store.add(artifact.manifest, files)
     underconfident = to_probabilities(to_log_odds(out_of_fold) / 3)
     decision = decide(table, challenger, underconfident, champion)
     assert not decision.promote
@@ -225,29 +223,6 @@ def test_dropping_the_cost_ratio_gives_a_warning(
     caplog.clear()
     load_champion(store, dataclasses.replace(request, cost_ratio=1.0))
     assert not caplog.text
-
-
-def test_a_version_of_the_first_format_is_read(artifact: Artifact) -> None:
-    """It has no cost ratio and no calibration, and its own checksum."""
-    folder = artifact.folder
-    (folder / "calibration.json").unlink()
-    content = json.loads(encode_manifest(artifact.manifest))
-    assert "cost_ratio" not in content
-    del content["files"]["calibration.json"]
-    content |= {"format_version": 1, "checksum": ""}
-    unsealed = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
-    content["checksum"] = hashlib.sha256(unsealed).hexdigest()
-    sealed = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
-    (folder / MANIFEST_FILE).write_bytes(sealed)
-    old = read_artifact(folder)
-    assert load_calibration(old).method == "none"
-    assert old.manifest.cost_ratio is msgspec.UNSET
-    for weights, expected in zip(
-        load_keras_network(old).get_weights(),
-        load_keras_network(artifact).get_weights(),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(weights, expected)
 
 
 @pytest.mark.parametrize("cost_ratio", ["0", "-1", "101", "nan", "inf"])

@@ -20,7 +20,7 @@ from model.features.gaussian_imputation import RIDGE
 from model.inference import MissingValueScorer, OnnxSession, Scorer, onnx_session
 from model.inference.missing_values import IMPUTATION_ROWS_PER_BLOCK, MissingValueFile, shrinkage
 from pipelines.data import Table
-from tests.conftest import ROOT
+from tests.conftest import ROOT, remove_optional_files
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def without(artifact: Artifact, *names: str) -> Artifact:
 
 def probability_by_hand(artifact: Artifact, row: np.ndarray) -> float:
     """Compute the probability of one record from the files by the textbook formulas."""
-    encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
-    moments = msgspec.json.decode(artifact.files["inputs.json"], type=MissingValueFile).moments
+    encoding = artifact.decode("encoding.json", Encoding)
+    moments = artifact.decode("inputs.json", MissingValueFile).moments
     first, last = json.loads(artifact.files["explanation.json"])["layers"]
     mean, n_features = np.array(moments.means), len(encoding.features)
     total_covariance = np.array(moments.covariance) + RIDGE / moments.n * np.eye(n_features)
@@ -152,28 +152,11 @@ def test_shrinkage_is_1_without_variance_and_falls_with_it() -> None:
     np.testing.assert_allclose(shrinkage(np.array([0, 8 / np.pi, 24 / np.pi])), [1, 0.5**0.5, 0.5])
 
 
-def test_versions_without_the_files_of_imputation_use_means(
+def test_a_version_without_layers_is_scored_by_the_graph(
     artifact: Artifact, values: np.ndarray
 ) -> None:
-    """Such versions were saved before inputs.json, or before explanation.json, existed."""
-    graph = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
-    for names in (("inputs.json",), ("inputs.json", "explanation.json")):
-        scorer = Scorer(without(artifact, *names))
-        assert scorer.missing_value_scorer is None
-        np.testing.assert_array_equal(scorer.score(values).probabilities, graph)
-
-
-@pytest.mark.parametrize("layers", [None, []])
-def test_a_network_without_layers_in_the_artifact_is_scored_by_the_graph(
-    artifact: Artifact, values: np.ndarray, layers: list[Any] | None
-) -> None:
-    """The layers are missing for a custom activation; the golden probabilities are the graph's."""
-    golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
-    without_layers = with_file(artifact, "explanation.json", lambda c: {**c, "layers": layers})
-    without_layers = with_file(
-        without_layers, "inputs.json", lambda c: {**c, "golden_probabilities": golden}
-    )
-    scorer = Scorer(without_layers)
+    remove_optional_files(artifact, "explanation.json")
+    scorer = Scorer(read_artifact(artifact.folder))
     assert scorer.missing_value_scorer is None
     expected = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
     np.testing.assert_array_equal(scorer.score(values).probabilities, expected)
@@ -182,10 +165,8 @@ def test_a_network_without_layers_in_the_artifact_is_scored_by_the_graph(
 def test_golden_probabilities_differ_from_the_graph_where_a_value_is_missing(
     artifact: Artifact,
 ) -> None:
-    golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
-    probabilities = msgspec.json.decode(
-        artifact.files["inputs.json"], type=MissingValueFile
-    ).golden_probabilities
+    golden = artifact.decode("golden.json", GoldenRows)
+    probabilities = artifact.decode("inputs.json", MissingValueFile).golden_probabilities
     rows = np.array(golden.values, dtype=np.float32)
     missing = np.isnan(rows)
     assert set(np.flatnonzero(missing.any(axis=0))) == set(range(3, 13))
@@ -233,6 +214,8 @@ def test_layers_that_differ_from_the_graph_are_refused(artifact: Artifact) -> No
         ("inputs.json", lambda content: {**content, "moments": {**content["moments"], "n": 0}}),
         ("explanation.json", lambda content: {"layers": content["layers"][:1]}),
         ("explanation.json", lambda content: {"layers": 1}),
+        ("explanation.json", lambda content: {"layers": []}),
+        ("explanation.json", lambda content: {}),
     ],
 )
 def test_files_that_do_not_fit_are_refused(
@@ -261,7 +244,7 @@ def test_a_schema_without_optional_columns_needs_no_imputation(artifact: Artifac
         msgspec.structs.replace(column, required=True) for column in artifact.schema.columns
     )
     strict = replace(artifact, schema=msgspec.structs.replace(artifact.schema, columns=columns))
-    golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
+    golden = artifact.decode("golden.json", GoldenRows).probabilities
     strict = with_file(strict, "inputs.json", lambda c: {**c, "golden_probabilities": golden})
     assert Scorer(strict).missing_value_scorer is None
 

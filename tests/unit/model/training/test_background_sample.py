@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -27,7 +26,7 @@ def as_set(values: np.ndarray) -> set[bytes]:
 
 
 def test_an_artifact_holds_fifty_training_rows(artifact: Artifact, table: Table) -> None:
-    explanation_data = msgspec.json.decode(artifact.files["explanation.json"], type=ExplanationData)
+    explanation_data = artifact.decode("explanation.json", ExplanationData)
     assert explanation_data.background.origin == "training rows"
     chosen = rows(explanation_data.background)
     assert chosen.shape == (50, 13)

@@ -81,7 +81,6 @@ def renumbered() -> list[dict[str, str]]:
 
 def test_the_bundled_table(table: Table) -> None:
     assert len(table) == 303
-    assert table.outcome is not None
     counts = np.unique(table.outcome, return_counts=True)[1]
     assert counts.tolist() == [164, 55, 36, 35, 13]
     assert table.labels.sum() == 139
@@ -107,18 +106,18 @@ def test_parquet_is_the_same_table(table: Table, schema: Schema, tmp_path: Path)
     np.testing.assert_array_equal(parquet.labels, table.labels)
 
 
-def test_the_release_is_read_for_scoring_and_rejected_for_training(
+def test_the_release_is_read_with_its_own_schema_only(
     table: Table, schema: Schema, write: Write
 ) -> None:
     file = write(as_release(), "heart.csv")
-    scored = read_table(file, schema, need_outcome=False)
-    assert scored.values[0, [2, 12]].tolist() == [0, 1]
-    known = ~np.isnan(table.values[1:]).any(axis=1)
-    np.testing.assert_array_equal(scored.values[1:][known], table.values[1:][known])
     with pytest.raises(InvalidTable, match=r"means num >= 2"):
         read_table(file, schema)
     release = load_schema(ROOT / "schemas/cleveland-release.toml")
-    assert read_table(file, release).labels.sum() == 84
+    released = read_table(file, release)
+    assert released.labels.sum() == 84
+    assert released.values[0, [2, 12]].tolist() == [0, 1]
+    known = ~np.isnan(table.values[1:]).any(axis=1)
+    np.testing.assert_array_equal(released.values[1:][known], table.values[1:][known])
     with pytest.raises(InvalidTable, match=r"SCHEMA=schemas/cleveland\.toml"):
         read_table(ROOT / "data/cleveland.csv", release)
 
@@ -130,9 +129,8 @@ def test_the_copies_in_circulation_are_rejected_with_the_reason(
     with pytest.raises(InvalidTable, match="inverted target"):
         read_table(write(as_csv(copy)), schema)
     repeated = (copy[:302] * 4)[:1025]
-    for need_outcome in (True, False):
-        with pytest.raises(InvalidTable, match="1,025 rows: it repeats 302 patients"):
-            read_table(write(as_csv(repeated)), schema, need_outcome=need_outcome)
+    with pytest.raises(InvalidTable, match="1,025 rows: it repeats 302 patients"):
+        read_table(write(as_csv(repeated)), schema)
 
 
 def test_every_invalid_cell_is_reported_by_line_and_column(schema: Schema, write: Write) -> None:
@@ -262,9 +260,3 @@ def test_unreadable_files(schema: Schema, tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(InvalidTable, match="not a Parquet file"):
         read_table(tmp_path / "bad.parquet", schema)
-
-
-def test_without_an_outcome_there_are_no_labels(schema: Schema) -> None:
-    unlabelled = read_table(ROOT / "data/cleveland.csv", schema, need_outcome=False)
-    with pytest.raises(InvalidTable, match="no outcome"):
-        _ = unlabelled.labels
