@@ -81,7 +81,7 @@ def test_the_order_of_keys_and_the_company_do_not_matter(
 
 
 def test_its_own_table_is_separated_well(artifact: Artifact, table: Table) -> None:
-    found = [p.probability for p in Scorer(artifact).predict(table.values.astype(np.float32))]
+    found = [p.probability for p in Scorer(artifact).predict(table.values.copy())]
     assert auc(table.labels, np.array([found]), EVERYONE)[0] > 0.92
 
 

@@ -32,7 +32,6 @@ from model.inference import (
 from model.inference.explainer import MAX_EXACT_COLUMNS
 from model.inference.missing_values import MissingValueFile
 from model.training import TrainingConfig, build_network, choose_background, read_layers
-from model.training.onnx_graph import EncodingLayer, join_encoding
 from pipelines.data import Table, build_preprocessing, read_encoding
 from tests.conftest import as_before, explainer_of
 
@@ -43,7 +42,7 @@ PATIENTS = (0, 150, 166, 87)
 
 @pytest.fixture
 def values(table: Table) -> np.ndarray:
-    return table.values.astype(np.float32)
+    return table.values.copy()
 
 
 def background_part(artifact: Artifact) -> Background:
@@ -51,14 +50,14 @@ def background_part(artifact: Artifact) -> Background:
 
 
 def background_of(artifact: Artifact) -> np.ndarray:
-    return np.array(background_part(artifact).values, dtype=np.float32)
+    return np.array(background_part(artifact).values, dtype=np.float64)
 
 
 def log_odds_of_graph(artifact: Artifact) -> LogOdds:
     graph = OnnxSession(artifact.files["model.onnx"])
 
     def log_odds(values: np.ndarray) -> np.ndarray:
-        found = graph.probabilities(values.astype(np.float32)).astype(np.float64)
+        found = graph.probabilities(values).astype(np.float64)
         return np.log(found / (1 - found))
 
     return log_odds
@@ -118,7 +117,7 @@ def with_network(artifact: Artifact, network: keras.Model, background: Backgroun
     """The artifact with the numbers of a network, and the answers that Keras gives."""
     encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
     golden = golden_values(artifact.schema)
-    answers = keras.ops.convert_to_numpy(join_encoding(encoding, network)(golden))[:, 0].tolist()
+    answers = keras.ops.convert_to_numpy(network(encoding.encode(golden)))[:, 0].tolist()
     basis = ExplanationData(background=background, layers=read_layers(network))
     files = {
         **artifact.files,
@@ -131,7 +130,7 @@ def with_network(artifact: Artifact, network: keras.Model, background: Backgroun
 def log_odds_of_keras(encoding: Encoding, network: keras.Model) -> LogOdds:
     """From values with the graph's encoding, as :func:`log_odds_of_features`."""
     log_odds = log_odds_of_features(network)
-    return lambda values: log_odds(EncodingLayer(encoding)(values.astype(np.float32)))
+    return lambda values: log_odds(encoding.encode(values))
 
 
 def log_odds_of_features(network: keras.Model) -> LogOdds:
@@ -201,7 +200,7 @@ def test_contributions_are_those_of_shap(artifact: Artifact, values: np.ndarray)
     background = background_of(artifact)
     masker = shap.maskers.Independent(background, max_samples=len(background))
     theirs = shap.explainers.Exact(log_odds_of_graph(artifact), masker)
-    rows = np.concatenate([values[list(PATIENTS)], np.full((1, 13), np.nan, np.float32)])
+    rows = np.concatenate([values[list(PATIENTS)], np.full((1, 13), np.nan, np.float64)])
     assert np.isnan(rows).any(axis=1).sum() == 3
     expected = theirs(rows, max_evals=2**13)
     for row, ours in enumerate(explainer_of(artifact).explain(rows)):
@@ -282,7 +281,7 @@ def test_contributions_follow_the_definition(
     background[3, 2] = background[4, 1] = np.nan
     holes = Background(origin="synthetic", seed=0, values=background.tolist())
     artifact = with_network(artifact, network, holes)
-    rows = np.array([[2.3, 3, 0], [0, 1, np.nan], [-10, np.nan, 3], [np.nan] * 3], np.float32)
+    rows = np.array([[2.3, 3, 0], [0, 1, np.nan], [-10, np.nan, 3], [np.nan] * 3], np.float64)
     before = replace(
         artifact, files={n: f for n, f in artifact.files.items() if n != "inputs.json"}
     )
@@ -304,7 +303,7 @@ def test_contributions_follow_the_definition(
 def test_not_knowing_is_laid_at_the_door_of_what_is_missing(table: Table, tmp_path: Path) -> None:
     """Columns that are known contribute what they would if the filled values were known."""
     artifact, _, _ = toy(table, ("oldpeak", "slope", "ca"), tmp_path)
-    row = np.array([[2.3, np.nan, 1]], np.float32)
+    row = np.array([[2.3, np.nan, 1]], np.float64)
     found = explainer_of(artifact).explain(row)[0]
     incomplete = load_missing_value_scorer(artifact.schema, artifact.files)
     assert incomplete is not None
@@ -330,7 +329,7 @@ def test_a_column_that_the_network_does_not_read_contributes_nothing(
     kernel[1:3] = 0  # the features are age, sex=0, sex=1, ca=0, …
     network.set_weights([kernel, *others])
     artifact = with_network(artifact, network, background_part(artifact))
-    rows = np.array([[50, 0, 1], [60, 1, np.nan]], np.float32)
+    rows = np.array([[50, 0, 1], [60, 1, np.nan]], np.float64)
     for explanation in explainer_of(artifact).explain(rows):
         assert explanation.contributions["sex"] == 0
         assert explanation.contributions["age"] != 0
@@ -346,7 +345,7 @@ def test_columns_that_do_the_same_contribute_the_same(table: Table, tmp_path: Pa
     same = Background(origin="synthetic", seed=0, values=background.tolist())
     artifact = with_network(artifact, network, same)
     for value in (0, 1):
-        row = np.array([[61, value, value]], np.float32)
+        row = np.array([[61, value, value]], np.float64)
         found = explainer_of(artifact).explain(row)[0].contributions
         assert found["fbs"] == pytest.approx(found["exang"], abs=1e-6)
         assert abs(found["fbs"]) > 1e-3
@@ -402,7 +401,7 @@ def test_up_to_fifteen_columns_are_exact(table: Table, tmp_path: Path, n_columns
     numbers = np.random.default_rng(1).uniform(1, 120, (30, n_columns)).round()
     wide = replace(table, schema=schema, values=numbers)
     artifact, log_odds, _ = toy(wide, schema.column_names, tmp_path)
-    row = np.linspace(20, 90, n_columns, dtype=np.float32)[None]
+    row = np.linspace(20, 90, n_columns, dtype=np.float64)[None]
     explanation = explainer_of(artifact).explain(row)[0]
     assert (explanation.standard_errors is None) == (n_columns <= 15)
     total = explanation.base + sum(explanation.contributions.values())
@@ -434,7 +433,6 @@ def test_a_file_that_the_manifest_does_not_know_is_refused(artifact: Artifact) -
 def test_a_version_that_cannot_be_explained_is_written_without(
     artifact: Artifact, tmp_path: Path, values: np.ndarray
 ) -> None:
-    """As where its activation is code of one's own; its graph answers then."""
     golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
     inputs = msgspec.json.decode(artifact.files["inputs.json"], type=MissingValueFile).moments
     files = {n: data for n, data in artifact.files.items() if n != "explanation.json"}
@@ -511,7 +509,7 @@ def test_memory_stays_flat(table: Table, tmp_path: Path) -> None:
     """8,192 coalitions of 256 units are 8 MB against each background row, 400 MB against all."""
     artifact, _, _ = toy(table, table.schema.column_names, tmp_path, hidden=(256,))
     explainer = explainer_of(artifact)
-    agrees_nowhere = np.array([[20.5, 7, 9, 50, 50, 7, 9, 30, 7, 9.5, 9, 9, 9]], np.float32)
+    agrees_nowhere = np.array([[20.5, 7, 9, 50, 50, 7, 9, 30, 7, 9.5, 9, 9, 9]], np.float64)
     explainer.explain(agrees_nowhere)
     tracemalloc.start()
     explainer.explain(agrees_nowhere)
