@@ -148,8 +148,8 @@ def manifest_of(schema: Schema, rows: np.ndarray, **changes: Any) -> Manifest:
         known = rows[~np.isnan(rows[:, index]), index]
         missing = len(rows) - len(known)
         if column.levels:
-            seen = tuple(int(code) for code in np.unique(known))
-            ranges[column.name] = TrainingRange(codes=seen, missing=missing)
+            codes = tuple(int(code) for code in np.unique(known))
+            ranges[column.name] = TrainingRange(codes=codes, missing=missing)
         else:
             low, high = float(known.min()), float(known.max())
             ranges[column.name] = TrainingRange(minimum=low, maximum=high, missing=missing)

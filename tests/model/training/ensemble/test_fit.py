@@ -192,10 +192,12 @@ def test_different_members_keep_their_order() -> None:
 def test_the_number_of_programs_does_not_change_the_members() -> None:
     features, labels = sample()
     members = [MemberSpec(small(seed=seed)) for seed in range(5)]
-    together = fit_ensemble(features, labels, members).predict(features)
-    apart = fit_ensemble(features, labels, members, members_per_program=2).predict(features)
-    np.testing.assert_allclose(together, apart, atol=1e-5)
-    assert len({*together[:, 0].round(4)}) == 5
+    one_program = fit_ensemble(features, labels, members).predict(features)
+    several_programs = fit_ensemble(features, labels, members, members_per_program=2).predict(
+        features
+    )
+    np.testing.assert_allclose(one_program, several_programs, atol=1e-5)
+    assert len({*one_program[:, 0].round(4)}) == 5
 
 
 def test_each_member_uses_its_own_table() -> None:

@@ -213,7 +213,7 @@ def test_the_fast_decoder_agrees_with_the_full_validator(content: list[Any]) -> 
 
 @st.composite
 def texts(draw: st.DrawFn) -> bytes:
-    """JSON that serialisers do not write: escaped names, duplicate names, unusual spaces."""
+    """Draw JSON that serialisers do not write: escaped and duplicate names, unusual spaces."""
     members = []
     for column in SCHEMA.columns:
         name = column.name
@@ -341,7 +341,7 @@ def test_messages_contain_no_values(record: dict[str, Any]) -> None:
 
 @st.composite
 def columns(draw: st.DrawFn) -> dict[str, Any]:
-    """Columns as the protocols decode them: valid, except for at most two of any type."""
+    """Draw columns as the protocols decode them: valid, except for at most two of any type."""
     n = draw(st.integers(1, 3))
     invalid = draw(st.lists(st.sampled_from(SCHEMA.column_names), max_size=2))
     return {c.name: draw(column_of(c, n, valid=c.name not in invalid)) for c in SCHEMA.columns}
