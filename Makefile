@@ -65,10 +65,11 @@ test: .venv/.installed-dev ## Run all tests in two processes
 format: .venv/.installed-dev ## Format the code
 	@$(RUN) -m ruff format .
 
-lint: .venv/.installed-dev ## Check the formatting, the lint rules and the import contracts
+lint: .venv/.installed-dev ## Check the formatting, the lint rules, the import contracts and dead code
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@.venv/bin/lint-imports --no-logo
+	@$(RUN) -m vulture
 
 types: .venv/.installed-dev ## Check the types with mypy
 	@$(RUN) -m mypy

@@ -10,8 +10,7 @@ the mean of a sigmoid with a normally distributed argument, in the probit approx
 MacKay, "The evidence framework applied to classification networks", Neural Computation, 1992).
 
 The graph, which scores complete records, fills missing values with the means of the training rows.
-It also scores records with missing values for networks with a custom activation, whose versions
-have no ``explanation.json``.
+It also scores records with missing values for versions without ``explanation.json``.
 """
 
 from __future__ import annotations

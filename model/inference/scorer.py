@@ -67,7 +67,7 @@ class Scorer:
     Attributes:
         missing_value_scorer: the scorer of records with missing values. None where the graph scores
             them with the means of the training rows: for a schema without optional columns, and for
-            a network with a custom activation, whose layers the artifact does not hold.
+            a version without ``explanation.json``, which holds the network's layers.
 
     Raises:
         ArtifactDamaged: the graph or the files of the imputation cannot be used.
@@ -81,7 +81,7 @@ class Scorer:
         golden = artifact.decode("golden.json", GoldenRows)
         try:
             self.graph = OnnxSession(artifact.files["model.onnx"])
-            rows = np.array(golden.values, dtype=np.float32)
+            rows = np.array(golden.values, dtype=np.float64)
             difference = max_difference(self.graph.probabilities(rows), golden.probabilities)
         except Exception as error:  # ONNX Runtime raises a class for each status
             raise ArtifactDamaged(
@@ -112,7 +112,7 @@ class Scorer:
     def probabilities(self, values: np.ndarray) -> np.ndarray:
         """Return the probabilities of the positive outcome.
 
-        **Shape**: float32 (n, n_columns), validated, missing as NaN → float32 (n,).
+        **Shape**: float64 (n, n_columns), validated, missing as NaN → float32 (n,).
         """
         probabilities = self.graph.probabilities(values)
         if self.missing_value_scorer is not None:
@@ -126,7 +126,7 @@ class Scorer:
         last bit whatever other records are in the batch.
 
         Args:
-            values: float32 (n, n_columns), validated, missing as NaN.
+            values: float64 (n, n_columns), validated, missing as NaN.
         """
         notes = self._range_checker.check(values)
         if not notes:  # no value is missing
@@ -137,7 +137,7 @@ class Scorer:
         """Return the predictions for n records; prediction i belongs to row i.
 
         Args:
-            values: float32 (n, n_columns), validated, missing as NaN.
+            values: float64 (n, n_columns), validated, missing as NaN.
         """
         return self.predictions(self.score(values))
 

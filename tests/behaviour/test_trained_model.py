@@ -84,9 +84,7 @@ def test_the_order_of_keys_and_the_batch_do_not_matter(
 
 
 def test_the_training_table_is_separated_well(artifact: Artifact, table: Table) -> None:
-    probabilities = [
-        p.probability for p in Scorer(artifact).predict(table.values.astype(np.float32))
-    ]
+    probabilities = [p.probability for p in Scorer(artifact).predict(table.values)]
     assert auc(table.labels, np.array([probabilities]), EQUAL_WEIGHTS)[0] > 0.92
 
 

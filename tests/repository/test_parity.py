@@ -27,7 +27,7 @@ from pathlib import Path
 from model.artifacts.artifact import read_artifact
 from model.training import predict
 from pipelines.data import build_preprocessing
-from pipelines.training.export import load_keras_network
+from pipelines.training.reload import load_keras_network
 from pipelines.data import read_table
 artifact = read_artifact(Path(sys.argv[1]))
 table = read_table(Path("data/cleveland.csv"), artifact.schema)

@@ -32,7 +32,6 @@ from model.inference import (
 from model.inference.explainer import MAX_EXACT_COLUMNS
 from model.inference.missing_values import MissingValueFile
 from model.training import TrainingConfig, build_network, choose_background, read_layers
-from model.training.onnx_graph import EncodingLayer, join_encoding
 from pipelines.data import Table, build_preprocessing, read_encoding
 from tests.conftest import explainer_of, remove_optional_files
 
@@ -43,7 +42,7 @@ PATIENTS = (0, 150, 166, 87)
 
 @pytest.fixture
 def values(table: Table) -> np.ndarray:
-    return table.values.astype(np.float32)
+    return table.values.copy()
 
 
 def background_part(artifact: Artifact) -> Background:
@@ -51,14 +50,14 @@ def background_part(artifact: Artifact) -> Background:
 
 
 def background_of(artifact: Artifact) -> np.ndarray:
-    return np.array(background_part(artifact).values, dtype=np.float32)
+    return np.array(background_part(artifact).values, dtype=np.float64)
 
 
 def log_odds_of_graph(artifact: Artifact) -> LogOdds:
     graph = OnnxSession(artifact.files["model.onnx"])
 
     def log_odds(values: np.ndarray) -> np.ndarray:
-        probabilities = graph.probabilities(values.astype(np.float32)).astype(np.float64)
+        probabilities = graph.probabilities(values).astype(np.float64)
         return np.log(probabilities / (1 - probabilities))
 
     return log_odds
@@ -118,7 +117,7 @@ def with_network(artifact: Artifact, network: keras.Model, background: Backgroun
     """Return the artifact with the layers of a network and its golden probabilities by Keras."""
     encoding = artifact.decode("encoding.json", Encoding)
     golden = golden_values(artifact.schema)
-    outputs = keras.ops.convert_to_numpy(join_encoding(encoding, network)(golden))[:, 0].tolist()
+    outputs = keras.ops.convert_to_numpy(network(encoding.encode(golden)))[:, 0].tolist()
     explanation_data = ExplanationData(background=background, layers=read_layers(network))
     files = {
         **artifact.files,
@@ -131,7 +130,7 @@ def with_network(artifact: Artifact, network: keras.Model, background: Backgroun
 def log_odds_of_keras(encoding: Encoding, network: keras.Model) -> LogOdds:
     """Return :func:`log_odds_of_features` as a function of values, with the graph's encoding."""
     log_odds = log_odds_of_features(network)
-    return lambda values: log_odds(EncodingLayer(encoding)(values.astype(np.float32)))
+    return lambda values: log_odds(encoding.encode(values))
 
 
 def log_odds_of_features(network: keras.Model) -> LogOdds:
@@ -199,7 +198,7 @@ def test_contributions_are_those_of_shap(artifact: Artifact, values: np.ndarray)
     background = background_of(artifact)
     masker = shap.maskers.Independent(background, max_samples=len(background))
     shap_explainer = shap.explainers.Exact(log_odds_of_graph(artifact), masker)
-    rows = np.concatenate([values[list(PATIENTS)], np.full((1, 13), np.nan, np.float32)])
+    rows = np.concatenate([values[list(PATIENTS)], np.full((1, 13), np.nan, np.float64)])
     assert np.isnan(rows).any(axis=1).sum() == 3
     expected = shap_explainer(rows, max_evals=2**13)
     for row, explanation in enumerate(Explainer(artifact, None).explain(rows)):
@@ -285,7 +284,7 @@ def test_contributions_follow_the_definition(
     background[3, 2] = background[4, 1] = np.nan
     incomplete = Background(origin="synthetic", seed=0, values=background.tolist())
     artifact = with_network(artifact, network, incomplete)
-    rows = np.array([[2.3, 3, 0], [0, 1, np.nan], [-10, np.nan, 3], [np.nan] * 3], np.float32)
+    rows = np.array([[2.3, 3, 0], [0, 1, np.nan], [-10, np.nan, 3], [np.nan] * 3], np.float64)
     of_features = log_odds_of_features(network)
     for row, explanation, with_means in zip(
         rows,
@@ -307,7 +306,7 @@ def test_contributions_follow_the_definition(
 def test_the_shrinkage_is_attributed_to_the_missing_column(table: Table, tmp_path: Path) -> None:
     """Known columns contribute as much as if the imputed values were known."""
     artifact, _, _ = toy(table, ("oldpeak", "slope", "ca"), tmp_path)
-    row = np.array([[2.3, np.nan, 1]], np.float32)
+    row = np.array([[2.3, np.nan, 1]], np.float64)
     explanation = explainer_of(artifact).explain(row)[0]
     missing_value_scorer = load_missing_value_scorer(artifact.schema, artifact.files)
     assert missing_value_scorer is not None
@@ -335,7 +334,7 @@ def test_a_column_that_the_network_does_not_read_contributes_nothing(
     kernel[1:3] = 0  # the features are age, sex=0, sex=1, ca=0, …
     network.set_weights([kernel, *others])
     artifact = with_network(artifact, network, background_part(artifact))
-    rows = np.array([[50, 0, 1], [60, 1, np.nan]], np.float32)
+    rows = np.array([[50, 0, 1], [60, 1, np.nan]], np.float64)
     for explanation in explainer_of(artifact).explain(rows):
         assert explanation.contributions["sex"] == 0
         assert explanation.contributions["age"] != 0
@@ -351,7 +350,7 @@ def test_equivalent_columns_contribute_equally(table: Table, tmp_path: Path) -> 
     equal_columns = Background(origin="synthetic", seed=0, values=background.tolist())
     artifact = with_network(artifact, network, equal_columns)
     for value in (0, 1):
-        row = np.array([[61, value, value]], np.float32)
+        row = np.array([[61, value, value]], np.float64)
         by_column = explainer_of(artifact).explain(row)[0].contributions
         assert by_column["fbs"] == pytest.approx(by_column["exang"], abs=1e-6)
         assert abs(by_column["fbs"]) > 1e-3
@@ -396,7 +395,10 @@ def test_sampling_agrees_within_four_standard_errors(
 def test_sampling_is_reproducible(artifact: Artifact, values: np.ndarray) -> None:
     """In a batch or as a single record, and from another explainer."""
     batch = explainer_of(artifact, max_exact_columns=0).explain(values[:3])
-    assert explainer_of(artifact, max_exact_columns=0).explain(values[2:3])[0] == batch[2]
+    (single,) = explainer_of(artifact, max_exact_columns=0).explain(values[2:3])
+    assert single.contributions == pytest.approx(batch[2].contributions, abs=1e-12)
+    assert single.standard_errors == pytest.approx(batch[2].standard_errors, abs=1e-12)
+    assert (single.base, single.log_odds) == pytest.approx((batch[2].base, batch[2].log_odds))
 
 
 @pytest.mark.parametrize("n_columns", [MAX_EXACT_COLUMNS, MAX_EXACT_COLUMNS + 1])
@@ -407,7 +409,7 @@ def test_up_to_fifteen_columns_are_exact(table: Table, tmp_path: Path, n_columns
     numbers = np.random.default_rng(1).uniform(1, 120, (30, n_columns)).round()
     wide = replace(table, schema=schema, values=numbers)
     artifact, log_odds, _ = toy(wide, schema.column_names, tmp_path)
-    row = np.linspace(20, 90, n_columns, dtype=np.float32)[None]
+    row = np.linspace(20, 90, n_columns, dtype=np.float64)[None]
     explanation = explainer_of(artifact).explain(row)[0]
     assert (explanation.standard_errors is None) == (n_columns <= 15)
     total = explanation.base + sum(explanation.contributions.values())
@@ -501,7 +503,7 @@ def test_memory_is_bounded(table: Table, tmp_path: Path) -> None:
     """8,192 coalitions of 256 units take 8 MB per background row, 400 MB for all rows at once."""
     artifact, _, _ = toy(table, table.schema.column_names, tmp_path, hidden=(256,))
     explainer = explainer_of(artifact)
-    unlike_background = np.array([[20.5, 7, 9, 50, 50, 7, 9, 30, 7, 9.5, 9, 9, 9]], np.float32)
+    unlike_background = np.array([[20.5, 7, 9, 50, 50, 7, 9, 30, 7, 9.5, 9, 9, 9]], np.float64)
     explainer.explain(unlike_background)
     tracemalloc.start()
     explainer.explain(unlike_background)

@@ -152,7 +152,7 @@ def test_a_calibrated_version_with_a_cost_ratio(
     calibration = new.decode("calibration.json", Calibration)
     assert calibration.method == "isotonic"
 
-    values = table.values.astype(np.float32)
+    values = table.values.copy()
     plain, served = (
         OnnxSession(a.files["model.onnx"]).probabilities(values) for a in (artifact, new)
     )

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from app import Settings, create_app
 from app.web import PROBLEM_TYPES
 from model.artifacts import Store
-from model.errors import PROBLEM_CODES
+from model.errors import ProblemCode
 from tests.conftest import ROOT
 
 CONTRACT = json.loads((ROOT / "tests/unit/app/contract.json").read_text())
@@ -70,7 +70,7 @@ def test_every_recorded_problem_type_keeps_its_status() -> None:
 
 def test_every_code_of_a_record_problem_is_recorded() -> None:
     """A renamed code must fail a test. ``wrong_length`` occurs only in other protocols."""
-    codes = set(PROBLEM_CODES) - {"wrong_length"}
+    codes = set(get_args(ProblemCode)) - {"wrong_length"}
     recorded = {
         problem["code"]
         for exchange in EXCHANGES.values()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from model.errors import InvalidConfig
-from model.training import Head, TrainingConfig, activations, fit_network, predict
+from model.inference import ActivationName
+from model.training import Head, TrainingConfig, fit_network, predict
 from model.training.ensemble import MemberSpec, fit_ensemble
 from model.training.ensemble.packing import epoch_dropout_masks
 
@@ -104,19 +105,12 @@ def test_bootstrap_weights_equal_a_single_fit_with_row_weights() -> None:
 
 
 @pytest.mark.usefixtures("double_precision")
-def test_a_custom_activation() -> None:
+@pytest.mark.parametrize("activation", ["leaky_relu", "elu", "gelu", "silu", "softplus"])
+def test_every_activation(activation: ActivationName) -> None:
     features, labels = sample()
-    name = f"{__name__}:squared_relu"
-    with pytest.raises(InvalidConfig, match=f"--activation {name}"):
-        fit_ensemble(features, labels, [MemberSpec(small(activation=name))])
-    activations.register_custom_activation(name)
-    config = small(activation=name)
+    config = small(activation=activation)
     ensemble = fit_ensemble(features, labels, [MemberSpec(config)])
     assert_equal_weights(ensemble.weights(0), fit_network(features, labels, config).network)
-
-
-def squared_relu(x: Any) -> Any:
-    return keras.ops.square(keras.ops.relu(x))
 
 
 @pytest.mark.usefixtures("double_precision")

@@ -18,6 +18,7 @@ from app.protocols.open_inference.tensors import (
     Tensor,
     decode_elements,
     encode_output,
+    read_as_decimals,
 )
 from app.web import ApiError
 from tests.conftest import n_examples
@@ -339,3 +340,19 @@ def test_invalid_output_requests(more: Any, message: str) -> None:
     request, _ = read_request(body(inputs=[COLUMN], **more), "", 3)
     with pytest.raises(ApiError, match=message):
         requested_outputs(request, ("p", "l"))
+
+
+@given(st.floats(width=32))
+def test_single_precision_keeps_its_value_or_stands_for_a_decimal_number(number: float) -> None:
+    single = np.array([number], np.float32)
+    (widened,) = read_as_decimals(single).tolist()
+    np.testing.assert_array_equal(np.float32(widened), single[0])
+
+
+@given(st.integers(-999_999, 999_999), st.integers(-20, 20))
+def test_six_digits_in_single_precision_are_read_as_the_decimal_number(
+    digits: int, exponent: int
+) -> None:
+    number = float(f"{digits}e{exponent}")
+    widened = read_as_decimals(np.array([number], np.float32))
+    assert widened.tolist() == [number]

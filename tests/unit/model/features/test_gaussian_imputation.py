@@ -36,9 +36,9 @@ def imputer(moments: FeatureMoments, encoding: Encoding) -> ConditionalGaussianI
 
 
 def with_missing_values(table: Table, n: int, seed: int = 0) -> np.ndarray:
-    """Return float32 (n, 13): patients with 0 to 10 optional columns missing at random."""
+    """Return float64 (n, 13): patients with 0 to 10 optional columns missing at random."""
     rng = np.random.default_rng(seed)
-    values = table.values[rng.integers(0, len(table), n)].astype(np.float32)
+    values = table.values[rng.integers(0, len(table), n)].copy()
     missing = rng.random((n, len(OPTIONAL))) < rng.random((n, 1))
     values[:, 3:][missing] = np.nan
     values[0], values[1, 3:] = table.values[0], np.nan

@@ -25,11 +25,11 @@ from tests.conftest import ROOT, remove_optional_files
 
 @pytest.fixture
 def values(table: Table) -> np.ndarray:
-    """Return every patient twice, once with random missing values: float32 (606, 13)."""
+    """Return every patient twice, once with random missing values: float64 (606, 13)."""
     draw = np.random.default_rng(0)
-    incomplete = table.values.astype(np.float32)
+    incomplete = table.values.copy()
     incomplete[:, 3:][draw.random((303, 10)) < 0.4] = np.nan
-    rows = np.concatenate([table.values.astype(np.float32), incomplete])
+    rows = np.concatenate([table.values.copy(), incomplete])
     return rows[draw.permutation(len(rows))]
 
 
@@ -167,7 +167,7 @@ def test_golden_probabilities_differ_from_the_graph_where_a_value_is_missing(
 ) -> None:
     golden = artifact.decode("golden.json", GoldenRows)
     probabilities = artifact.decode("inputs.json", MissingValueFile).golden_probabilities
-    rows = np.array(golden.values, dtype=np.float32)
+    rows = np.array(golden.values, dtype=np.float64)
     missing = np.isnan(rows)
     assert set(np.flatnonzero(missing.any(axis=0))) == set(range(3, 13))
     differs = np.array(probabilities) != golden.probabilities

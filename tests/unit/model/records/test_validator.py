@@ -30,8 +30,8 @@ def problems_of(content: Any) -> list[tuple[int | None, str | None, str]]:
 def test_values_are_in_schema_order(schema: Schema, record: dict[str, Any]) -> None:
     shuffled = dict(reversed(record.items()))
     batch = VALIDATOR.validate_json(json.dumps(shuffled).encode())
-    assert batch.values.dtype == np.float32
-    expected = np.array([[c.example for c in schema.columns]], dtype=np.float32)
+    assert batch.values.dtype == np.float64
+    expected = np.array([[c.example for c in schema.columns]], dtype=np.float64)
     np.testing.assert_array_equal(batch.values, expected)
 
 
@@ -69,8 +69,8 @@ def test_missing_values_keep_their_position_in_a_large_batch(
         }
         for row in is_missing
     ]
-    complete = np.array([[column.example for column in SCHEMA.columns]], np.float32)
-    expected = np.where(is_missing, np.float32(math.nan), complete)
+    complete = np.array([[column.example for column in SCHEMA.columns]], np.float64)
+    expected = np.where(is_missing, math.nan, complete)
     batch = FAST_DECODER.decode(json.dumps(rows).encode())
     assert batch is not None
     np.testing.assert_array_equal(batch.values, expected)
@@ -400,7 +400,7 @@ def test_valid_columns_are_decoded_by_the_fast_decoder(kind: str) -> None:
     }
     content["thal"] = ["fixed", None]
     values = FAST_DECODER.decode_columns(content)
-    assert values is not None and values.flags.c_contiguous and values.dtype == np.float32
+    assert values is not None and values.flags.c_contiguous and values.dtype == np.float64
     if kind == "d":
         content["ca"] = np.array([1, math.nan])
         assert FAST_DECODER.decode_columns(content) is not None
