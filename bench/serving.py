@@ -67,7 +67,7 @@ class Bench:
         body = target.body(schema, [record])
         with run_target(target, body, store=self.store, graph=graph, cores=self.cores) as server:
             if target.probability:
-                values = np.array([encode_record(schema, record)], dtype=np.float32)
+                values = np.array([encode_record(schema, record)], dtype=np.float64)
                 expected = float(OnnxSession(graph.read_bytes()).probabilities(values)[0])
                 received = target.probability(server.response)
                 if not abs(received - expected) < TOLERANCE:

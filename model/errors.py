@@ -7,7 +7,6 @@
     ├── InvalidRecords           records do not match the schema; lists every problem
     ├── InvalidTable             a table file cannot be used; lists every problem
     ├── DeviceUnavailable        a GPU was requested and none is visible
-    ├── ExportUnavailable        no installed Keras backend can export the graph
     ├── ParityError              the graph and the Keras network give different probabilities
     ├── ExplanationUnavailable   the version has no data for explanations
     ├── IntervalUnavailable      the version has no data for intervals
@@ -166,10 +165,6 @@ class InvalidTable(ModelError):
 
 class DeviceUnavailable(ModelError):
     """A GPU was requested and none is visible to the Keras backend."""
-
-
-class ExportUnavailable(ModelError):
-    """No installed Keras backend can export the graph."""
 
 
 class ParityError(ModelError):

@@ -18,7 +18,6 @@ from model.training import (
     TrainingConfig,
     append_layers,
     fit_network,
-    is_import_path,
     predict,
     read_layers,
     scale_output,
@@ -85,22 +84,21 @@ def fit_pipeline(
 
 
 Predictor = Callable[[np.ndarray], np.ndarray]
-"""Maps float32 (n, n_columns), missing as NaN, to (n,) probabilities."""
+"""Maps float64 (n, n_columns), missing as NaN, to (n,) probabilities."""
 
 
-def build_predictor(fitted: FittedPipeline, table: Table, config: TrainingConfig) -> Predictor:
+def build_predictor(fitted: FittedPipeline, table: Table) -> Predictor:
     """Return a function that predicts as a version of a fitted pipeline would, to about 1e-6.
 
-    Like a version, it fills missing values from the other columns. With a custom activation, it
-    fills them with means, as the preprocessing does.
+    Like a version, it fills missing values from the other columns.
 
     Args:
-        table, config: the table and the configuration that the pipeline was fitted with.
+        table: the table that the pipeline was fitted with.
     """
     schema: Schema = table.schema
     encoding = read_encoding(schema, fitted.preprocessing)
     columns = optional_columns(schema)
-    if not columns or is_import_path(config.activation):
+    if not columns:
         return lambda values: predict(fitted.fit.network, encoding.encode(values))
     moments = fit_feature_moments(encoding.encode(table.values[fitted.rows]))
     network = DenseNetwork(read_layers(fitted.fit.network), len(encoding.features), np.float64)

@@ -1,4 +1,4 @@
-"""What the tests share: the schema, the table, and one trained version for the whole session."""
+"""Fixtures of all tests: schema, table, one trained version per session, the real server."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def explainer_of(artifact: Artifact, **options: Any) -> Explainer:
     )
 
 
-def as_before(artifact: Artifact, *names: str) -> None:
+def remove_optional_files(artifact: Artifact, *names: str) -> None:
     """Remove optional files from an artifact, as if an earlier release had written it."""
     for name in names:
         (artifact.folder / name).unlink()
@@ -157,7 +157,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def serve(free_port: int, tmp_path: Path) -> Callable[..., Any]:
-    """Return a context manager that runs the real server in a process of its own."""
+    """Return a context manager that runs the real server in a separate process."""
 
     @contextmanager
     def start(

@@ -90,7 +90,7 @@ class LoadedModel:
             path: JSON pointer to the records in the body, for the errors.
 
         Returns:
-            float32 (n, n_columns), missing as NaN.
+            float64 (n, n_columns), missing as NaN.
 
         Raises:
             InvalidRecords: every problem of every record; also for no records or too many.
@@ -109,7 +109,7 @@ class LoadedModel:
             path: JSON pointer to the columns in the body, for the errors.
 
         Returns:
-            float32 (n, n_columns), missing as NaN.
+            float64 (n, n_columns), missing as NaN.
 
         Raises:
             InvalidRecords: as :meth:`validate_records`; also for absent or unknown columns.
@@ -123,7 +123,7 @@ class LoadedModel:
         A caller that can still fail after scoring uses :attr:`scorer` and then :meth:`count`.
 
         Args:
-            values: float32 (n, n_columns).
+            values: float64 (n, n_columns).
 
         Returns:
             the scores; row i belongs to row i of the values.
@@ -133,7 +133,7 @@ class LoadedModel:
         return scores
 
     def count(self, values: np.ndarray, scores: Scores) -> None:
-        """Count validated values, float32 (n, n_columns), and their scores in the metrics."""
+        """Count validated values, float64 (n, n_columns), and their scores in the metrics."""
         missing = count_missing(self.schema.column_names, values) if scores.notes else {}
         self._metrics.observe_predictions(self.version, scores.probabilities, missing)
 
@@ -141,7 +141,7 @@ class LoadedModel:
         """Return the contribution of each column to each probability.
 
         Args:
-            values: validated values, float32 (n, n_columns).
+            values: validated values, float64 (n, n_columns).
 
         Raises:
             ExplanationUnavailable: the version has no explanation data.
@@ -152,7 +152,7 @@ class LoadedModel:
         """Return the interval of each probability.
 
         Args:
-            values: validated values, float32 (n, n_columns).
+            values: validated values, float64 (n, n_columns).
             scores: their scores.
 
         Raises:

@@ -24,7 +24,7 @@ _NO_NOTES = InputNotes()
 class PredictionWriter:
     """A writer of the prediction responses of one version; prediction i belongs to record i.
 
-    >>> values = np.array([[12, 2]], np.float32)  # a dose of 12 mg at stage 2
+    >>> values = np.array([[12, 2]], np.float64)  # a dose of 12 mg at stage 2
     >>> PredictionWriter(scorer).write(scorer.score(values))  # doctest: +ELLIPSIS
     b'{"model":"tiny","version":"","predictions":[{"probability":0.53...,"label":"worse",...}]}'
     """

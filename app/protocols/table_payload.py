@@ -48,7 +48,7 @@ def validate_table(table: TablePayload, model: LoadedModel) -> np.ndarray:
     """Validate the rows of a table.
 
     Returns:
-        float32 (n, n_columns) in schema order, missing as NaN. The order of the rows is kept.
+        float64 (n, n_columns) in schema order, missing as NaN. The order of the rows is kept.
 
     Raises:
         InvalidRecords: every problem of the header, once; or else every row of the wrong length;
@@ -75,7 +75,7 @@ def validate_rows(rows: Sequence[Any], path: str, model: LoadedModel) -> np.ndar
         path: the JSON pointer of the list in the body.
 
     Returns:
-        float32 (n, n_columns) in schema order, missing as NaN. The order of the rows is kept.
+        float64 (n, n_columns) in schema order, missing as NaN. The order of the rows is kept.
 
     Raises:
         InvalidRecords: every row of the wrong length, or else every problem of every row.

@@ -78,7 +78,7 @@ def open_graph(path: Path | None = None) -> Callable[[Sequence[Sequence[float]]]
     )
 
     def score(rows: Sequence[Sequence[float]]) -> list[float]:
-        values = np.asarray(rows, dtype=np.float32)
+        values = np.asarray(rows, dtype=np.float64)
         return session.run(None, {"values": values})[0][:, 0].tolist()
 
     return score

@@ -11,7 +11,8 @@ from keras import ops
 from msgspec.structs import replace
 
 from course.foundations.lesson import Lesson, LessonData
-from model.training import Head, TrainingConfig, activations, build_network, dense_layers
+from model.inference import ACTIVATIONS, ActivationName
+from model.training import Head, TrainingConfig, build_network, dense_layers
 from model.training.ensemble import MemberSpec, fit_ensemble, gradients
 from pipelines.html import COLOURS, as_svg, label, panels, plot_style
 
@@ -30,7 +31,7 @@ class SineFit(NamedTuple):
     errors: np.ndarray
 
 
-def fit_sine(activation: str, x: np.ndarray, starts: int = 5) -> SineFit:
+def fit_sine(activation: ActivationName, x: np.ndarray, starts: int = 5) -> SineFit:
     """Fit networks with two hidden layers of 16 units to sin(x).
 
     Args:
@@ -116,7 +117,7 @@ def activation_curve(name: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Softmax is the first output for the two inputs (x, 0).
     """
-    function = keras.activations.get(activations.resolve(name))
+    function = keras.activations.get(name)
     if name != "softmax":
         return value_and_derivative(function, x)
     return value_and_derivative(
@@ -133,7 +134,7 @@ def keras_default_activation() -> str:
 def activation(_: LessonData) -> Lesson:
     """Return the lesson on the activations and their derivatives."""
     x = np.linspace(-5, 5, 401)
-    curves = {name: activation_curve(name, x) for name in activations.ACTIVATION_NAMES}
+    curves = {name: activation_curve(name, x) for name in ACTIVATIONS}
     middle = len(x) // 2
     steepest = {name: float(slopes.max()) for name, (_, slopes) in curves.items()}
     at_end = {name: float(slopes[-1]) for name, (_, slopes) in curves.items()}

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from course.foundations.activations import LINEAR_HEAD
 from course.foundations.lesson import Lesson, LessonData
 from model.evaluation import holdout
+from model.inference import ActivationName
 from model.training import RECIPES, TrainingConfig, build_network
 from model.training.ensemble import Ensemble, MemberSpec, fit_ensemble
 from pipelines.evaluation import SEED
@@ -132,7 +133,10 @@ XOR = np.array([0.0, 1.0, 1.0, 0.0])
 
 
 def fit_xor(
-    activation: str, hidden: tuple[int, ...] = (5, 4), starts: int = 100, epochs: int = 2_001
+    activation: ActivationName,
+    hidden: tuple[int, ...] = (5, 4),
+    starts: int = 100,
+    epochs: int = 2_001,
 ) -> Ensemble:
     """Fit networks with a linear output to the four points of XOR, from many initial weights.
 

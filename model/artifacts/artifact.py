@@ -63,8 +63,7 @@ FILES = (
 ADDED_LATER = frozenset({"explanation.json", "inputs.json", "members.json", "calibration.json"})
 """Files that artifacts of earlier releases do not have."""
 OPTIONAL = frozenset({"explanation.json", "members.json"})
-"""Files that an artifact with a custom activation does not have, because NumPy cannot evaluate its
-layers."""
+"""Files without which a version serves, but explains nothing and gives no intervals."""
 ATTACHMENTS = ("report.html",)
 """Files for people: verified on disk and never kept in memory."""
 

@@ -40,7 +40,7 @@ def golden_values(schema: Schema) -> np.ndarray:
     columns vary. No row is copied from a patient, and the same schema gives the same rows.
 
     Returns:
-        float32 (n, n_columns), missing as NaN.
+        float64 (n, n_columns), missing as NaN.
     """
     example = [column.example for column in schema.columns]
     rows = [example]
@@ -51,7 +51,7 @@ def golden_values(schema: Schema) -> np.ndarray:
     rng = np.random.default_rng(0)
     for _ in range(N_RANDOM_ROWS):
         rows.append([float(rng.choice(_extreme_values(column))) for column in schema.columns])
-    return np.array(rows, dtype=np.float32)
+    return np.array(rows, dtype=np.float64)
 
 
 def _extreme_values(column: Column) -> Sequence[float]:

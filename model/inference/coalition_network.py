@@ -65,7 +65,7 @@ class CoalitionNetwork:
         self._network = DenseNetwork(data.layers, n_features, np.float64)
         self._network_float32 = DenseNetwork(data.layers, n_features, np.float32)
         self._rows_per_block = max(1, LAYER_CELLS_PER_BLOCK // self._network.max_units)
-        values = np.array(data.background.values, dtype=np.float32)
+        values = np.array(data.background.values, dtype=np.float64)
         if values.ndim != 2 or not len(values) or values.shape[1] != encoding.n_columns:
             raise ValueError(
                 "the background sample must hold at least one row, with a value for each column"
@@ -156,7 +156,7 @@ def load_coalition_network(files: Mapping[str, bytes]) -> CoalitionNetwork:
     except msgspec.DecodeError as error:
         raise ValueError(f"a file of the explanations cannot be read: {error}") from error
     network = CoalitionNetwork(encoding, data)
-    rows = np.array(golden.values, dtype=np.float32)
+    rows = np.array(golden.values, dtype=np.float64)
     if not rows.shape == (len(golden.probabilities), encoding.n_columns) or not len(rows):
         raise ValueError(
             "golden.json must hold at least one row, with a value for each column and a probability"

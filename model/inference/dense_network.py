@@ -7,15 +7,12 @@ need gradients. Both need the arrays of the layers.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
-LEAKY_RELU_SLOPE = 0.2
-"""Slope of Keras's leaky_relu below zero."""
+from model.inference.activations import ACTIVATIONS, ActivationName
 
 
 class DenseLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,12 +21,12 @@ class DenseLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Attributes:
         kernel: n_inputs rows of n_units.
         bias: n_units.
-        activation: a name of :data:`ACTIVATION_FUNCTIONS`.
+        activation: a name of :data:`~model.inference.activations.ACTIVATIONS`.
     """
 
     kernel: list[list[float]]
     bias: list[float]
-    activation: Literal["relu", "leaky_relu", "tanh", "sigmoid", "softmax", "linear"]
+    activation: ActivationName
 
 
 class MemberLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,89 +36,13 @@ class MemberLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         shape: (m, n_inputs, n_units).
         kernel: float32, little-endian, of that shape; in JSON as base64.
         bias: float32, little-endian, (m, n_units); in JSON as base64.
-        activation: a name of :data:`ACTIVATION_FUNCTIONS`.
+        activation: a name of :data:`~model.inference.activations.ACTIVATIONS`.
     """
 
     shape: tuple[int, int, int]
     kernel: bytes
     bias: bytes
-    activation: str
-
-
-def _relu(x: np.ndarray) -> None:
-    np.maximum(x, 0, out=x)
-
-
-def _leaky_relu(x: np.ndarray) -> None:
-    np.maximum(x, LEAKY_RELU_SLOPE * x, out=x)
-
-
-def _tanh(x: np.ndarray) -> None:
-    np.tanh(x, out=x)
-
-
-def _sigmoid(x: np.ndarray) -> None:
-    # Computed from tanh, which never overflows.
-    x *= 0.5
-    np.tanh(x, out=x)
-    x += 1
-    x *= 0.5
-
-
-def _softmax(x: np.ndarray) -> None:
-    x -= x.max(axis=-1, keepdims=True)
-    np.exp(x, out=x)
-    x /= x.sum(axis=-1, keepdims=True)
-
-
-def _linear(_: np.ndarray) -> None:
-    pass
-
-
-ACTIVATION_FUNCTIONS: Mapping[str, Callable[[np.ndarray], None]] = {
-    "relu": _relu,
-    "leaky_relu": _leaky_relu,
-    "tanh": _tanh,
-    "sigmoid": _sigmoid,
-    "softmax": _softmax,
-    "linear": _linear,
-}
-"""Activations by name; each overwrites its argument."""
-
-
-def _relu_gradient(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    return gradient * (output > 0)
-
-
-def _leaky_relu_gradient(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    return gradient * np.where(output > 0, 1, LEAKY_RELU_SLOPE).astype(output.dtype)
-
-
-def _tanh_gradient(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    return gradient * (1 - output * output)
-
-
-def _sigmoid_gradient(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    return gradient * (output * (1 - output))
-
-
-def _softmax_gradient(output: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    return output * (gradient - (gradient * output).sum(axis=-1, keepdims=True))
-
-
-def _linear_gradient(_: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    return gradient
-
-
-ACTIVATION_GRADIENTS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "relu": _relu_gradient,
-    "leaky_relu": _leaky_relu_gradient,
-    "tanh": _tanh_gradient,
-    "sigmoid": _sigmoid_gradient,
-    "softmax": _softmax_gradient,
-    "linear": _linear_gradient,
-}
-"""Backward passes by name: an activation's output and the gradient at it → that at its input."""
+    activation: ActivationName
 
 
 class DenseNetwork:
@@ -148,8 +69,7 @@ class DenseNetwork:
         with np.errstate(over="ignore"):  # numbers beyond float32 become inf and are refused below
             self.kernels: list[np.ndarray] = [np.array(layer.kernel, dtype) for layer in layers]
             self.biases: list[np.ndarray] = [np.array(layer.bias, dtype) for layer in layers]
-        self._activations = [ACTIVATION_FUNCTIONS[layer.activation] for layer in layers]
-        self._activation_gradients = [ACTIVATION_GRADIENTS[layer.activation] for layer in layers]
+        self._activations = [ACTIVATIONS[layer.activation] for layer in layers]
         n_inputs = n_features
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             if kernel.shape != (n_inputs, *bias.shape):
@@ -176,8 +96,8 @@ class DenseNetwork:
             (n,) of the network's dtype.
         """
         x = sums
-        for number, (activate, _) in enumerate(itertools.pairwise(self._activations), start=1):
-            activate(x)
+        for number, activation in enumerate(self._activations[:-1], start=1):
+            activation.apply(x)
             x = x @ self.kernels[number]
             x += self.biases[number]
         return x[:, 0]
@@ -189,15 +109,14 @@ class DenseNetwork:
 
         **Shape**: (n, n_features) → (n,), (n, n_features).
         """
-        x, outputs = self.first_layer_sums(features), []
-        for number, activate in enumerate(self._activations[:-1], start=1):
-            activate(x)
-            outputs.append(x)
+        x, saved = self.first_layer_sums(features), []
+        for number, activation in enumerate(self._activations[:-1], start=1):
+            saved.append(activation.apply_and_save(x))
             x = x @ self.kernels[number] + self.biases[number]
         gradients = np.ones_like(x)
-        for number in range(len(outputs), 0, -1):
+        for number in range(len(saved), 0, -1):
             gradients = gradients @ self.kernels[number].T
-            gradients = self._activation_gradients[number - 1](outputs[number - 1], gradients)
+            gradients = self._activations[number - 1].backward(saved[number - 1], gradients)
         return x[:, 0], gradients @ self.kernels[0].T
 
 
@@ -220,10 +139,10 @@ class StackedDenseNetwork:
         # All first layers in one matrix, so that one product computes them.
         self._first_kernels = kernels[0].transpose(1, 0, 2).reshape(kernels[0].shape[1], -1)
         self._kernels = kernels[1:]
-        self._activations = [layer.activation for layer in layers]
+        self._activations = [ACTIVATIONS[layer.activation] for layer in layers]
 
     def log_odds(self, features: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return the log-odds of n inputs and the outputs of the hidden layers.
+        """Return the log-odds of n inputs and what :meth:`gradients` needs of the hidden layers.
 
         Args:
             features: (n, n_features).
@@ -233,31 +152,29 @@ class StackedDenseNetwork:
         """
         x = features.astype(np.float32) @ self._first_kernels
         x = x.reshape(len(x), *self._biases[0].shape) + self._biases[0]
-        outputs = []
+        saved = []
         for activation, kernel, bias in zip(
             self._activations[:-1], self._kernels, self._biases[1:], strict=True
         ):
-            ACTIVATION_FUNCTIONS[activation](x)
-            outputs.append(x)
+            saved.append(activation.apply_and_save(x))
             x = _batched_matmul(x, kernel) + bias
-        return x[:, :, 0], outputs
+        return x[:, :, 0], saved
 
-    def gradients(self, n: int, outputs: Sequence[np.ndarray]) -> np.ndarray:
+    def gradients(self, n: int, saved: Sequence[np.ndarray]) -> np.ndarray:
         """Return the gradients of n log-odds by the features.
 
         Args:
-            n: inputs that were evaluated; a network without a hidden layer has no outputs to
-                count.
-            outputs: of the hidden layers, as :meth:`log_odds` returns them.
+            n: inputs that were evaluated; a network without a hidden layer saves nothing to count.
+            saved: of the hidden layers, as :meth:`log_odds` returns them.
 
         Returns:
             float32 (m, n, n_features).
         """
         m, units = self._biases[0].shape
         gradients = np.ones((n, m, 1), np.float32)
-        for number in range(len(outputs) - 1, -1, -1):
+        for number in range(len(saved) - 1, -1, -1):
             gradients = np.einsum("nmv,muv->nmu", gradients, self._kernels[number])
-            gradients = ACTIVATION_GRADIENTS[self._activations[number]](outputs[number], gradients)
+            gradients = self._activations[number].backward(saved[number], gradients)
         first = self._first_kernels.reshape(-1, m, units).transpose(1, 2, 0)
         return gradients.transpose(1, 0, 2) @ first
 
@@ -282,11 +199,7 @@ def _decode_layers(
     kernels, biases, n_inputs = [], [], n_features
     for layer in layers:
         m, inputs, units = layer.shape
-        if (
-            m != layers[0].shape[0]
-            or inputs != n_inputs
-            or layer.activation not in ACTIVATION_FUNCTIONS
-        ):
+        if m != layers[0].shape[0] or inputs != n_inputs:
             raise ValueError("a layer does not fit the one before it")
         kernels.append(np.frombuffer(layer.kernel, "<f4").reshape(layer.shape))
         biases.append(np.frombuffer(layer.bias, "<f4").reshape(m, units))

@@ -144,7 +144,7 @@ class Explainer:
         This takes one to several milliseconds a record, so callers should limit the records.
 
         Args:
-            values: float32 (n, n_columns), validated, missing as NaN.
+            values: float64 (n, n_columns), validated, missing as NaN.
 
         Raises:
             ExplanationUnavailable: the version has no ``explanation.json``.

@@ -46,8 +46,8 @@ class TrainingRangeChecker:
 
     def __init__(self, schema: Schema, ranges: Mapping[str, TrainingRange]) -> None:
         self._columns = [_ColumnRange(column, ranges[column.name]) for column in schema.columns]
-        self._low = np.array([column.low for column in self._columns], dtype=np.float32)
-        self._high = np.array([column.high for column in self._columns], dtype=np.float32)
+        self._low = np.array([column.low for column in self._columns], dtype=np.float64)
+        self._high = np.array([column.high for column in self._columns], dtype=np.float64)
         self._limits = list(zip(self._low.tolist(), self._high.tolist(), strict=True))
         self._has_gap = np.array([column.has_gap for column in self._columns])
         self._no_gaps = not self._has_gap.any()
@@ -61,7 +61,7 @@ class TrainingRangeChecker:
         """Return the notes by row, for the rows that have any; usually none do.
 
         Args:
-            values: float32 (n, n_columns), missing as NaN.
+            values: float64 (n, n_columns), missing as NaN.
         """
         columns = np.ascontiguousarray(values.T)  # contiguous columns are far faster to compare
         suspicious = self._suspicious_columns(columns)
@@ -95,7 +95,7 @@ class TrainingRangeChecker:
         """Return the indices of columns that may hold a missing value or one to warn about.
 
         Args:
-            columns: float32 (n_columns, n).
+            columns: float64 (n_columns, n).
         """
         # NaN compares as False, so a missing value is not inside. A column's minimum and maximum
         # decide for all its rows at once.
@@ -160,9 +160,8 @@ class _ColumnRange:
     def in_training_range(self, values: np.ndarray) -> np.ndarray:
         """Return which values are in the training data; a missing value is not.
 
-        **Shape**: float32 (n,) → bool (n,).
+        **Shape**: float64 (n,) → bool (n,).
         """
         if self.has_gap:
             return np.isin(values, self._levels)
-        low, high = np.float32(self.low), np.float32(self.high)
-        return (values >= low) & (values <= high)
+        return (values >= self.low) & (values <= self.high)

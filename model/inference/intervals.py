@@ -84,8 +84,7 @@ class IntervalEstimator:
         missing_value_scorer: the scorer's, which imputes missing values.
 
     Attributes:
-        available: False for a version that was trained before intervals existed, or that has a
-            custom activation.
+        available: False for a version that was trained before intervals existed.
 
     Raises:
         ArtifactDamaged: the members cannot be read, or the intervals of the golden rows differ from
@@ -102,7 +101,7 @@ class IntervalEstimator:
             members = msgspec.json.decode(artifact.files["members.json"], type=BootstrapFile)
             golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
             self._ensemble_scorer = EnsembleScorer(artifact.files, members, missing_value_scorer)
-            rows = np.array(golden.values, np.float32)
+            rows = np.array(golden.values, np.float64)
             bounds = self._ensemble_scorer.bounds(rows, np.array(golden.probabilities))
             difference = max_difference(bounds, [members.lows, members.highs])
         except (msgspec.DecodeError, ValueError) as error:
@@ -119,7 +118,7 @@ class IntervalEstimator:
         """Return one interval for each prediction; interval i belongs to row i.
 
         Args:
-            values: float32 (n, n_columns), validated, missing as NaN.
+            values: float64 (n, n_columns), validated, missing as NaN.
             probabilities: (n,), the predictions.
 
         Raises:

@@ -10,8 +10,7 @@ the mean of a sigmoid with a normally distributed argument, in the probit approx
 MacKay, "The evidence framework applied to classification networks", Neural Computation, 1992).
 
 The graph, which scores complete records, fills missing values with the means of the training rows.
-It also scores records with missing values for versions without ``inputs.json``, and for networks
-with a custom activation, whose layers are not in ``explanation.json``.
+It also scores records with missing values for versions without ``inputs.json``.
 """
 
 from __future__ import annotations
@@ -54,9 +53,9 @@ _T = TypeVar("_T")
 
 
 class _LayersOnly(msgspec.Struct):
-    """The layers in ``explanation.json``; None for a custom activation."""
+    """The layers in ``explanation.json``."""
 
-    layers: list[DenseLayer] | None = None
+    layers: list[DenseLayer]
 
 
 class MissingValueScorer:
@@ -129,8 +128,6 @@ def load_missing_value_scorer(
         raise ValueError("encoding.json does not match the schema's columns")
     imputer = ConditionalGaussianImputer(moments, encoding, columns)
     layers = _decode(files, "explanation.json", _LayersOnly).layers
-    if not layers:
-        return None
     return MissingValueScorer(imputer, DenseNetwork(layers, len(encoding.features), np.float64))
 
 

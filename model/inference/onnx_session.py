@@ -47,7 +47,7 @@ class OnnxSession:
     def probabilities(self, values: np.ndarray) -> np.ndarray:
         """Return the probabilities of the positive outcome.
 
-        **Shape**: float32 (n, n_columns), missing as NaN → float32 (n,).
+        **Shape**: float64 (n, n_columns), missing as NaN → float32 (n,).
         """
         if len(values) == 1:
             return self._score_single(values)
@@ -68,8 +68,8 @@ class OnnxSession:
             binding, inputs, outputs = self._thread_local.buffers
         except AttributeError:
             binding = self._session.io_binding()
-            inputs, outputs = np.empty_like(values, np.float32), np.empty((1, 1), np.float32)
-            binding.bind_input("values", "cpu", 0, np.float32, inputs.shape, inputs.ctypes.data)
+            inputs, outputs = np.empty_like(values, np.float64), np.empty((1, 1), np.float32)
+            binding.bind_input("values", "cpu", 0, np.float64, inputs.shape, inputs.ctypes.data)
             binding.bind_output(
                 self._output, "cpu", 0, np.float32, outputs.shape, outputs.ctypes.data
             )

@@ -65,9 +65,8 @@ class Scorer:
 
     Attributes:
         missing_value_scorer: the scorer of records with missing values. None where the graph scores
-            them with the means of the training rows: for a schema without optional columns, for a
-            version saved before imputation existed, and for a network with a custom activation,
-            whose layers the artifact does not hold.
+            them with the means of the training rows: for a schema without optional columns, and for
+            a version saved before imputation existed.
 
     Raises:
         ArtifactDamaged: the graph or the files of the imputation cannot be used.
@@ -81,7 +80,7 @@ class Scorer:
         try:
             self.graph = OnnxSession(artifact.files["model.onnx"])
             golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows)
-            rows = np.array(golden.values, dtype=np.float32)
+            rows = np.array(golden.values, dtype=np.float64)
             difference = max_difference(self.graph.probabilities(rows), golden.probabilities)
         except Exception as error:  # ONNX Runtime raises a class for each status
             raise ArtifactDamaged(
@@ -114,7 +113,7 @@ class Scorer:
     def probabilities(self, values: np.ndarray) -> np.ndarray:
         """Return the probabilities of the positive outcome.
 
-        **Shape**: float32 (n, n_columns), validated, missing as NaN → float32 (n,).
+        **Shape**: float64 (n, n_columns), validated, missing as NaN → float32 (n,).
         """
         probabilities = self.graph.probabilities(values)
         if self.missing_value_scorer is not None:
@@ -128,7 +127,7 @@ class Scorer:
         last bit whatever other records are in the batch.
 
         Args:
-            values: float32 (n, n_columns), validated, missing as NaN.
+            values: float64 (n, n_columns), validated, missing as NaN.
         """
         notes = self._range_checker.check(values)
         if not notes:  # no value is missing
@@ -139,7 +138,7 @@ class Scorer:
         """Return the predictions for n records; prediction i belongs to row i.
 
         Args:
-            values: float32 (n, n_columns), validated, missing as NaN.
+            values: float64 (n, n_columns), validated, missing as NaN.
         """
         return self.predictions(self.score(values))
 

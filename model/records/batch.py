@@ -19,7 +19,7 @@ class Batch(msgspec.Struct, frozen=True, eq=False):
     """The validated records of one request.
 
     Attributes:
-        values: float32 (n, n_columns), one column per schema column, in schema order: numbers in
+        values: float64 (n, n_columns), one column per schema column, in schema order: numbers in
             the schema's unit, levels as their code, missing as NaN. Row i is record i.
         path: the location of the records in the body: ``""``, ``"/instances"``, or None for a
             single record.

@@ -90,7 +90,7 @@ class FastDecoder:
         validation.
 
         Returns:
-            float32 (n, n_columns) as in :class:`Batch`.
+            float64 (n, n_columns) as in :class:`Batch`.
         """
         if not all(type(record) is dict for record in records):
             return None
@@ -109,7 +109,7 @@ class FastDecoder:
             columns: every column of the schema by name, all of the same length.
 
         Returns:
-            float32 (n, n_columns) as in :class:`Batch`.
+            float64 (n, n_columns) as in :class:`Batch`.
         """
         decoded = []
         for parser in self._parsers:
@@ -117,7 +117,7 @@ class FastDecoder:
             if numbers is None:
                 return None
             decoded.append(numbers)
-        return np.ascontiguousarray(np.array(decoded, dtype=np.float32).T)
+        return np.ascontiguousarray(np.array(decoded, dtype=np.float64).T)
 
     def _rows_to_array(self, rows: Sequence[Any]) -> np.ndarray | None:
         """Return decoded rows as values, or None if a code is not a level of its column."""
@@ -128,7 +128,7 @@ class FastDecoder:
         for parser, column_values in zip(self._parsers, columns, strict=True):
             if parser.code_by_value and not _all_codes(column_values, parser.column):
                 return None
-        return numbers.astype(np.float32)
+        return numbers.astype(np.float64)
 
     def _single_row_to_array(self, row: Any) -> np.ndarray | None:
         """Decode a single row, the usual request, without a conversion of rows to columns."""
@@ -139,7 +139,7 @@ class FastDecoder:
             ]
         except KeyError:
             return None
-        return np.array([values], dtype=np.float32)
+        return np.array([values], dtype=np.float64)
 
 
 def _rows_to_float64(rows: Sequence[Any], n_columns: int) -> np.ndarray:

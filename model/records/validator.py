@@ -58,7 +58,7 @@ class RecordValidator:
         ...     "chol": 233, "fbs": 1, "restecg": 2, "thalach": 150, "exang": 0, "oldpeak": 2.3,
         ...     "slope": 3, "ca": null, "thal": "fixed"}''')
         >>> batch.values[0, [0, 1, 11, 12]]
-        array([63.,  1., nan,  6.], dtype=float32)
+        array([63.,  1., nan,  6.])
         """
         batch = self._fast_decoder.decode(body)
         if batch is not None and 0 < len(batch.values) <= self.max_records:
@@ -75,12 +75,12 @@ class RecordValidator:
             path: the location of the records in the body, for the error.
 
         Returns:
-            float32 (n, n_columns) as in :class:`Batch`.
+            float64 (n, n_columns) as in :class:`Batch`.
 
         Raises:
             InvalidRecords: every problem of every record at once, by row and column.
         """
-        values = np.empty((len(records), len(self.parsers)), dtype=np.float32)
+        values = np.empty((len(records), len(self.parsers)), dtype=np.float64)
         listed: list[Problem] = []
         n_problems = n_invalid = 0
         for row, record in enumerate(records):
@@ -153,7 +153,7 @@ class RecordValidator:
             path: the location of the columns in the body, for the error.
 
         Returns:
-            float32 (n, n_columns) as in :class:`Batch`.
+            float64 (n, n_columns) as in :class:`Batch`.
 
         Raises:
             InvalidRecords: as for :meth:`validate_records`. An absent or unknown column is
@@ -164,7 +164,7 @@ class RecordValidator:
         >>> missing = {c.name: [None, None] for c in schema.columns if not c.required}
         >>> validator.validate_columns({**columns, **missing})[:, :4]
         array([[63.,  1.,  1., nan],
-               [41.,  0.,  2., nan]], dtype=float32)
+               [41.,  0.,  2., nan]])
         """
         names = self.schema.column_names
         problems = [p.missing_key_problem() for p in self.parsers if p.column.name not in columns]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from model.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
-    from model.training.activations import is_import_path as is_import_path
     from model.training.background_sample import choose_background as choose_background
     from model.training.config import FIELD_TYPES as FIELD_TYPES
     from model.training.config import RECIPES as RECIPES
@@ -44,7 +43,6 @@ else:
     __getattr__ = lazy_attributes(
         __name__,
         {
-            "activations": ("is_import_path",),
             "background_sample": ("choose_background",),
             "config": (
                 "InitialWeights",

@@ -52,7 +52,7 @@ def choose_background(
     return Background(
         origin="training rows" if allow_training_rows else "synthetic",
         seed=seed,
-        values=pool[chosen].astype(np.float32).tolist(),
+        values=pool[chosen].tolist(),
     )
 
 

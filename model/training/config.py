@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Meta
 
 from model.errors import InvalidConfig
-from model.training.activations import ACTIVATION_NAMES, is_import_path, is_valid_activation
+from model.inference import ActivationName
 
 Units = Annotated[int, Meta(ge=1, le=4096)]
 LossName = Literal["cross_entropy", "focal", "squared_error"]
@@ -31,9 +31,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Attributes:
         hidden: units of each hidden layer; empty for logistic regression.
-        activation: activation of the hidden layers: one of
-            :data:`model.training.activations.ACTIVATION_NAMES`, or a custom function as
-            ``package.module:function``.
+        activation: activation of the hidden layers.
         initial_weights: initializer of the kernels; see
             :func:`model.training.initializers.draw_kernel`.
         dropout: fraction of each hidden layer's units that a training step drops.
@@ -64,7 +62,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     hidden: Annotated[tuple[Units, ...], Meta(max_length=16)] = (16,)
-    activation: str = "relu"
+    activation: ActivationName = "relu"
     initial_weights: InitialWeights = "small"
     dropout: Annotated[float, Meta(ge=0, le=0.9)] = 0.0
     loss: LossName = "cross_entropy"
@@ -84,9 +82,6 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     shuffle_seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
 
     def __post_init__(self) -> None:
-        if not is_valid_activation(self.activation):
-            expected = ", ".join(ACTIVATION_NAMES)
-            raise ValueError(f"activation: expected one of {expected}, or package.module:function")
         if self.activation == "softmax" and 1 in self.hidden:
             raise ValueError("activation: softmax over a single unit is always 1")
         if self.patience and not self.validation_fraction:
@@ -202,10 +197,4 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise InvalidConfig(f"{file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"{file}: {error}") from None
-    activation = settings.get("activation")
-    if isinstance(activation, str) and is_import_path(activation):
-        raise InvalidConfig(
-            f"{file}: activation: a custom function is code and can only be named on the command "
-            f"line; remove it from the file and use --activation {activation}"
-        )
     return settings

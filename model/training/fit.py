@@ -77,8 +77,7 @@ def fit_network(
         The fitted network; with early stopping, the network with its best weights.
 
     Raises:
-        InvalidConfig: the loss does not fit the head, or the activation is a custom function that
-            was not registered.
+        InvalidConfig: the loss does not fit the head.
     """
     keras.utils.set_random_seed(config.seed)
     network = build_network(config, features.shape[1], head)

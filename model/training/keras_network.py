@@ -11,7 +11,6 @@ import numpy as np
 
 from model.errors import InvalidConfig
 from model.inference import DenseLayer
-from model.training import activations
 from model.training.config import LossName, TrainingConfig
 from model.training.initializers import draw_kernel
 
@@ -63,12 +62,11 @@ def build_network(
         head: the output layer.
 
     Raises:
-        InvalidConfig: the loss does not fit the head, or the activation is a custom function that
-            was not registered.
+        InvalidConfig: the loss does not fit the head.
     """
     features = keras.Input((n_features,), name="features")
 
-    def dense(units: int, activation: Any, layer: int, name: str) -> keras.layers.Layer:
+    def dense(units: int, activation: str, layer: int, name: str) -> keras.layers.Layer:
         return keras.layers.Dense(
             units,
             activation=activation,
@@ -77,9 +75,9 @@ def build_network(
             name=name,
         )
 
-    x, activation = features, activations.resolve(config.activation)
+    x = features
     for layer, units in enumerate(config.hidden):
-        x = dense(units, activation, layer, f"hidden_{layer + 1}")(x)
+        x = dense(units, config.activation, layer, f"hidden_{layer + 1}")(x)
         if config.dropout:
             seed = config.seed * (len(config.hidden) + 1) + layer
             x = keras.layers.Dropout(config.dropout, seed=seed, name=f"dropout_{layer + 1}")(x)
@@ -201,9 +199,6 @@ def load_network(
         n_features: number of input features.
         weights: the HDF5 file.
         appended: the layers that :func:`append_layers` added before the network was saved.
-
-    Raises:
-        InvalidConfig: the activation is a custom function that was not registered.
     """
     network = append_layers(build_network(config, n_features), appended)
     _without_optimizer(network).load_weights(weights)

@@ -1,81 +1,134 @@
 """Preprocessing and network as one ONNX graph, from the values of a record to a probability.
 
-The service runs this graph. It is built from the statistics of the fitted preprocessing and the
-saved Keras weights, so training and serving cannot diverge.
+The service runs this graph. It is written from the numbers of an artifact, so it is the same for
+every Keras backend.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import tempfile
-import warnings
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from model.features import Encoding
+from model.inference import LEAKY_RELU_SLOPE, DenseLayer
+
+OPSET, IR_VERSION = 20, 9
+"""The lowest versions that have the operator Gelu."""
+
+_OPERATORS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "relu": ("Relu", {}),
+    "leaky_relu": ("LeakyRelu", {"alpha": LEAKY_RELU_SLOPE}),
+    "elu": ("Elu", {}),
+    "gelu": ("Gelu", {}),
+    "softplus": ("Softplus", {}),
+    "tanh": ("Tanh", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "softmax": ("Softmax", {}),
+    "linear": ("Identity", {}),
+}
 
 
-class EncodingLayer(keras.layers.Layer):
-    """The fitted preprocessing as a layer, equivalent to the fitted ``ColumnTransformer``.
-
-    Computes on the transposed table, where ONNX Runtime broadcasts over long rows.
-
-    **Shape**: float32 (n, n_columns), missing as NaN → float32 (n, n_features).
-    """
-
-    def __init__(self, encoding: Encoding) -> None:
-        super().__init__(name="encode")
-        self.column_indices = np.array(encoding.columns, dtype=np.int32)
-        self.means, self.scales = _column_vector(encoding.means), _column_vector(encoding.scales)
-        self.codes, self.fills = _column_vector(encoding.codes), _column_vector(encoding.fills)
-
-    def call(self, values: keras.KerasTensor) -> keras.KerasTensor:
-        """Encode values as features, with operations that every Keras backend can export."""
-        raw = ops.take(ops.transpose(values), self.column_indices, axis=0)  # (n_features, n)
-        n_standardised = len(self.means)
-        # ops.subtract and ops.divide, not - and /: on PyTorch an arithmetic operator between a
-        # tensor and a NumPy array is not traced, and its result becomes a constant of the graph.
-        standardised = ops.divide(ops.subtract(raw[:n_standardised], self.means), self.scales)
-        one_hot = ops.cast(ops.equal(raw[n_standardised:], self.codes), "float32")
-        features = ops.concatenate([standardised, one_hot], axis=0)
-        return ops.transpose(ops.where(ops.isnan(raw), self.fills, features))
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return the shape of the features: (n, n_columns) → (n, n_features)."""
-        return (input_shape[0], len(self.column_indices))
-
-
-def join_encoding(encoding: Encoding, network: keras.Model) -> keras.Model:
-    """Return preprocessing and network as one Keras model.
-
-    **Shape**: float32 (n, n_columns), missing as NaN → float32 (n, 1) probabilities.
-    """
-    values = keras.Input((encoding.n_columns,), name="values")
-    return keras.Model(
-        values, network(EncodingLayer(encoding)(values)), name="values_to_probability"
-    )
-
-
-def build_graph(encoding: Encoding, network: keras.Model) -> bytes:
+def build_graph(encoding: Encoding, layers: Sequence[DenseLayer]) -> bytes:
     """Return preprocessing and network as a serialised ONNX graph with one input, ``values``.
 
-    **Shape**: float32 (n, n_columns), missing as NaN → float32 (n, 1) probabilities.
+    Values are centred in double precision, so that a column of large numbers that differ by little
+    keeps its digits, and then computed with in single precision. A missing level is one more
+    level: its row of the first kernel is the sum of the column's other rows, weighted by their
+    fills. So a missing value needs no operator for each feature.
+
+    The table is transposed, because ONNX Runtime computes faster on rows of n numbers.
+
+    **Shape**: float64 (n, n_columns), missing as NaN → float32 (n, 1) probabilities.
+
+    Args:
+        encoding: the fitted preprocessing.
+        layers: the network, in order; the last one has one unit.
+
+    Raises:
+        ValueError: a column has levels and is also standardised.
     """
-    joined = join_encoding(encoding, network)
-    joined(np.zeros((1, encoding.n_columns), dtype=np.float32))  # Keras exports only called models
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # The exporters use names that NumPy 2 deprecated, and warn about constants in a trace.
-        warnings.simplefilter("ignore")
-        path = Path(folder) / "model.onnx"
-        with contextlib.redirect_stdout(io.StringIO()):
-            joined.export(str(path), format="onnx", verbose=False)
-        return path.read_bytes()
+    graph = _GraphBuilder()
+    n_numbers = len(encoding.means)
+    number_columns, level_columns = encoding.columns[:n_numbers], encoding.columns[n_numbers:]
+    if set(number_columns) & set(level_columns):
+        raise ValueError("a column has levels and is also standardised")
+    offsets, scales = np.zeros(encoding.n_columns), np.ones(encoding.n_columns)
+    substitutes = np.zeros(encoding.n_columns)
+    offsets[list(number_columns)] = encoding.means
+    scales[list(number_columns)] = encoding.scales
+    substitutes[list(number_columns)] = encoding.fills[:n_numbers]
+    columns, codes = list(level_columns), list(encoding.codes)
+    kernel = np.array(layers[0].kernel)
+    rows = [kernel]
+    for column in dict.fromkeys(level_columns):
+        features = n_numbers + np.flatnonzero(np.array(level_columns) == column)
+        offsets[column] = encoding.codes[features[0] - n_numbers]
+        substitutes[column] = max(encoding.codes[i - n_numbers] for i in features) + 1
+        rows.append(np.array(encoding.fills)[features] @ kernel[features][None])
+        columns.append(column)
+        codes.append(substitutes[column])
+        substitutes[column] -= offsets[column]
+    x = graph.add("Sub", "values", graph.constant(offsets))
+    x = graph.add("Cast", x, to=TensorProto.FLOAT)
+    x = graph.add("Transpose", x, perm=[1, 0])
+    x = graph.add("Div", x, graph.constant(scales[:, None], np.float32))
+    is_missing = graph.add("IsNaN", x)
+    x = graph.add("Where", is_missing, graph.constant(substitutes[:, None], np.float32), x)
+    parts = []
+    if number_columns:
+        parts.append(graph.add("Gather", x, graph.constant(number_columns, np.int64), axis=0))
+    if columns:
+        levels = graph.add("Gather", x, graph.constant(columns, np.int64), axis=0)
+        centred = (np.array(codes) - offsets[columns])[:, None]
+        is_level = graph.add("Equal", levels, graph.constant(centred, np.float32))
+        parts.append(graph.add("Cast", is_level, to=TensorProto.FLOAT))
+    x = graph.add("Concat", *parts, axis=0)
+    kernels = [np.concatenate(rows), *(layer.kernel for layer in layers[1:])]
+    for number, (layer, weights) in enumerate(zip(layers, kernels, strict=True)):
+        bias = graph.constant(layer.bias, np.float32)
+        x = graph.add("Gemm", x, graph.constant(weights, np.float32), bias, transA=int(not number))
+        x = graph.activate(layer.activation, x)
+    return graph.serialize(encoding.n_columns, x)
 
 
-def _column_vector(numbers: Sequence[float]) -> np.ndarray:
-    return np.array(numbers, dtype=np.float32)[:, None]
+class _GraphBuilder:
+    """The nodes and constants of a graph under construction."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def constant(self, values: Any, dtype: type = np.float64) -> str:
+        """Add a constant and return its name."""
+        name = f"constant_{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.array(values, dtype), name))
+        return name
+
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
+        output = f"{operator}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
+    def activate(self, activation: str, x: str) -> str:
+        """Add an activation and return the name of its output."""
+        if activation == "silu":  # Swish is an operator from opset 24 on
+            return self.add("Mul", x, self.add("Sigmoid", x))
+        operator, attributes = _OPERATORS[activation]
+        return self.add(operator, x, **attributes)
+
+    def serialize(self, n_columns: int, output: str) -> bytes:
+        """Return the checked graph."""
+        values = helper.make_tensor_value_info("values", TensorProto.DOUBLE, ["n", n_columns])
+        probability = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", 1])
+        graph = helper.make_graph(
+            self._nodes, "values_to_probability", [values], [probability], self._constants
+        )
+        opset = helper.make_opsetid("", OPSET)
+        model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+        onnx.checker.check_model(model, full_check=True)
+        return model.SerializeToString()

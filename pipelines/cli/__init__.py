@@ -35,7 +35,7 @@ from pipelines.cli.versions import (
 def main() -> None:
     """Train and evaluate a model, and manage its versions."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for verbose_library in ("absl", "tensorflow", "tf2onnx"):
+    for verbose_library in ("absl", "tensorflow"):
         logging.getLogger(verbose_library).setLevel(logging.ERROR)
 
 

@@ -18,7 +18,6 @@ from pipelines.cli.options import (
     data_option,
     device_option,
     external_option,
-    import_custom_activation,
     open_store,
     schema_option,
     store_option,
@@ -74,7 +73,6 @@ def evaluate_command(
     else:
         training_config, name = choose_config(recipe, config, settings)
     select_device(device)
-    import_custom_activation(settings)
     from pipelines.cli.tables import evaluation_table, external_validation_table
     from pipelines.data import read_table
     from pipelines.evaluation import SECOND_SEED, SEED, cross_validation

@@ -12,7 +12,7 @@ import click
 from model.artifacts import Store
 from model.calibration import METHODS
 from model.schema import Schema
-from model.training import RECIPES, TrainingConfig, activations, make_config
+from model.training import RECIPES, TrainingConfig, make_config
 
 DEFAULT_SCHEMA = Path("schemas/cleveland.toml")
 DEFAULT_DATA = Path("data/cleveland.csv")
@@ -174,10 +174,3 @@ def choose_config(
     chosen = make_config(recipe or "default", config, settings)
     name = recipe or "default"
     return chosen, name if chosen == RECIPES[name] else f"{name}, changed"
-
-
-def import_custom_activation(settings: dict[str, Any]) -> None:
-    """Import the custom activation that the command line names, after the device is selected."""
-    name = settings["activation"]
-    if name and activations.is_import_path(name):
-        activations.register_custom_activation(name)

@@ -16,7 +16,6 @@ from pipelines.cli.options import (
     combine,
     data_option,
     device_option,
-    import_custom_activation,
     schema_option,
     training_options,
 )
@@ -94,7 +93,6 @@ def sweep_command(
     configs = candidate_configs(base_config, search_space, n_samples=sample)
     table_schema = load_schema(schema)
     device_name = select_device(device)
-    import_custom_activation(settings)
     from pipelines.data import read_table
     from pipelines.evaluation import SEED
     from pipelines.tuning import (

@@ -17,7 +17,6 @@ from pipelines.cli.options import (
     combine,
     data_option,
     device_option,
-    import_custom_activation,
     open_store,
     probability_options,
     schema_option,
@@ -66,7 +65,6 @@ def _retrain(
     table_schema = load_schema(schema)
     training_config, name = choose_config(recipe, config, settings)
     device_name = select_device(device)
-    import_custom_activation(settings)
     from pipelines.training import RetrainRequest, retrain_model
 
     command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])

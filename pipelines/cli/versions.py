@@ -14,7 +14,6 @@ from model.schema import load_schema
 from pipelines.cli.options import (
     choose_config,
     combine,
-    import_custom_activation,
     open_store,
     schema_option,
     store_option,
@@ -32,7 +31,6 @@ def describe_command(
     table_schema = load_schema(schema)
     training_config, _ = choose_config(recipe, config, settings)
     select_device("auto")
-    import_custom_activation(settings)
     from model.training import build_network, describe_layers
 
     network = build_network(training_config, len(table_schema.feature_names))

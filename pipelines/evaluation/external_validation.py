@@ -78,7 +78,7 @@ def validate_recipe(
     fitted = fit_pipeline(table, config, progress=True)
     return validate_predictor(
         external_data,
-        build_predictor(fitted, table, config),
+        build_predictor(fitted, table),
         name=f"the recipe {name}, fitted on {table.file}",
         training_sha256=table.sha256,
     )
@@ -99,7 +99,7 @@ def validate_predictor(
     """
     table = external_data.table
     labels, groups = table.labels, table.groups
-    probabilities = np.asarray(predict(table.values.astype(np.float32)), np.float64)[None]
+    probabilities = np.asarray(predict(table.values), np.float64)[None]
     weights = np.ones((1, len(labels)))
     share = np.full_like(probabilities, labels.mean())
     return ExternalValidation(

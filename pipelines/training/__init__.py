@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from model.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
-    from pipelines.training.export import load_keras_network as load_keras_network
+    from pipelines.training.reload import load_keras_network as load_keras_network
     from pipelines.training.retrain import RetrainRequest as RetrainRequest
     from pipelines.training.retrain import retrain_model as retrain_model
 else:
     __getattr__ = lazy_attributes(
         __name__,
         {
-            "export": ("load_keras_network",),
+            "reload": ("load_keras_network",),
             "retrain": (
                 "RetrainRequest",
                 "retrain_model",

@@ -19,11 +19,10 @@ from model.inference import (
     build_missing_value_file,
     load_coalition_network,
 )
-from model.training import TrainingConfig, choose_background, is_import_path, read_layers
+from model.training import TrainingConfig, build_graph, choose_background, read_layers
 from model.training.ensemble import encode_bootstrap_file, fit_bootstrap_ensemble, to_bootstrap_file
 from pipelines.data import Table, read_encoding
 from pipelines.fitted_pipeline import FittedPipeline
-from pipelines.training.export import export_graph
 
 PARITY_TOLERANCE = 1e-6
 """Largest allowed difference between a probability of the graph and of the fitted pipeline."""
@@ -70,16 +69,15 @@ def build_artifact_files(
         "calibration.json": encode(calibration),
         "history.json": encode(fitted.fit.history),
     }
-    if not is_import_path(config.activation):  # only Keras can compute a custom activation
-        background = choose_background(
-            table.schema,
-            encoding,
-            table.values[fitted.rows],
-            allow_training_rows=table.sha256 in table.schema.published,
-        )
-        explanation = ExplanationData(background=background, layers=read_layers(fitted.fit.network))
-        files["explanation.json"] = encode(explanation)
-    graph = export_graph(files, keras.config.backend())
+    layers = read_layers(fitted.fit.network)
+    background = choose_background(
+        table.schema,
+        encoding,
+        table.values[fitted.rows],
+        allow_training_rows=table.sha256 in table.schema.published,
+    )
+    files["explanation.json"] = encode(ExplanationData(background=background, layers=layers))
+    graph = build_graph(encoding, layers)
     parity = check_parity(table, fitted, graph)
     logger.info("The ONNX graph reproduces the Keras pipeline; largest difference %.1e.", parity)
     golden = golden_values(table.schema)
@@ -90,11 +88,10 @@ def build_artifact_files(
         files["inputs.json"] = build_missing_value_file(
             table.schema, files, encoding.encode(table.values[fitted.rows]), golden, probabilities
         )
-        if "explanation.json" in files:
-            load_coalition_network(files)
-            files["members.json"] = _build_members_file(
-                table, fitted, calibration, config, files, probabilities
-            )
+        load_coalition_network(files)
+        files["members.json"] = _build_members_file(
+            table, fitted, calibration, config, files, probabilities
+        )
     except ValueError as error:
         raise ParityError(
             f"the files for explanations and missing values do not match the graph: {error}"
@@ -111,7 +108,7 @@ def check_parity(table: Table, fitted: FittedPipeline, graph: bytes) -> float:
     Raises:
         ParityError: it is above :data:`PARITY_TOLERANCE`.
     """
-    probabilities = OnnxSession(graph).probabilities(table.values.astype(np.float32))
+    probabilities = OnnxSession(graph).probabilities(table.values)
     parity = float(np.abs(fitted.predict(table) - probabilities).max())
     if not parity <= PARITY_TOLERANCE:
         raise ParityError(

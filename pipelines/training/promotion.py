@@ -84,7 +84,7 @@ def _check_new_table(
     old = champion.manifest.version
     next_step = "check the data, then promote the version by hand if it is right"
     if champion.schema.columns == table.schema.columns:
-        probabilities = Scorer(champion).probabilities(table.values.astype(np.float32))
+        probabilities = Scorer(champion).probabilities(table.values)
         weights = np.ones((1, len(table)))
         area = auc(table.labels, probabilities[None], weights)[0]
         loss = log_loss(table.labels, probabilities[None], weights)[0]

@@ -1,7 +1,7 @@
-"""The Dockerfile, followed without an engine: its copies, its install line, its entry command.
+"""The Dockerfile without an engine: its copies, its install command, its entry point.
 
-Needs Linux and, to run the service as another user, root; without root it runs as oneself, and the
-test says so in its warnings.
+Needs Linux, and root to run the service as another user. Without root it runs as the current user,
+with a warning.
 """
 
 from __future__ import annotations
@@ -32,38 +32,40 @@ NOBODY = 65534
 
 
 def stages() -> dict[str, list[list[str]]]:
-    """The instructions of each stage: [["COPY", "app app"], …]."""
+    """Return the instructions of each stage: [["COPY", "app app"], …]."""
     text = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
-    found: dict[str, list[list[str]]] = {}
+    by_stage: dict[str, list[list[str]]] = {}
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
             word, rest = line.split(maxsplit=1)
             if word == "FROM":
                 stage = rest.split(" AS ")[1]
-                found[stage] = []
-            found[stage].append([word, rest])
-    return found
+                by_stage[stage] = []
+            by_stage[stage].append([word, rest])
+    return by_stage
 
 
-def of(stage: str, word: str) -> list[str]:
+def instructions(stage: str, word: str) -> list[str]:
     return [rest for instruction, rest in stages()[stage] if instruction == word]
 
 
 @pytest.fixture(scope="module")
 def image(trained: Store) -> Iterator[Path]:
-    """What the serve stage makes, in an empty folder that others may read."""
+    """Return a folder with the files of the serve stage, which every user can read."""
     folder = Path(tempfile.mkdtemp(prefix="image-"))
     work, site = folder / "srv", folder / "site"
     work.mkdir()
-    for copy in of("serve", "COPY"):
+    for copy in instructions("serve", "COPY"):
         *sources, target = copy.split()
         for source in sources:
             if (ROOT / source).is_dir():
-                without = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(ROOT / source, work / target, ignore=without)
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(ROOT / source, work / target, ignore=ignored)
             else:
                 shutil.copy(ROOT / source, work / target)
-    install = next(shlex.split(run) for run in of("serve", "RUN") if run.startswith("pip install"))
+    install = next(
+        shlex.split(run) for run in instructions("serve", "RUN") if run.startswith("pip install")
+    )
     subprocess.run(
         [sys.executable, "-m", *install, "--quiet", "--target", str(site)], cwd=work, check=True
     )
@@ -74,7 +76,7 @@ def image(trained: Store) -> Iterator[Path]:
 
 
 def interpreter(user: int | None) -> str | None:
-    """A Python of this version that the user may run, outside any environment."""
+    """Return a Python of this version, outside any environment, that the user can run."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     base = Path(sys.base_prefix) / "bin" / f"python{version}"
     for candidate in (base, Path(f"/usr/bin/python{version}")):
@@ -98,15 +100,17 @@ def test_the_serving_image_installs_no_training_library(image: Path) -> None:
 def test_it_serves_as_another_user_and_stops_cleanly(
     image: Path, record: dict[str, Any], free_port: int, arguments: list[str]
 ) -> None:
-    """As an engine starts it, and with the argument that SageMaker adds."""
+    """Start the image like an engine, without and with SageMaker's argument."""
     user = NOBODY if os.geteuid() == 0 else None
     if user is None:
-        warnings.warn("not root: the image's command runs as the present user", stacklevel=1)
+        warnings.warn("not root: the image's command runs as the current user", stacklevel=1)
     python = interpreter(user)
     if python is None:
         pytest.skip("no Python of this version may be run by another user on this machine")
     environment = dict(
-        shlex.split(pair)[0].split("=", 1) for env in of("serve", "ENV") for pair in env.split()
+        shlex.split(pair)[0].split("=", 1)
+        for env in instructions("serve", "ENV")
+        for pair in env.split()
     )
     environment |= {
         "PORT": str(free_port),
@@ -115,7 +119,7 @@ def test_it_serves_as_another_user_and_stops_cleanly(
     }
     before = sorted(str(path) for path in image.rglob("*"))
     process = subprocess.Popen(
-        [python, *entry(), *arguments],
+        [python, *entry_point(), *arguments],
         cwd=image / "srv",
         env=environment,
         user=user,
@@ -126,10 +130,10 @@ def test_it_serves_as_another_user_and_stops_cleanly(
     )
     try:
         answer = post(f"http://127.0.0.1:{free_port}/predict", record, process)
-        health = json.loads(of("serve", "HEALTHCHECK")[0].split("CMD", 1)[1])
+        health = json.loads(instructions("serve", "HEALTHCHECK")[0].split("CMD", 1)[1])
         subprocess.run([python, *health[1:]], env=environment, check=True)
         running = Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")
-        assert running[1:3] == ["-m", "gunicorn"], "process 1, which gets the signals, is gunicorn"
+        assert running[1:3] == ["-m", "gunicorn"], "gunicorn is process 1, which gets the signals"
     finally:
         process.terminate()
         output, _ = process.communicate(timeout=30)
@@ -138,17 +142,17 @@ def test_it_serves_as_another_user_and_stops_cleanly(
     assert sorted(str(path) for path in image.rglob("*")) == before, "it wrote into its image"
 
 
-def entry() -> list[str]:
-    """The arguments of the image's Python; in exec form, so that no shell stands in between."""
-    python, *arguments = json.loads(of("serve", "ENTRYPOINT")[0])
+def entry_point() -> list[str]:
+    """Return the arguments of the image's Python; the exec form starts no shell."""
+    python, *arguments = json.loads(instructions("serve", "ENTRYPOINT")[0])
     assert python == "python"
     return [str(argument) for argument in arguments]
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["serve", "--workers=4"], ["sh"]])
-def test_another_argument_is_refused_with_what_is_allowed(arguments: list[str]) -> None:
+def test_another_argument_is_refused(arguments: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, *entry(), *arguments],
+        [sys.executable, *entry_point(), *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -174,17 +178,19 @@ def post(address: str, content: Any, process: subprocess.Popen[str]) -> Any:
     raise AssertionError("the service never answered")
 
 
-def test_what_the_stages_promise() -> None:
-    found = stages()
-    assert list(found) == ["train", "trained", "serve", "baked"]
-    assert of("serve", "USER") == ["10001"]
-    assert "requirements.txt" not in " ".join(of("serve", "COPY") + of("serve", "RUN"))
-    assert of("baked", "COPY") == ["--from=trained /srv/artifacts/cleveland /models"]
-    assert of("trained", "RUN") == ["python -m pipelines train"]
-    for stage in found:
-        for copy in of(stage, "COPY"):
+def test_stages() -> None:
+    instructions_by_stage = stages()
+    assert list(instructions_by_stage) == ["train", "trained", "serve", "baked"]
+    assert instructions("serve", "USER") == ["10001"]
+    assert "requirements.txt" not in " ".join(
+        instructions("serve", "COPY") + instructions("serve", "RUN")
+    )
+    assert instructions("baked", "COPY") == ["--from=trained /srv/artifacts/cleveland /models"]
+    assert instructions("trained", "RUN") == ["python -m pipelines train"]
+    for stage in instructions_by_stage:
+        for copy in instructions(stage, "COPY"):
             for source in [s for s in copy.split()[:-1] if not copy.startswith("--from")]:
-                assert (ROOT / source).exists(), f"{stage} copies {source}, which is not there"
+                assert (ROOT / source).exists(), f"{stage} copies {source}, which does not exist"
 
 
 def test_the_compose_file_fits_the_dockerfile_and_reserves_a_gpu() -> None:
@@ -198,19 +204,22 @@ def test_the_compose_file_fits_the_dockerfile_and_reserves_a_gpu() -> None:
     (device,) = train["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
     requirements = train["build"]["args"]["REQUIREMENTS"]
-    assert requirements in of("train", "COPY")[0]
+    assert requirements in instructions("train", "COPY")[0]
     name, *options = [re.sub(r"\$\{\w+:-(.*?)\}", r"\1", word) for word in train["command"]]
-    chosen = main.commands[name].make_context(name, options).params
-    assert chosen["device"] == "gpu"
-    assert (chosen["store"], chosen["data"]) == (Path("/models"), Path("/data/cleveland.csv"))
+    parameters = main.commands[name].make_context(name, options).params
+    assert parameters["device"] == "gpu"
+    assert (parameters["store"], parameters["data"]) == (
+        Path("/models"),
+        Path("/data/cleveland.csv"),
+    )
 
 
-def test_the_ignore_file_lets_through_what_is_copied() -> None:
+def test_the_ignore_file_includes_the_copied_files() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in lines if line.startswith("!")}
     assert "*" in lines
     for stage in ("train", "serve"):
-        for copy in of(stage, "COPY"):
+        for copy in instructions(stage, "COPY"):
             for source in copy.split()[:-1]:
                 assert source in allowed or (
                     source.startswith("requirements") and "requirements*.txt" in allowed

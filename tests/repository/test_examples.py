@@ -63,10 +63,10 @@ def check_output(name: str, completed: subprocess.CompletedProcess[str]) -> None
     printed = completed.stdout
     assert MESSAGE in printed and "invalid: row 1, thal: must be one of 3, 6" in printed
     if name.endswith(".sh"):
-        _, one, many, explained = re.split(
+        _, single, many, explained = re.split(
             r"^(?:one|many|explained|invalid):\n", printed, flags=re.M
         )[:4]
-        (alone,) = json.loads(one)["predictions"]
+        (alone,) = json.loads(single)["predictions"]
         first, second = json.loads(many)["predictions"]
         assert first["probability"] == pytest.approx(alone["probability"], abs=1e-6)
         assert second["missing"] == ["ca", "thal"]

@@ -1,4 +1,4 @@
-"""The packages: what each may import, and what a process loads. import-linter holds their order."""
+"""Allowed imports of the packages, and modules that a process loads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 PACKAGES = ("app", "course", "model", "pipelines")
 HEAVY = {"tensorflow", "keras", "pandas", "sklearn", "joblib", "tqdm", "torch", "jax", "onnx"}
 SERVING = ("schema", "records", "features", "artifacts", "inference")
-"""The packages of the model from which the app may import, besides its leaves."""
+"""The packages of the model from which the app may import, in addition to its leaves."""
 LEAVES = ("errors", "logit", "lazy_imports")
 
 
@@ -27,7 +27,7 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import hides where it goes"
+            assert node.level == 0, f"{path}: a relative import hides its target"
             names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
 
@@ -45,20 +45,20 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def faces() -> list[Path]:
+def lazy_packages() -> list[Path]:
     """Return the packages that re-export names on first use."""
     inits = (path for package in PACKAGES for path in (ROOT / package).rglob("__init__.py"))
     return sorted(path for path in inits if "lazy_attributes(" in path.read_text())
 
 
-def test_what_serves_imports_nothing_heavy() -> None:
-    """Also inside functions, which a look at sys.modules misses."""
+def test_serving_code_imports_no_heavy_packages() -> None:
+    """Imports inside functions count too; sys.modules would not show them."""
     serving = [path for name in SERVING for path in files(f"model/{name}")]
     for path in [*files("app"), *serving, *(ROOT / f"model/{name}.py" for name in LEAVES)]:
         assert not {name.split(".")[0] for name in imported(path)} & HEAVY, path
 
 
-def test_gunicorns_settings_import_only_what_serves() -> None:
+def test_gunicorns_settings_import_only_serving_code() -> None:
     """import-linter skips the file, because its name holds dots."""
     names = imported(ROOT / "app/gunicorn.conf.py")
     assert not {name.split(".")[0] for name in names} & {*HEAVY, "pipelines", "course"}
@@ -105,9 +105,11 @@ def test_a_command_starts_without_a_warning(arguments: list[str], free_port: int
     subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
 
 
-@pytest.mark.parametrize("path", faces(), ids=lambda path: str(path.parent.relative_to(ROOT)))
-def test_a_lazy_package_gives_what_it_declares(path: Path) -> None:
-    """The names for the type checker are those for the program, and none is also a module's."""
+@pytest.mark.parametrize(
+    "path", lazy_packages(), ids=lambda path: str(path.parent.relative_to(ROOT))
+)
+def test_a_lazy_package_exports_what_it_declares(path: Path) -> None:
+    """The type checker and the program get the same names, and no name is also a module."""
     declared: set[tuple[str, str]] = set()
     lazy: set[tuple[str, str]] = set()
     package = ".".join(path.parent.relative_to(ROOT).parts)
@@ -127,7 +129,7 @@ def test_a_lazy_package_gives_what_it_declares(path: Path) -> None:
 
 
 def test_only_one_file_names_keras_layers() -> None:
-    """Dense and its like; onnx_graph.py defines the layer that encodes."""
+    """Dense and Dropout; onnx_graph.py defines the encoding layer."""
     named = {
         str(path.relative_to(ROOT))
         for package in PACKAGES
@@ -138,7 +140,7 @@ def test_only_one_file_names_keras_layers() -> None:
 
 
 def test_backends_are_named_where_keras_has_no_operation() -> None:
-    """Gradients, compiling and devices; everything else runs on whichever is chosen."""
+    """Gradients, compiling and devices; all other code runs on every backend."""
     named = {
         str(path.relative_to(ROOT))
         for package in PACKAGES

@@ -15,12 +15,12 @@ import pytest
 from tests.conftest import ROOT
 
 WARNING = "is ignored: it is neither a file nor a directory"
-"""What pip prints if a configured source of packages does not exist."""
+"""pip's warning if a configured source of packages does not exist."""
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with the Makefile, empty constraints, and a wheel of the package ``small`` 1.0."""
+    """Return a folder with the Makefile, no constraints, and a wheel of the package ``small``."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name in ("requirements-serve.txt", "constraints.txt"):
         (tmp_path / name).touch()

@@ -1,4 +1,4 @@
-"""Dashboard and alerts ask only for metrics that there are, and say what to do."""
+"""Dashboard and alerts: queries of existing metrics, complete panels, runbooks."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.conftest import ROOT
 PROMETHEUS = ROOT / "deploy/prometheus"
 
 
-def shown_metrics() -> dict[str, tuple[str, set[str]]]:
-    """What the service shows under /metrics once each was counted: name, kind and labels."""
+def metrics_of_service() -> dict[str, tuple[str, set[str]]]:
+    """Return kind and labels of the service's metrics by name."""
     metrics = Metrics()
     metrics.observe_request("/predict", 200, "1", 0.001)
     metrics.observe_predictions("1", np.array([0.5], np.float32), {"ca": 1})
@@ -30,26 +30,26 @@ def shown_metrics() -> dict[str, tuple[str, set[str]]]:
     metrics.count_problems([problem], frozenset({"ca"}))
     metrics.count_reload("loaded")
     metrics.set_serving_version("1", 0.0, ())
-    found = {}
+    kinds_and_labels = {}
     for family in text_string_to_metric_families(metrics.text().decode()):
         assert family.samples, f"{family.name} is never counted here"
-        if not family.name.endswith("_created"):  # when prometheus_client began to count
+        if not family.name.endswith("_created"):  # added by prometheus_client
             name = family.name + ("_total" if family.type == "counter" else "")
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-            found[name] = (family.type, labels)
-    return found
+            kinds_and_labels[name] = (family.type, labels)
+    return kinds_and_labels
 
 
-METRICS = shown_metrics()
-# Prometheus' own: whether it reached a target, and what it adds to every series.
+METRICS = metrics_of_service()
+# Prometheus records the metric up of every target, and adds labels to every series.
 OWN = {"up": ("gauge", set[str]())}
 ADDED = {"job", "instance"}
 
 
 def dashboard() -> dict[str, Any]:
-    found = json.loads((ROOT / "deploy/grafana/dashboard.json").read_text())
-    assert isinstance(found, dict)
-    return found
+    content = json.loads((ROOT / "deploy/grafana/dashboard.json").read_text())
+    assert isinstance(content, dict)
+    return content
 
 
 def alerts() -> list[dict[str, Any]]:
@@ -58,76 +58,76 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Every query with where it stands."""
+    """Yield the name of the alert, panel, annotation or variable, and its query."""
     for rule in alerts():
         yield rule["alert"], rule["expr"]
     for panel in dashboard()["panels"]:
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
-    for noted in dashboard()["annotations"]["list"]:
-        yield noted["name"], noted["expr"]
+    for annotation in dashboard()["annotations"]["list"]:
+        yield annotation["name"], annotation["expr"]
     for variable in dashboard()["templating"]["list"]:
         if variable["type"] == "query":
             yield variable["name"], variable["query"]["query"]
 
 
 def series() -> dict[str, tuple[str, set[str]]]:
-    """What may be asked for by name; a histogram's are its buckets, its sum and its count."""
-    found = dict(OWN)
+    """Return kind and labels of all series by name; a histogram has buckets, sum and count."""
+    kinds_and_labels = dict(OWN)
     for name, (kind, labels) in METRICS.items():
         if kind == "histogram":
-            found[f"{name}_bucket"] = (kind, labels | {"le"})
-            found[f"{name}_sum"] = found[f"{name}_count"] = (kind, labels)
+            kinds_and_labels[f"{name}_bucket"] = (kind, labels | {"le"})
+            kinds_and_labels[f"{name}_sum"] = kinds_and_labels[f"{name}_count"] = (kind, labels)
         else:
-            found[name] = (kind, labels)
-    return found
+            kinds_and_labels[name] = (kind, labels)
+    return kinds_and_labels
 
 
 def balanced(query: str) -> bool:
     pairs = {")": "(", "]": "[", "}": "{"}
-    waiting = []
-    for sign in re.sub(r'"[^"]*"', "", query):
-        if sign in pairs.values():
-            waiting.append(sign)
-        elif sign in pairs and (not waiting or waiting.pop() != pairs[sign]):
+    opened = []
+    for character in re.sub(r'"[^"]*"', "", query):
+        if character in pairs.values():
+            opened.append(character)
+        elif character in pairs and (not opened or opened.pop() != pairs[character]):
             return False
-    return not waiting and query.count('"') % 2 == 0
+    return not opened and query.count('"') % 2 == 0
 
 
-def test_every_query_asks_for_what_there_is() -> None:
+def test_every_query_uses_existing_metrics_and_labels() -> None:
     known = series()
-    asked = set()
-    for where, query in queries():
-        assert balanced(query), where
+    used = set()
+    for owner, query in queries():
+        assert balanced(query), owner
         names = set(re.findall(r"\b(?:tabular_\w+|up)\b", re.sub(r'"[^"]*"', "", query)))
-        assert names and names <= set(known), f"{where} asks for {names - set(known)}"
-        asked |= names
-        for name, inside in re.findall(r"\b(tabular_\w+|up)\{(.*?)\}", query):
-            labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", inside))
-            assert labels <= known[name][1] | ADDED, f"{where}: {name} has no {labels}"
-        of_all = set.union(*(known[name][1] for name in names)) | ADDED
-        for inside in re.findall(r"\b(?:by|on)\s*\((.*?)\)", query):
-            assert set(re.findall(r"\w+", inside)) <= of_all, where
+        assert names and names <= set(known), f"{owner} uses {names - set(known)}"
+        used |= names
+        for name, selector in re.findall(r"\b(tabular_\w+|up)\{(.*?)\}", query):
+            labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector))
+            assert labels <= known[name][1] | ADDED, f"{owner}: {name} has no {labels}"
+        all_labels = set.union(*(known[name][1] for name in names)) | ADDED
+        for selector in re.findall(r"\b(?:by|on)\s*\((.*?)\)", query):
+            assert set(re.findall(r"\w+", selector)) <= all_labels, owner
         for name in names:
             if known[name][0] == "counter" and "label_values" not in query:
-                counted = rf"(?:rate|increase)\({name}\b"
-                assert len(re.findall(counted, query)) == len(re.findall(rf"\b{name}\b", query))
-    bare = {re.sub(r"_(bucket|sum|count)$", "", name) for name in asked}
-    assert bare - {"up"} == set(METRICS), "each is shown or watched somewhere"
+                over_time = rf"(?:rate|increase)\({name}\b"
+                assert len(re.findall(over_time, query)) == len(re.findall(rf"\b{name}\b", query))
+    bare = {re.sub(r"_(bucket|sum|count)$", "", name) for name in used}
+    assert bare - {"up"} == set(METRICS), "every metric is used"
 
 
-def test_the_check_of_queries_can_fail() -> None:
+def test_unbalanced_queries_are_recognised() -> None:
     assert balanced('sum(rate(x{a="("}[5m]))')
     for query in ("sum(x", "sum(x))", "x[5m)", 'x{a="b}'):
         assert not balanced(query)
 
 
-def test_every_panel_can_be_read() -> None:
-    found = dashboard()
-    assert found["schemaVersion"] >= 41
-    (source,) = [v for v in found["templating"]["list"] if v["type"] == "datasource"]
+def test_every_panel_is_complete() -> None:
+    content = dashboard()
+    assert content["schemaVersion"] >= 41
+    (source,) = [v for v in content["templating"]["list"] if v["type"] == "datasource"]
     assert (source["name"], source["query"]) == ("datasource", "prometheus")
-    panels = found["panels"]
+    panels = content["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     cells = set()
     for panel in panels:
@@ -139,20 +139,20 @@ def test_every_panel_can_be_read() -> None:
             "axisLabel": defaults["custom"].get("axisLabel"),
         }
         assert axis["unit"] and axis["axisLabel"], panel["title"]
-        for asking in (panel, *panel["targets"]):
-            assert asking["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        for part in (panel, *panel["targets"]):
+            assert part["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
         assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
-        place = panel["gridPos"]
-        for x in range(place["x"], place["x"] + place["w"]):
-            for y in range(place["y"], place["y"] + place["h"]):
-                assert (x, y) not in cells and x < 24, f"{panel['title']} lies on another"
+        position = panel["gridPos"]
+        for x in range(position["x"], position["x"] + position["w"]):
+            for y in range(position["y"], position["y"] + position["h"]):
+                assert (x, y) not in cells and x < 24, f"{panel['title']} overlaps another panel"
                 cells.add((x, y))
     (heatmap,) = [panel for panel in panels if panel["type"] == "heatmap"]
     assert heatmap["options"]["calculate"] is False, "the buckets come from the service"
     assert heatmap["targets"][0]["format"] == "heatmap"
 
 
-def test_every_alert_says_what_it_means_and_what_to_do() -> None:
+def test_every_alert_has_a_description_and_a_runbook() -> None:
     text = (ROOT / "docs/deploy.md").read_text()
     anchors = {
         re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
@@ -171,23 +171,23 @@ def test_every_alert_says_what_it_means_and_what_to_do() -> None:
         assert f"`{rule['alert']}`" in text, "the page names the alert"
 
 
-def test_prometheus_reads_the_rules_and_asks_the_service() -> None:
-    found = yaml.safe_load((PROMETHEUS / "prometheus.yaml").read_text())
-    assert found["rule_files"] == ["alerts.yaml"]
-    (job,) = found["scrape_configs"]
+def test_prometheus_loads_the_rules_and_scrapes_the_service() -> None:
+    configuration = yaml.safe_load((PROMETHEUS / "prometheus.yaml").read_text())
+    assert configuration["rule_files"] == ["alerts.yaml"]
+    (job,) = configuration["scrape_configs"]
     assert job["job_name"] == "tabular" and job["metrics_path"] == "/metrics"
     assert job["static_configs"] == [{"targets": ["serve:8080"]}]
-    for where, query in queries():
+    for owner, query in queries():
         if "$" not in query and "label_values" not in query:
-            bare = re.sub(r'"[^"]*"', "", query)
-            n_series = len(re.findall(r"\b(?:tabular_\w+|up)\b", bare))
-            assert query.count('job="tabular"') == n_series, where
+            without_strings = re.sub(r'"[^"]*"', "", query)
+            n_series = len(re.findall(r"\b(?:tabular_\w+|up)\b", without_strings))
+            assert query.count('job="tabular"') == n_series, owner
 
 
-def test_every_alert_is_tried_on_made_up_days() -> None:
-    tried = (PROMETHEUS / "alerts-test.yaml").read_text()
+def test_every_alert_is_tested_on_synthetic_series() -> None:
+    tests = (PROMETHEUS / "alerts-test.yaml").read_text()
     for rule in alerts():
-        assert f"alertname: {rule['alert']}\n" in tried, rule["alert"]
+        assert f"alertname: {rule['alert']}\n" in tests, rule["alert"]
     if shutil.which("promtool") is None:
         pytest.skip("needs promtool, which is not on this machine")
     for command in (["check", "config", "prometheus.yaml"], ["test", "rules", "alerts-test.yaml"]):

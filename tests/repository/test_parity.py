@@ -1,4 +1,4 @@
-"""Training and serving agree: the same patients through the pipeline, the weights and HTTP."""
+"""Parity of training and serving: pipeline, saved weights and HTTP give the same probabilities."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from model.artifacts import Store
 from pipelines.data import Table
 from tests.conftest import ROOT
 
-# A process of its own: fits the ColumnTransformer on the table again, loads the saved Keras
-# weights, and knows nothing of the graph, nor of how the service fills what is missing.
+# A separate process that fits the ColumnTransformer again and loads the saved Keras weights. It
+# uses neither the graph nor the imputation of the service.
 FRESH = """
 import json, sys
 import numpy as np
@@ -27,17 +27,17 @@ from pathlib import Path
 from model.artifacts.artifact import read_artifact
 from model.training import predict
 from pipelines.data import build_preprocessing
-from pipelines.training.export import load_keras_network
+from pipelines.training.reload import load_keras_network
 from pipelines.data import read_table
 artifact = read_artifact(Path(sys.argv[1]))
 table = read_table(Path("data/cleveland.csv"), artifact.schema)
 preprocessing = build_preprocessing(artifact.schema)
 features = preprocessing.fit_transform(table.frame)
 network = load_keras_network(artifact)
-found = predict(network, features)
+probabilities = predict(network, features)
 mean, spread = features.mean(axis=0), np.cov(features.T, bias=True) + 10 / 303 * np.eye(29)
-made_of = [name.split("=")[0] for name in preprocessing.get_feature_names_out()]
-missing = np.isnan(table.values)[:, [list(table.frame).index(name) for name in made_of]]
+columns = [name.split("=")[0] for name in preprocessing.get_feature_names_out()]
+missing = np.isnan(table.values)[:, [list(table.frame).index(name) for name in columns]]
 kernel, bias, out, offset = [weights.astype(float) for weights in network.get_weights()]
 for row in np.flatnonzero(missing.any(axis=1)):
     m, o, x = missing[row], ~missing[row], features[row]
@@ -47,8 +47,8 @@ for row in np.flatnonzero(missing.any(axis=1)):
     g = (kernel @ ((hidden > 0) * out[:, 0]))[m]
     variance = g @ (spread[m][:, m] - spread[m][:, o] @ slopes) @ g
     log_odds = (np.maximum(hidden, 0) @ out + offset)[0] / np.sqrt(1 + np.pi / 8 * variance)
-    found[row] = 1 / (1 + np.exp(-log_odds))
-print(json.dumps(found.tolist()))
+    probabilities[row] = 1 / (1 + np.exp(-log_odds))
+print(json.dumps(probabilities.tolist()))
 """
 
 
@@ -72,24 +72,24 @@ def saved_weights(trained: Store) -> list[float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_http_answers_are_those_of_the_saved_keras_weights(
+def test_http_responses_equal_the_saved_keras_weights(
     trained: Store, table: Table, saved_weights: list[float], serve: Callable[..., Any]
 ) -> None:
-    """All 303 patients, together and one by one, from the real server."""
+    """All 303 patients, in one request and in single requests to the real server."""
     records = as_records(table)
     with serve(trained.folder) as server:
-        status, together = server.post("/predict", {"instances": records})
+        status, batch = server.post("/predict", {"instances": records})
         assert status == 200
-        alone = [server.post("/predict", record)[1]["predictions"][0] for record in records]
-    for answers in (together["predictions"], alone):
-        found = [answer["probability"] for answer in answers]
-        np.testing.assert_allclose(found, saved_weights, atol=1e-6, rtol=0)
+        single = [server.post("/predict", record)[1]["predictions"][0] for record in records]
+    for answers in (batch["predictions"], single):
+        probabilities = [answer["probability"] for answer in answers]
+        np.testing.assert_allclose(probabilities, saved_weights, atol=1e-6, rtol=0)
 
 
 def test_the_serving_process_holds_no_training_library(
     trained: Store, serve: Callable[..., Any], record: dict[str, Any]
 ) -> None:
-    """Looks at what the real worker has mapped and imported after it has answered."""
+    """Check the imports and the mapped files of a worker that has answered a request."""
     program = """
 import sys
 from app import Settings, create_app
@@ -123,18 +123,18 @@ print(" ".join(sorted({name.split(".")[0] for name in sys.modules})))
                 assert f"/{library}/" not in maps
 
 
-def test_nothing_is_sent_to_anybody(
+def test_no_telemetry_is_sent(
     trained: Store,
     serve: Callable[..., Any],
     record: dict[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """ONNX Runtime would tell its maker; what it is about to send it keeps in its user's cache."""
+    """ONNX Runtime's telemetry stores unsent events in the user's cache folder."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
-    # It is silent by itself on a machine that says that it runs tests.
+    # These variables disable the telemetry or move the cache.
     for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "CI", "TF_BUILD", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
     program = (

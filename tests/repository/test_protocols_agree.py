@@ -1,4 +1,4 @@
-"""One scoring path: the same batch gives the same probabilities through every door."""
+"""One scoring path: every route gives the same probabilities for a batch."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def ask(client: FlaskClient, path: str, content: Any, mimetype: str = JSON, **he
     return response
 
 
-def own(client: FlaskClient, records: Records, path: str = "/predict") -> list[float]:
+def predict(client: FlaskClient, records: Records, path: str = "/predict") -> list[float]:
     content = ask(client, path, {"instances": records}).get_json()
     return [prediction["probability"] for prediction in content["predictions"]]
 
 
 def explained(client: FlaskClient, records: Records) -> list[float]:
     parts = (records[i : i + 100] for i in range(0, len(records), 100))
-    return [p for part in parts for p in own(client, part, "/explain")]
+    return [p for part in parts for p in predict(client, part, "/explain")]
 
 
 def tensorflow_rows(client: FlaskClient, records: Records) -> list[float]:
@@ -81,25 +81,25 @@ def tensors_by_column(client: FlaskClient, records: Records) -> list[float]:
     return first_output(ask(client, "/v2/models/cleveland/infer", {"inputs": inputs}).get_json())
 
 
-def one_matrix(records: Records) -> np.ndarray:
+def to_matrix(records: Records) -> np.ndarray:
     rows = [[np.nan if v is None else v for v in record.values()] for record in records]
     return np.array(rows, dtype="<f4")
 
 
 def tensor_in_bytes(client: FlaskClient, records: Records) -> list[float]:
-    """The binary extension, both ways."""
-    data = one_matrix(records).tobytes()
-    described = {
+    """Use the binary extension for the request and the response."""
+    data = to_matrix(records).tobytes()
+    tensor = {
         "name": "x",
         "shape": [len(records), 13],
         "datatype": "FP32",
         "parameters": {"binary_data_size": len(data)},
     }
-    asked = {
-        "inputs": [described],
+    content = {
+        "inputs": [tensor],
         "outputs": [{"name": "probability", "parameters": {"binary_data": True}}],
     }
-    head = json.dumps(asked).encode()
+    head = json.dumps(content).encode()
     response = ask(
         client,
         "/v2/models/cleveland/versions/1/infer",
@@ -120,7 +120,7 @@ def dataframe_split(client: FlaskClient, records: Records) -> list[float]:
     return invocations(client, {"dataframe_split": {"columns": list(records[0]), "data": data}})
 
 
-def csv_with_head(client: FlaskClient, records: Records) -> list[float]:
+def csv_with_header(client: FlaskClient, records: Records) -> list[float]:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(records[0]))
     writer.writeheader()
@@ -128,7 +128,7 @@ def csv_with_head(client: FlaskClient, records: Records) -> list[float]:
     return invocations(client, text.getvalue().encode(), "text/csv")
 
 
-DOORS: list[Callable[[FlaskClient, Records], list[float]]] = [
+ROUTES: list[Callable[[FlaskClient, Records], list[float]]] = [
     explained,
     with_intervals,
     tensorflow_rows,
@@ -138,7 +138,7 @@ DOORS: list[Callable[[FlaskClient, Records], list[float]]] = [
     tensors_by_column,
     tensor_in_bytes,
     dataframe_split,
-    csv_with_head,
+    csv_with_header,
     lambda client, records: invocations(client, {"dataframe_records": records}),
     lambda client, records: invocations(client, {"instances": records}),
     lambda client, records: invocations(client, {"inputs": columns_of(records)}),
@@ -150,25 +150,25 @@ def patients(table: Table) -> Records:
     return as_records(table)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("route", ROUTES)
 def test_the_same_batch_gives_the_same_probabilities(
-    client: FlaskClient, patients: Records, door: Callable[[FlaskClient, Records], list[float]]
+    client: FlaskClient, patients: Records, route: Callable[[FlaskClient, Records], list[float]]
 ) -> None:
-    """Identical, not merely close. Explanations come in parts, so that they are only close."""
-    wanted = own(client, patients)
-    found = door(client, patients)
-    if door is explained:
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+    """All are identical except those of explanations, which need several requests."""
+    expected = predict(client, patients)
+    actual = route(client, patients)
+    if route is explained:
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
     else:
-        assert found == wanted
+        assert actual == expected
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
 def test_batches_of_other_sizes_agree(client: FlaskClient, patients: Records, size: int) -> None:
-    wanted = own(client, patients)
+    expected = predict(client, patients)
     parts = (patients[i : i + size] for i in range(0, len(patients), size))
-    found = [probability for part in parts for probability in own(client, part)]
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+    actual = [probability for part in parts for probability in predict(client, part)]
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
 
 
 def test_words_and_codes_are_the_same(
@@ -180,6 +180,6 @@ def test_words_and_codes_are_the_same(
         for level in column.levels
         if level.aliases
     }
-    spelt = [{n: words.get((n, v), v) for n, v in patient.items()} for patient in patients]
-    assert own(client, spelt) == own(client, patients)
-    assert tensorflow_rows(client, spelt) == own(client, patients)
+    with_words = [{n: words.get((n, v), v) for n, v in patient.items()} for patient in patients]
+    assert predict(client, with_words) == predict(client, patients)
+    assert tensorflow_rows(client, with_words) == predict(client, patients)

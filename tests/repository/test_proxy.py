@@ -1,7 +1,7 @@
-"""A real nginx with the proxy's own configuration, in front of the real service.
+"""nginx with the proxy's configuration, in front of the real service.
 
-Only what a machine decides is put in: ports, the folder for what it writes, the service's address,
-and shorter waits where a test waits for them.
+The tests replace only ports, the folder of temporary files, the service's address, and timeouts
+that they wait for.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def port() -> int:
 class Proxy:
     """A running proxy, as a client sees it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, printed: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.process = process
         self.port = port
-        self.printed = printed
+        self.log = log
 
     def ask(
         self, path: str, body: bytes | None = None, **headers: str
@@ -81,23 +81,23 @@ def read_to_the_end(client: socket.socket) -> bytes:
         while data := client.recv(65536):
             received += data
     except ConnectionResetError:
-        pass  # as a drop looks from here where bytes were still under way
+        pass  # the proxy closed the connection while data was in transit
     return received
 
 
-def configuration(folder: Path, listen: int, *services: int, **changed: str) -> Path:
+def configuration(folder: Path, listen: int, *services: int, **directives: str) -> Path:
     text = CONFIGURATION.read_text()
-    # One of several that refused a connection would be asked no more for ten seconds.
-    more = " max_fails=0" if len(services) > 1 else ""
-    addresses = " ".join(f"server 127.0.0.1:{service}{more};" for service in services)
-    for there, here in {
+    # nginx would not use a service for ten seconds after it refused a connection.
+    parameters = " max_fails=0" if len(services) > 1 else ""
+    addresses = " ".join(f"server 127.0.0.1:{service}{parameters};" for service in services)
+    for original, replacement in {
         "server serve:8080;": addresses,
         "listen 8000": f"listen 127.0.0.1:{listen}",
         "/tmp/": f"{folder}/",
     }.items():
-        assert there in text
-        text = text.replace(there, here)
-    for directive, value in changed.items():
+        assert original in text
+        text = text.replace(original, replacement)
+    for directive, value in directives.items():
         text, n = re.subn(rf"{directive} \w+;", f"{directive} {value};", text)
         assert n == 1, directive
     path = folder / "nginx.conf"
@@ -107,23 +107,25 @@ def configuration(folder: Path, listen: int, *services: int, **changed: str) -> 
 
 @pytest.fixture
 def proxy() -> Iterator[Callable[..., Any]]:
-    """Start nginx in front of a port; what it writes lies in a folder that any user may enter."""
+    """Return a context manager that starts nginx in front of a port."""
     folders = []
 
     @contextmanager
     def start(
-        service: int, user: int | None = None, beside: int | None = None, **changed: str
+        service: int, user: int | None = None, second_service: int | None = None, **directives: str
     ) -> Iterator[Proxy]:
         folder = Path(tempfile.mkdtemp(prefix="proxy-"))
         folders.append(folder)
         folder.chmod(0o755)
         listen = port()
-        path = configuration(folder, listen, *(s for s in (service, beside) if s), **changed)
-        printed = folder / "printed"
-        with printed.open("wb") as output:
+        path = configuration(
+            folder, listen, *(s for s in (service, second_service) if s), **directives
+        )
+        log = folder / "printed"
+        with log.open("wb") as output:
             if user is not None:
-                for made in (folder, printed):
-                    os.chown(made, user, user)
+                for owned in (folder, log):
+                    os.chown(owned, user, user)
             process = subprocess.Popen(
                 ["nginx", "-e", "stderr", "-c", path],
                 stdout=output,
@@ -132,10 +134,10 @@ def proxy() -> Iterator[Callable[..., Any]]:
                 group=user,
                 cwd="/",
             )
-        running = Proxy(process, listen, printed)
+        running = Proxy(process, listen, log)
         try:
             for _ in range(100):
-                assert process.poll() is None, printed.read_text()
+                assert process.poll() is None, log.read_text()
                 try:
                     running.connect().close()
                     break
@@ -200,14 +202,14 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\
 
 @pytest.fixture
 def record_with() -> Iterator[Callable[..., Recorder]]:
-    made: list[Recorder] = []
+    recorders: list[Recorder] = []
 
     def make(answer: Callable[[bytes, int], bytes | None] = lambda _, __: OK) -> Recorder:
-        made.append(Recorder(answer))
-        return made[-1]
+        recorders.append(Recorder(answer))
+        return recorders[-1]
 
     yield make
-    for recorder in made:
+    for recorder in recorders:
         recorder.close()
 
 
@@ -231,7 +233,7 @@ def test_it_writes_under_tmp_only() -> None:
     }
 
 
-def test_a_prediction_passes_and_so_does_a_refusal(
+def test_predictions_and_errors_are_passed_on(
     trained: Store,
     serve: Callable[..., Any],
     proxy: Callable[..., Any],
@@ -244,7 +246,7 @@ def test_a_prediction_passes_and_so_does_a_refusal(
         assert (status, answer) == (200, server.post("/predict", record)[1])
         assert headers["Server"] == "nginx", "no version of anything"
         status, headers, answer = front.ask("/predict", json.dumps({"age": 1}).encode())
-        assert status == 422 and answer["errors"], "the service's own words, not the proxy's"
+        assert status == 422 and answer["errors"], "the error of the service, not of the proxy"
         assert headers["Content-Type"] == "application/problem+json"
 
 
@@ -255,7 +257,7 @@ def test_slow_clients_hold_no_worker(
     record: dict[str, Any],
     free_port: int,
 ) -> None:
-    """One worker, a hundred clients that stop in the middle of a body, and one that does not."""
+    """While a hundred clients send half a body, the only worker answers another client."""
     body = json.dumps(record).encode()
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with serve(trained.folder) as server, proxy(free_port) as front:
@@ -265,13 +267,13 @@ def test_slow_clients_hold_no_worker(
         assert front.ask("/predict", body)[0] == 200
         for client in slow:
             client.sendall(body[-1:])
-            assert client.recv(12) == b"HTTP/1.1 200", "the slow ones are answered too"
+            assert client.recv(12) == b"HTTP/1.1 200", "slow clients are answered too"
             client.close()
         server.stop()
     assert "ERROR" not in server.output
 
 
-def test_a_request_is_passed_on_once_it_is_whole(
+def test_a_request_is_passed_on_when_it_is_complete(
     proxy: Callable[..., Any], record_with: Callable[..., Recorder]
 ) -> None:
     service = record_with()
@@ -287,9 +289,7 @@ def test_a_request_is_passed_on_once_it_is_whole(
         assert b"Connection: close" not in request, "connections to the service are kept"
 
 
-def test_ids_arrive_at_the_service(
-    proxy: Callable[..., Any], record_with: Callable[..., Recorder]
-) -> None:
+def test_ids_are_passed_on(proxy: Callable[..., Any], record_with: Callable[..., Recorder]) -> None:
     service = record_with()
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     with proxy(service.port) as front:
@@ -302,8 +302,8 @@ def test_ids_arrive_at_the_service(
 
 
 def is_problem(answer: tuple[int, dict[str, str], Any], status: int) -> bool:
-    got, headers, content = answer
-    assert got == content["status"] == status
+    code, headers, content = answer
+    assert code == content["status"] == status
     assert headers["Content-Type"] == "application/problem+json"
     assert content["error"] == content["detail"] != "the proxy failed"
     assert headers["X-Request-ID"] == content["request_id"]
@@ -311,7 +311,7 @@ def is_problem(answer: tuple[int, dict[str, str], Any], status: int) -> bool:
 
 
 def test_a_body_over_the_limit_is_refused_in_json(proxy: Callable[..., Any]) -> None:
-    """Declared or in chunks; the service need not even be there."""
+    """With a declared length and in chunks; no service is needed."""
     body = b" " * 9_000_000
     with proxy(port()) as front:
         answer = front.ask("/predict", body, X_Request_ID="big.one")
@@ -323,17 +323,17 @@ def test_a_body_over_the_limit_is_refused_in_json(proxy: Callable[..., Any]) -> 
     assert limit and int(limit[1]) * 1024**2 == Settings().max_body_bytes
 
 
-def test_without_a_service_it_answers_502_in_json(proxy: Callable[..., Any]) -> None:
+def test_an_unreachable_service_gives_502_in_json(proxy: Callable[..., Any]) -> None:
     with proxy(port()) as front:
         answer = front.ask("/predict", b"{}")
         assert is_problem(answer, 502)
         assert answer[1]["Retry-After"] == "1"
 
 
-def test_a_service_that_does_not_answer_gets_504_in_json(
+def test_a_timeout_of_the_service_gives_504_in_json(
     proxy: Callable[..., Any], record_with: Callable[..., Recorder]
 ) -> None:
-    """And is asked once: what was too much for it is not given to it again."""
+    """The request is not sent again."""
     done = threading.Event()
 
     def never(_: bytes, __: int) -> None:
@@ -346,7 +346,7 @@ def test_a_service_that_does_not_answer_gets_504_in_json(
     assert len(service.requests) == 1
 
 
-def test_what_is_no_proper_request_is_refused_in_json(proxy: Callable[..., Any]) -> None:
+def test_malformed_requests_are_refused_in_json(proxy: Callable[..., Any]) -> None:
     with proxy(port()) as front:
         for sent, status in (
             (b"POST /predict HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
@@ -358,21 +358,21 @@ def test_what_is_no_proper_request_is_refused_in_json(proxy: Callable[..., Any])
             assert head.startswith(b"HTTP/1.1 %d" % status), head
             assert b"Content-Type: application/problem+json" in head
             assert json.loads(content)["status"] == status
-        assert is_problem(front.ask("/metrics"), 404), "figures are not for clients"
+        assert is_problem(front.ask("/metrics"), 404), "metrics are not for clients"
         assert is_problem(front.ask("/.proxy/problem"), 404)
         assert front.ask("/.proxy/alive")[0] == 200
 
 
-def test_only_what_changes_nothing_is_sent_twice(
+def test_only_get_requests_are_sent_again(
     proxy: Callable[..., Any], record_with: Callable[..., Recorder]
 ) -> None:
-    """A service that closes a kept connection instead of answering on it."""
+    """The service closes a kept connection instead of answering."""
 
-    def once(_: bytes, n_before: int) -> bytes | None:
+    def answer_first(_: bytes, n_before: int) -> bytes | None:
         return OK if n_before == 0 else None
 
     for body, status, n_requests in ((None, 200, 3), (b"[]", 502, 2)):
-        service = record_with(once)
+        service = record_with(answer_first)
         with proxy(service.port) as front:
             assert front.ask("/model")[0] == 200
             assert front.ask("/predict", body)[0] == status
@@ -397,11 +397,11 @@ def test_clients_that_send_nothing_or_drip_headers_are_dropped(
                     time.sleep(0.05)
             except OSError:
                 pass
-            assert dripped < 200, "it was let drip"
+            assert dripped < 200, "it was not disconnected"
     assert service.requests == []
 
 
-def test_no_value_reaches_the_log(
+def test_no_value_appears_in_the_log(
     trained: Store, serve: Callable[..., Any], proxy: Callable[..., Any], free_port: int
 ) -> None:
     marked = b"MARKED8151815"
@@ -418,7 +418,7 @@ def test_no_value_reaches_the_log(
                 b"POST /8151815 HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n" + marked
             )
         time.sleep(0.3)
-        lines = front.printed.read_text().splitlines()
+        lines = front.log.read_text().splitlines()
     events = [json.loads(line) for line in lines]
     assert [(e["method"], e["status"]) for e in events[:3]] == [
         ("POST", 422),
@@ -432,7 +432,7 @@ def test_no_value_reaches_the_log(
 def test_any_user_can_run_it(
     proxy: Callable[..., Any], record_with: Callable[..., Recorder]
 ) -> None:
-    """As a user who may write nowhere else. The large body and answer go through files."""
+    """The user can write only to the proxy's folder; the large body and response use files."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to run nginx as another user")
     large = b"[" + b" " * 3_000_000 + b"]"
@@ -443,5 +443,5 @@ def test_any_user_can_run_it(
         (request,) = service.requests
         assert request.endswith(large)
         assert front.process.poll() is None
-        for line in front.printed.read_text().splitlines():
+        for line in front.log.read_text().splitlines():
             json.loads(line)

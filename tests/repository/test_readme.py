@@ -34,7 +34,7 @@ class Block:
 
 
 def blocks(page: Path = ROOT / "README.md") -> list[Block]:
-    """The fenced blocks of a page, in order."""
+    """Return the fenced blocks of a page, in order."""
     fences = re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(), re.M | re.S)
     return [Block(language, text) for language, text in fences]
 
@@ -48,7 +48,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def copy(trained: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project without its environment and artifacts, and with a trained version."""
+    """Return a copy of the project with a trained version and without other artifacts."""
     if not (ROOT / ".venv/.installed-dev").exists():
         pytest.skip("the README's make commands need .venv, which make test makes")
     if shutil.which("curl") is None:

@@ -1,7 +1,7 @@
-"""schemathesis against the real server: whatever the description allows and forbids is tried.
+"""schemathesis against the real server: valid and invalid requests by the OpenAPI document.
 
-On our own routes with all checks. On those of other protocols without ``positive_data_acceptance``:
-that the number of data must be the product of a tensor's shape cannot be said in JSON Schema.
+The routes of other protocols are tested without ``positive_data_acceptance``: JSON Schema cannot
+express that a tensor has as many elements as the product of its shape.
 """
 
 from __future__ import annotations
@@ -23,26 +23,25 @@ from model.artifacts import Store
 pytestmark = pytest.mark.slow
 
 OWN = ("Predictions", "Health", "The model", "Problems", "Documentation")
-# Few records, so that one more than is allowed is among what is tried; and no more in the log
-# than a pipe takes, which nobody reads before the server is stopped.
+# Low limits, so that some requests exceed them; few log lines.
 SETTINGS = {"MAX_RECORDS": "20", "MAX_EXPLAINED": "10", "LOG_LEVEL": "error"}
-# Loading and unloading are left out: whoever may do it can stop everything, as is their purpose.
+# Without the scope manage, because unloading the model stops the service.
 SCOPES = ("predict", "explain", "monitor")
 
-# It knows no JSON lines; they are sent as the text that they are described to be.
+# schemathesis cannot serialise JSON lines; the document describes them as text.
 HOOKS = """
 import schemathesis
 schemathesis.serializer.alias("application/jsonlines", "text/plain")
 """
 
-Tried = Counter[tuple[str, str, int]]
+RequestCounts = Counter[tuple[str, str, int]]
 
 
-def schemathesis(address: str, folder: Path, *arguments: str) -> Tried:
-    """Run it; it must find nothing.
+def schemathesis(address: str, folder: Path, *arguments: str) -> RequestCounts:
+    """Run schemathesis, and check that it reports no failure.
 
     Returns:
-        how many requests there were by operation, mode (positive or negative) and status.
+        the number of requests by operation, mode (positive or negative) and status.
     """
     report = folder / "report.ndjson"
     (folder / "hooks.py").write_text(HOOKS)
@@ -67,11 +66,11 @@ def schemathesis(address: str, folder: Path, *arguments: str) -> Tried:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
-    return tried(report)
+    return count_requests(report)
 
 
-def tried(report: Path) -> Tried:
-    counts: Tried = Counter()
+def count_requests(report: Path) -> RequestCounts:
+    counts: RequestCounts = Counter()
     for line in report.read_text().splitlines():
         finished = json.loads(line).get("ScenarioFinished")
         if finished and finished["phase"] != "stateful":  # sequences over several operations
@@ -84,7 +83,7 @@ def tried(report: Path) -> Tried:
 
 
 def operations(document: dict[str, Any], *, own: bool) -> set[str]:
-    """What is to be tried, as schemathesis names it."""
+    """Return the operations to test, by schemathesis's names."""
     return {
         f"{method.upper()} {path}"
         for path, item in document["paths"].items()
@@ -93,8 +92,8 @@ def operations(document: dict[str, Any], *, own: bool) -> set[str]:
     }
 
 
-def left_out(document: dict[str, Any]) -> list[str]:
-    """Paths that can give nothing but a refusal: by a version before explanations, for one."""
+def paths_without_success(document: dict[str, Any]) -> list[str]:
+    """Return the paths without a successful response, such as /explain without explanations."""
     return [
         path
         for path, item in document["paths"].items()
@@ -102,21 +101,21 @@ def left_out(document: dict[str, Any]) -> list[str]:
     ]
 
 
-def chosen(document: dict[str, Any], *, own: bool) -> tuple[list[str], set[str]]:
-    """The arguments for a part of the routes, and the operations that must then be tried."""
-    without = left_out(document)
+def select_routes(document: dict[str, Any], *, own: bool) -> tuple[list[str], set[str]]:
+    """Return the arguments that select some routes, and the operations that they must test."""
+    excluded = paths_without_success(document)
     arguments = [word for tag in OWN for word in ("--include-tag" if own else "--exclude-tag", tag)]
-    arguments += [word for path in without for word in ("--exclude-path", path)]
-    expected = {o for o in operations(document, own=own) if o.partition(" ")[2] not in without}
+    arguments += [word for path in excluded for word in ("--exclude-path", path)]
+    expected = {o for o in operations(document, own=own) if o.partition(" ")[2] not in excluded}
     return arguments, expected
 
 
-def seen(counts: Tried, **wanted: Any) -> int:
+def n_requests(counts: RequestCounts, **selected: Any) -> int:
     names = ("operation", "mode", "status")
     return sum(
         n
         for key, n in counts.items()
-        if all(key[names.index(name)] == value for name, value in wanted.items())
+        if all(key[names.index(name)] == value for name, value in selected.items())
     )
 
 
@@ -124,32 +123,32 @@ def test_our_own_routes(trained: Store, serve: Callable[..., Any], tmp_path: Pat
     with serve(trained.folder, **SETTINGS) as server:
         server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
         document = server.get("/openapi.json")[1]
-        arguments, expected = chosen(document, own=True)
+        arguments, expected = select_routes(document, own=True)
         counts = schemathesis(server.address, tmp_path, *arguments, "--max-examples", "300")
         server.stop()
     assert {operation for operation, *_ in counts} == expected
     for operation in expected:
-        assert seen(counts, operation=operation) >= 200, operation
-    assert seen(counts, operation="POST /predict", mode="positive", status=200) >= 300
-    assert seen(counts, operation="POST /predict", mode="negative", status=422) >= 300
+        assert n_requests(counts, operation=operation) >= 200, operation
+    assert n_requests(counts, operation="POST /predict", mode="positive", status=200) >= 300
+    assert n_requests(counts, operation="POST /predict", mode="negative", status=422) >= 300
     assert "Traceback" not in server.output
 
 
-def test_our_own_routes_where_keys_are_asked_for(
+def test_our_own_routes_with_api_keys(
     trained: Store, serve: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Also without the key, and with another: that is what the check ignored_auth sends."""
+    """The check ignored_auth also sends requests without a key and with a wrong one."""
     key, entry = new_entry("schemathesis", SCOPES)
     with serve(trained.folder, **SETTINGS, API_KEYS=entry) as server:
         server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
-        arguments, expected = chosen(server.get("/openapi.json")[1], own=True)
+        arguments, expected = select_routes(server.get("/openapi.json")[1], own=True)
         arguments += ["--max-examples", "50"]
         (tmp_path / "schemathesis.toml").write_text(f'[auth.openapi.bearer]\nbearer = "{key}"\n')
         counts = schemathesis(server.address, tmp_path, *arguments)
     assert {operation for operation, *_ in counts} == expected
     for operation in ("POST /predict", "GET /model", "GET /metrics"):
-        assert seen(counts, operation=operation, status=200) >= 30
-        assert seen(counts, operation=operation, status=401) >= 1
+        assert n_requests(counts, operation=operation, status=200) >= 30
+        assert n_requests(counts, operation=operation, status=401) >= 1
 
 
 def test_the_routes_of_other_protocols(
@@ -157,7 +156,7 @@ def test_the_routes_of_other_protocols(
 ) -> None:
     with serve(trained.folder, **SETTINGS) as server:
         server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
-        arguments, expected = chosen(server.get("/openapi.json")[1], own=False)
+        arguments, expected = select_routes(server.get("/openapi.json")[1], own=False)
         if not expected:
             pytest.skip("the service has no routes of other protocols")
         arguments += ["--max-examples", "200", "--exclude-checks", "positive_data_acceptance"]

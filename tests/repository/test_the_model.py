@@ -20,7 +20,7 @@ from tests.repository.test_readme import blocks
 
 @pytest.fixture(scope="module")
 def page(trained: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The variables of the page's blocks after they ran in a folder like the repository."""
+    """Return the variables of the page's blocks, run in a folder like the repository."""
     folder = tmp_path_factory.mktemp("repository")
     for name in ("data", "schemas"):
         (folder / name).symlink_to(ROOT / name)

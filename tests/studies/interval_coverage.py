@@ -25,14 +25,14 @@ class Coverage(msgspec.Struct, frozen=True):
     """Coverage of intervals for one truth.
 
     Attributes:
-        seen, held_out: share of intervals that contain the true probability, for patients whose
+        fitted, held_out: share of intervals that contain the true probability, for patients whose
             outcomes were trained on and for the other patients.
         tenths: the same share for all patients by predicted probability, 0 to .1 first; NaN
             without any patient.
         width: mean difference of the upper and the lower bound.
     """
 
-    seen: float
+    fitted: float
     held_out: float
     tenths: list[float]
     width: float
@@ -107,7 +107,7 @@ def _coverage(
     covered = (low <= truth) & (truth <= high)
     tenths = np.minimum((median * N_TENTHS).astype(int), N_TENTHS - 1)
     return Coverage(
-        seen=float(covered[~held_out].mean()),
+        fitted=float(covered[~held_out].mean()),
         held_out=float(covered[held_out].mean()),
         tenths=[
             float(covered[tenths == t].mean()) if (tenths == t).any() else float("nan")

@@ -177,8 +177,8 @@ def _drop_features(encoding: Encoding, table: Table, pattern: Sequence[str]) -> 
 
 
 def _hide_values(table: Table, rows: np.ndarray, pattern: Sequence[str]) -> np.ndarray:
-    """Return the values of some rows with a pattern's columns missing, float32 (n, n_columns)."""
-    values = table.values[rows].astype(np.float32)
+    """Return the values of some rows with a pattern's columns missing, float64 (n, n_columns)."""
+    values = table.values[rows].copy()
     values[:, [table.schema.column_names.index(name) for name in pattern]] = np.nan
     return values
 

@@ -43,8 +43,8 @@ def test_a_larger_spread_gives_wider_intervals_with_more_coverage(table: Table) 
     narrow = simulate(table, ["logistic regression"], 3, n_members=30, spread=0.5)
     wide = simulate(table, ["logistic regression"], 3, n_members=30, spread=2.0)
     low, high = narrow["logistic regression"], wide["logistic regression"]
-    assert max(low.seen, low.held_out) < 0.75
-    assert min(high.seen, high.held_out) > 0.93
+    assert max(low.fitted, low.held_out) < 0.75
+    assert min(high.fitted, high.held_out) > 0.93
     assert 2 * low.width < high.width
     assert len(low.tenths) == 10
 
@@ -57,12 +57,12 @@ def test_coverage_is_near_the_nominal_level(
     for name, coverage in coverages.items():
         tenths = " ".join(f"{share:.2f}" for share in coverage.tenths)
         report_measurement(
-            f"{name}: coverage {coverage.seen:.3f} for patients trained on, "
+            f"{name}: coverage {coverage.fitted:.3f} for patients trained on, "
             f"{coverage.held_out:.3f} for other patients, mean width {coverage.width:.3f}; "
             f"by tenth {tenths}"
         )
     for coverage in coverages.values():
-        assert 0.85 <= coverage.seen <= 0.95
+        assert 0.85 <= coverage.fitted <= 0.95
         assert 0.85 <= coverage.held_out <= 0.95
         assert min(coverage.tenths) >= 0.75
         assert coverage.width <= 0.37

@@ -1,6 +1,6 @@
-/* A clock that jumps, for the program that this is preloaded into: the time of day is off by the
- * seconds in the first eight bytes of the file CLOCK_FILE, and no other clock is. libfaketime does
- * this too, but sleeping by the monotonic clock, as Python does, fails under it. */
+/* A system clock with an offset, preloaded into a program: the seconds in the first eight bytes of
+ * the file CLOCK_FILE are added to the time of day. Other clocks are unchanged. libfaketime does
+ * this too, but breaks sleeping by the monotonic clock, which Python uses. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@
 
 static const volatile int64_t *offset;
 
-__attribute__((constructor)) static void begin(void) {
+__attribute__((constructor)) static void map_offset(void) {
     int file = open(getenv("CLOCK_FILE"), O_RDONLY | O_CLOEXEC);
     void *bytes = mmap(NULL, sizeof *offset, PROT_READ, MAP_SHARED, file, 0);
     if (bytes == MAP_FAILED) abort();
@@ -35,11 +35,11 @@ time_t time(time_t *seconds) {
     return now.tv_sec;
 }
 
-int gettimeofday(struct timeval *restrict moment, void *restrict zone) {
+int gettimeofday(struct timeval *restrict time_of_day, void *restrict zone) {
     struct timespec now;
     (void)zone;
     clock_gettime(CLOCK_REALTIME, &now);
-    moment->tv_sec = now.tv_sec;
-    moment->tv_usec = now.tv_nsec / 1000;
+    time_of_day->tv_sec = now.tv_sec;
+    time_of_day->tv_usec = now.tv_nsec / 1000;
     return 0;
 }

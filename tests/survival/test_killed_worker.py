@@ -59,7 +59,7 @@ def test_only_clients_of_killed_worker_fail(
         f"counted by the service: {counted:.0f}"
     )
     failed = set().union(*outcomes.ports.values())
-    assert outcomes.n_failures <= len(held) and failed <= held, "only its own"
+    assert outcomes.n_failures <= len(held) and failed <= held, "only clients of the killed workers"
     assert outcomes.n_failures > 0, "no request was in progress, so nothing was tested"
     assert outcomes.failed_retries == 0 and set(outcomes.answers) == {200}
     assert outcomes.answers[200] <= counted <= outcomes.answers[200] + outcomes.n_failures

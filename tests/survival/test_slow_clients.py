@@ -77,7 +77,7 @@ def test_without_proxy(
         clients = Clients(server.address, record, n_clients=4, keep_alive=False)
         with clients.running() as after:
             clients.wait_for(200)
-        report_measurement(f"when the slow ones had gone: {after}")
+        report_measurement(f"after the slow clients: {after}")
         assert server.workers == workers, "a worker died"
     assert set(outcomes.answers) == {200} and not outcomes.failures
     assert set(after.answers) == {200} and not after.failures

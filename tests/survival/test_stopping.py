@@ -38,8 +38,8 @@ def test_accepted_requests_are_not_lost(
     keep_alive: bool,
 ) -> None:
     """Pending connections are served too, and responses while stopping announce the close."""
-    together = None
-    took = []
+    total = None
+    durations = []
     for _ in range(N_STOPS):
         with serve(trained.folder, WORKERS="2") as server:
             clients = Clients(
@@ -54,23 +54,23 @@ def test_accepted_requests_are_not_lost(
                 start = time.monotonic()
                 server.process.send_signal(signal.SIGTERM)
                 assert server.process.wait(30) == 0
-                took.append(time.monotonic() - start)
-        together = outcomes if together is None else together.merged(outcomes)
-    assert together is not None
+                durations.append(time.monotonic() - start)
+        total = outcomes if total is None else total.merged(outcomes)
+    assert total is not None
     report_measurement(
-        f"{N_STOPS} stops of {', '.join(f'{s:.1f}' for s in took)} s; {together}; answers that "
-        f"announced the close: {together.closing}"
+        f"{N_STOPS} stops of {', '.join(f'{s:.1f}' for s in durations)} s; {total}; answers that "
+        f"announced the close: {total.closing}"
     )
-    assert set(together.answers) == {200}
-    assert together.failures[REFUSED] == 16 * N_STOPS, "every client went on until the end"
-    assert together.failures[CUT_OFF] == together.failures[SILENT] == 0
+    assert set(total.answers) == {200}
+    assert total.failures[REFUSED] == 16 * N_STOPS, "every client went on until the end"
+    assert total.failures[CUT_OFF] == total.failures[SILENT] == 0
     # A client can connect just before the listening socket is closed. Of these 80 clients it is
     # nearly always none, and was two at most.
-    assert together.failures[NEW_CLOSED] <= 4, "gunicorn's own workers lose about 70 of 80"
+    assert total.failures[NEW_CLOSED] <= 4, "gunicorn's own workers lose about 70 of 80"
     # A client that sends requests without a pause never has an idle connection.
-    assert together.failures[KEPT_CLOSED] == 0
+    assert total.failures[KEPT_CLOSED] == 0
     if keep_alive:
-        assert together.closing >= 16 * N_STOPS, "each client must get the header"
+        assert total.closing >= 16 * N_STOPS, "each client must get the header"
 
 
 def test_incomplete_request_gets_a_response(
@@ -99,9 +99,10 @@ def test_incomplete_request_gets_a_response(
             half.sendall(request[-5:])
             answer = half.recv(65536)
             status = server.process.wait(30)
-            took = time.monotonic() - start
+            duration = time.monotonic() - start
         report_measurement(
-            f"stopped after {took:.1f} s with {len(used)} used and {len(never_used)} unused idle"
+            f"stopped after {duration:.1f} s with {len(used)} used and "
+            f"{len(never_used)} unused idle"
         )
     assert answer.startswith(b"HTTP/1.1 200") and status == 0
 
@@ -116,12 +117,14 @@ def test_rolling_update_behind_the_proxy(
     """Each of two services is stopped and started under load without a failed request."""
     first, second = str(port()), str(port())
     with contextlib.ExitStack() as running:
-        ones = {number: running.enter_context(contextlib.ExitStack()) for number in (first, second)}
-        servers = {
-            number: one.enter_context(serve(trained.folder, PORT=number))
-            for number, one in ones.items()
+        stacks = {
+            number: running.enter_context(contextlib.ExitStack()) for number in (first, second)
         }
-        running_proxy = running.enter_context(proxy(int(first), beside=int(second)))
+        servers = {
+            number: stack.enter_context(serve(trained.folder, PORT=number))
+            for number, stack in stacks.items()
+        }
+        running_proxy = running.enter_context(proxy(int(first), second_service=int(second)))
         clients = Clients(f"http://127.0.0.1:{running_proxy.port}", record, n_clients=8)
         with clients.running() as outcomes:
             for number in (first, second, first, second):
@@ -131,7 +134,7 @@ def test_rolling_update_behind_the_proxy(
                 clients.wait_for(300)
                 stopping.join()
                 assert servers[number].process.returncode == 0
-                servers[number] = ones[number].enter_context(serve(trained.folder, PORT=number))
+                servers[number] = stacks[number].enter_context(serve(trained.folder, PORT=number))
             clients.wait_for(300)
     report_measurement(str(outcomes))
     assert set(outcomes.answers) == {200} and not outcomes.failures

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def two_versions(trained: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with two versions that answer differently; the first is current."""
+    """Return a store with two versions that predict differently; the first is current."""
     device = select_device("cpu")
     from model.training import TrainingConfig
     from pipelines.training import RetrainRequest, retrain_model
@@ -59,7 +59,7 @@ class OneVersion:
             values = RecordValidator(artifact.schema).values(self.content)
             self._expected[version] = Scorer(artifact).graph.probabilities(values).tolist()
         differences = zip(self._expected["1"], self._expected["2"], strict=True)
-        assert all(abs(one - two) > 1e-4 for one, two in differences)
+        assert all(abs(first - second) > 1e-4 for first, second in differences)
 
     def __call__(self, content: dict[str, Any]) -> str | None:
         probabilities = [prediction["probability"] for prediction in content["predictions"]]
@@ -68,17 +68,17 @@ class OneVersion:
         return None if close else f"not the answers of version {content['version']}"
 
 
-def taken_over(server: Any, version: str, n_workers: int = 2) -> float:
+def wait_until_served(server: Any, version: str, n_workers: int = 2) -> float:
     """Wait until every worker serves a version, and return the seconds that took."""
     start = time.monotonic()
     for _ in range(2_000):
         if {server.get("/readyz")[1]["version"] for _ in range(6 * n_workers)} == {version}:
             return time.monotonic() - start
         time.sleep(0.01)
-    raise AssertionError(f"version {version} was never taken over")
+    raise AssertionError(f"version {version} was never served")
 
 
-def test_a_hundred_changes_of_version(
+def test_a_hundred_version_changes(
     changing: Store,
     serve: Any,
     record: dict[str, Any],
@@ -92,7 +92,7 @@ def test_a_hundred_changes_of_version(
             memory = []
             for change in range(1, 121):
                 changing.promote("2" if change % 2 else "1")
-                taken_over(server, "2" if change % 2 else "1")
+                wait_until_served(server, "2" if change % 2 else "1")
                 if change in (20, 70, 120):
                     memory.append(memory_mb(server))
         report_measurement(
@@ -111,30 +111,30 @@ def test_workers_notice_within_two_seconds(
 ) -> None:
     """Test with the default settings."""
     with serve(changing.folder, WORKERS="2") as server:
-        took = []
+        durations = []
         for version in ("2", "1", "2", "1", "2"):
             changing.promote(version)
-            took.append(taken_over(server, version))
-    report_measurement(f"taken over by both workers after {', '.join(f'{s:.2f}' for s in took)} s")
-    assert max(took) < 2
+            durations.append(wait_until_served(server, version))
+    report_measurement(f"served by both workers after {', '.join(f'{s:.2f}' for s in durations)} s")
+    assert max(durations) < 2
 
 
-def break_by_deleting(store: Store) -> None:
+def delete_store(store: Store) -> None:
     shutil.rmtree(store.folder)
 
 
-def break_one_file(store: Store) -> None:
+def delete_graph(store: Store) -> None:
     (store.path("2") / "model.onnx").unlink()
     store.promote("2")
 
 
-def break_by_half_a_file(store: Store) -> None:
+def truncate_graph(store: Store) -> None:
     graph = store.path("2") / "model.onnx"
     graph.write_bytes(graph.read_bytes()[: graph.stat().st_size // 2])
     store.promote("2")
 
 
-def break_by_making_it_unreadable(store: Store) -> None:
+def make_graph_unreadable(store: Store) -> None:
     """Replace the file by a folder, which root cannot read as a file either."""
     graph = store.path("2") / "model.onnx"
     graph.unlink()
@@ -142,29 +142,31 @@ def break_by_making_it_unreadable(store: Store) -> None:
     store.promote("2")
 
 
-def break_the_pointer(store: Store) -> None:
+def truncate_pointer(store: Store) -> None:
     (store.folder / "current.json").write_text('{"version": ')
 
 
-def break_the_golden_rows(store: Store) -> None:
+def exchange_graph(store: Store) -> None:
     """Write a version with the graph of another version and valid checksums."""
     from model.artifacts.artifact import write_artifact
 
-    one, two = store.read("1"), store.read("2")
-    shutil.rmtree(two.folder)
-    write_artifact(two.folder, two.manifest, {**two.files, "model.onnx": one.files["model.onnx"]})
+    first, second = store.read("1"), store.read("2")
+    shutil.rmtree(second.folder)
+    write_artifact(
+        second.folder, second.manifest, {**second.files, "model.onnx": first.files["model.onnx"]}
+    )
     store.promote("2")
 
 
 @pytest.mark.parametrize(
-    ("breaking", "reason"),
+    ("damage", "reason"),
     [
-        (break_by_deleting, "no version is current yet"),
-        (break_one_file, "model.onnx is missing"),
-        (break_by_half_a_file, "model.onnx does not match its checksum"),
-        (break_by_making_it_unreadable, "model.onnx cannot be read"),
-        (break_the_pointer, "current.json is damaged"),
-        (break_the_golden_rows, "differ by"),
+        (delete_store, "no version is current yet"),
+        (delete_graph, "model.onnx is missing"),
+        (truncate_graph, "model.onnx does not match its checksum"),
+        (make_graph_unreadable, "model.onnx cannot be read"),
+        (truncate_pointer, "current.json is damaged"),
+        (exchange_graph, "differ by"),
     ],
 )
 def test_old_version_keeps_serving(
@@ -172,7 +174,7 @@ def test_old_version_keeps_serving(
     serve: Any,
     record: dict[str, Any],
     report_measurement: ReportMeasurement,
-    breaking: Callable[[Store], None],
+    damage: Callable[[Store], None],
     reason: str,
 ) -> None:
     """No request fails, and /readyz, the log and the metrics report the failure."""
@@ -185,10 +187,10 @@ def test_old_version_keeps_serving(
         return bool(failures)
 
     with serve(changing.folder, WORKERS="2", RELOAD_SECONDS="0.2") as server:
-        taken_over(server, "1")
+        wait_until_served(server, "1")
         clients = Clients(server.address, check.content, check=check, n_clients=4)
         with clients.running() as outcomes:
-            breaking(changing)
+            damage(changing)
             server.wait_until(noticed, "the failure to be reported")
             clients.wait_for(500)
             failure = failures[0]

@@ -1,8 +1,8 @@
 """Hand-made artifacts: every file of a model version, without training.
 
-The encoding is computed with NumPy, the weights are given, and the ONNX graph is built node by
-node. The project's own code then adds the other files, verifies the artifact and writes it, so a
-service treats it like a trained version.
+The encoding is computed with NumPy and the weights are given. The project's own code builds the
+graph from them, adds the other files, verifies the artifact and writes it, so a service treats it
+like a trained version.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from model.artifacts import (
     FORMAT_VERSION,
@@ -39,17 +37,8 @@ from model.inference import (
     load_coalition_network,
     load_missing_value_scorer,
 )
-from model.inference.dense_network import LEAKY_RELU_SLOPE
 from model.schema import Schema
-from model.training import TrainingConfig
-
-ONNX_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "relu": ("Relu", {}),
-    "leaky_relu": ("LeakyRelu", {"alpha": LEAKY_RELU_SLOPE}),
-    "tanh": ("Tanh", {}),
-    "sigmoid": ("Sigmoid", {}),
-    "softmax": ("Softmax", {}),
-}
+from model.training import TrainingConfig, build_graph
 
 
 def fit_encoding(schema: Schema, values: np.ndarray) -> Encoding:
@@ -80,53 +69,6 @@ def fit_encoding(schema: Schema, values: np.ndarray) -> Encoding:
         codes=tuple(codes),
         fills=tuple(fills),
     )
-
-
-def build_graph(encoding: Encoding, layers: Sequence[DenseLayer]) -> bytes:
-    """Return the ONNX graph of an encoding and dense layers: ``values`` (n, n_columns) → (n, 1)."""
-    n_numbers = len(encoding.means)
-    constants: dict[str, np.ndarray] = {
-        "number_columns": np.array(encoding.columns[:n_numbers], np.int64),
-        "level_columns": np.array(encoding.columns[n_numbers:], np.int64),
-        "columns": np.array(encoding.columns, np.int64),
-        "means": np.array(encoding.means, np.float32),
-        "scales": np.array(encoding.scales, np.float32),
-        "codes": np.array(encoding.codes, np.float32),
-        "fills": np.array(encoding.fills, np.float32),
-    }
-    nodes = [
-        helper.make_node("Gather", ["values", "number_columns"], ["numbers"], axis=1),
-        helper.make_node("Sub", ["numbers", "means"], ["centred"]),
-        helper.make_node("Div", ["centred", "scales"], ["standardised"]),
-        helper.make_node("Gather", ["values", "level_columns"], ["levels"], axis=1),
-        helper.make_node("Equal", ["levels", "codes"], ["is_level"]),
-        helper.make_node("Cast", ["is_level"], ["one_hot"], to=TensorProto.FLOAT),
-        helper.make_node("Concat", ["standardised", "one_hot"], ["encoded"], axis=1),
-        helper.make_node("Gather", ["values", "columns"], ["raw"], axis=1),
-        helper.make_node("IsNaN", ["raw"], ["is_missing"]),
-        helper.make_node("Where", ["is_missing", "fills", "encoded"], ["features"]),
-    ]
-    layer_input = "features"
-    for number, layer in enumerate(layers):
-        kernel, bias, sums, output = (f"{name}{number}" for name in ("kernel", "bias", "sums", "x"))
-        constants[kernel] = np.array(layer.kernel, np.float32)
-        constants[bias] = np.array(layer.bias, np.float32)
-        nodes.append(helper.make_node("Gemm", [layer_input, kernel, bias], [sums]))
-        layer_input = sums
-        if layer.activation != "linear":
-            operator, attributes = ONNX_ACTIVATIONS[layer.activation]
-            nodes.append(helper.make_node(operator, [sums], [output], **attributes))
-            layer_input = output
-    graph = helper.make_graph(
-        nodes,
-        "values_to_probability",
-        [helper.make_tensor_value_info("values", TensorProto.FLOAT, ["n", encoding.n_columns])],
-        [helper.make_tensor_value_info(layer_input, TensorProto.FLOAT, ["n", 1])],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
 
 
 def shifted_members(layers: Sequence[DenseLayer], shifts: Sequence[float]) -> BootstrapFile:
@@ -171,9 +113,7 @@ def artifact_files(
     encode = msgspec.json.encode
     encoding = encoding or fit_encoding(schema, rows)
     explanation_data = ExplanationData(
-        background=Background(
-            origin="training rows", seed=0, values=background.astype(np.float32).tolist()
-        ),
+        background=Background(origin="training rows", seed=0, values=background.tolist()),
         layers=list(layers),
     )
     graph = build_graph(encoding, layers)
@@ -208,8 +148,8 @@ def manifest_of(schema: Schema, rows: np.ndarray, **changes: Any) -> Manifest:
         known = rows[~np.isnan(rows[:, index]), index]
         missing = len(rows) - len(known)
         if column.levels:
-            seen = tuple(int(code) for code in np.unique(known))
-            ranges[column.name] = TrainingRange(codes=seen, missing=missing)
+            codes = tuple(int(code) for code in np.unique(known))
+            ranges[column.name] = TrainingRange(codes=codes, missing=missing)
         else:
             low, high = float(known.min()), float(known.max())
             ranges[column.name] = TrainingRange(minimum=low, maximum=high, missing=missing)

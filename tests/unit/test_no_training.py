@@ -1,4 +1,4 @@
-"""The tests in this folder load no framework that trains, which would cost ten seconds each run."""
+"""Imports of the unit tests: no training framework, which takes ten seconds to load."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ print(len(sys.modules), *(name for name in sys.argv[1:] if name in sys.modules))
 
 @pytest.mark.slow
 def test_the_service_passes_on_a_trained_version_too() -> None:
-    """Every test of the service ran on a trained version before there was one made by hand."""
+    """The tests of the service normally run on a hand-made version."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/unit/app", "--trained", "-q", "-n", "2"],
         cwd=ROOT,
@@ -35,7 +35,7 @@ def test_the_service_passes_on_a_trained_version_too() -> None:
 def test_importing_every_unit_test_loads_no_trainer(request: pytest.FixtureRequest) -> None:
     collected = {item.path for item in request.session.items}
     if collected >= set(Path(__file__).parent.rglob("test_*.py")) and not loaded_trainers():
-        return  # this very process has imported them all
+        return  # this process has imported them all
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *TRAINERS],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""A model of two columns whose every answer can be worked out on paper.
+"""A model with two columns whose predictions can be computed by hand.
 
 The network is a logistic regression with weights chosen by hand. Six rows, each dose with each
 stage, make the mean dose 10 and its standard deviation 4, and leave dose and stage uncorrelated.
@@ -74,11 +74,11 @@ LAYERS = [
 ROWS = np.array([[dose, stage] for dose in (6, 14) for stage in (1, 2, 3)], np.float64)
 BACKGROUND = np.array([[6, 1], [14, 3]], np.float64)
 SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
-"""Of the log-odds of five members, against those of the network."""
+"""Shifts of the log-odds of five members relative to the network."""
 
 
 def log_odds(dose: float, stage: str, *, shift: float = 0.0) -> float:
-    """The log-odds of a complete record, on paper."""
+    """Return the log-odds of a complete record, computed by hand."""
     return BIAS + shift + DOSE_WEIGHT * (dose - MEAN) / SCALE + STAGE_WEIGHTS[stage]
 
 
@@ -87,15 +87,15 @@ def logistic(x: float) -> float:
 
 
 def probability(dose: float, stage: str, *, shift: float = 0.0) -> float:
-    """The probability of a complete record, on paper."""
+    """Return the probability of a complete record, computed by hand."""
     return logistic(log_odds(dose, stage, shift=shift))
 
 
 def files(shift: float = 0.0) -> dict[str, bytes]:
-    """The files of a version whose log-odds are moved by a number."""
+    """Return the files of a version whose log-odds are shifted by a number."""
     (layer,) = LAYERS
-    moved = DenseLayer(kernel=layer.kernel, bias=[BIAS + shift], activation=layer.activation)
-    return artifact_files(SCHEMA, ROWS, [moved], background=BACKGROUND, shifts=SHIFTS)
+    shifted = DenseLayer(kernel=layer.kernel, bias=[BIAS + shift], activation=layer.activation)
+    return artifact_files(SCHEMA, ROWS, [shifted], background=BACKGROUND, shifts=SHIFTS)
 
 
 def manifest() -> Manifest:

@@ -35,7 +35,7 @@ def parse_csv(body: bytes, model: LoadedModel, *, has_header: bool | None = None
             column, ignoring case.
 
     Returns:
-        float32 (n, n_columns), missing as NaN.
+        float64 (n, n_columns), missing as NaN.
 
     Raises:
         UnreadableBody: the body is not CSV in UTF-8.

@@ -29,7 +29,7 @@ def parse_json(body: bytes, model: LoadedModel) -> np.ndarray:
     ``params`` is accepted and ignored, because the model has no parameters.
 
     Returns:
-        float32 (n, n_columns), missing as NaN.
+        float64 (n, n_columns), missing as NaN.
 
     Raises:
         UnreadableBody: the body is not JSON.
@@ -52,7 +52,7 @@ def parse_json_lines(body: bytes, model: LoadedModel) -> np.ndarray:
     """Validate a body with one JSON text per line, each a row as in :func:`validate_rows`.
 
     Returns:
-        float32 (n, n_columns), missing as NaN.
+        float64 (n, n_columns), missing as NaN.
 
     Raises:
         UnreadableBody: a line is not JSON.

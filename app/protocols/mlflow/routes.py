@@ -123,7 +123,7 @@ def _parse_content_type(request: ServiceRequest) -> ContentType:
 
 
 def _parse_records(body: bytes, model: LoadedModel, declared: ContentType) -> np.ndarray:
-    """Return the validated values of a body, float32 (n, n_columns)."""
+    """Return the validated values of a body, float64 (n, n_columns)."""
     if declared.media_type == CSV:
         return parse_csv(body, model, has_header=declared.has_header)
     if declared.media_type == LINES:

@@ -137,7 +137,8 @@ def _from_json(tensor: Tensor, n_elements: int) -> ColumnValues:
     if tensor.datatype in ("FP16", "FP32", "FP64", BF16):
         if not types <= {int, float, type(None)}:
             _reject_first(tensor, elements, (int, float, type(None)), "a number or null")
-        return _floats(elements)
+        numbers = _floats(elements)
+        return read_as_decimals(numbers) if tensor.datatype == "FP32" else numbers
     if not types <= {int, type(None)}:
         _reject_first(tensor, elements, (int, type(None)), "an integer or null")
     try:
@@ -213,7 +214,38 @@ def _from_bytes(tensor: Tensor, n_elements: int, data: bytes) -> ColumnValues:
     numbers = np.frombuffer(data, dtype)
     if tensor.datatype == BF16:  # the upper 16 bits of a float32
         return (numbers.astype("<u4") << 16).view("<f4")
-    return numbers
+    return read_as_decimals(numbers) if tensor.datatype == "FP32" else numbers
+
+
+def read_as_decimals(numbers: np.ndarray) -> np.ndarray:
+    """Return numbers in single precision as the decimal numbers of 6 or 7 digits they stand for.
+
+    So 2.3 in single precision gets the same answer as 2.3 in JSON, and not that of
+    2.299999952316284. A number that stands for no such decimal number, or that single precision
+    cannot represent, keeps its value.
+
+    Args:
+        numbers: float32 or float64 (n,).
+
+    Returns:
+        float64 (n,).
+
+    >>> read_as_decimals(np.array([2.3, 1 / 3], np.float32)).tolist()
+    [2.3, 0.3333333432674408]
+    """
+    result = exact = numbers.astype(np.float64)
+    with np.errstate(all="ignore"):
+        single = exact.astype(np.float32)
+        exponents = np.floor(np.log10(np.abs(exact)))
+        for n_digits in (7, 6):
+            powers = exponents - (n_digits - 1)
+            units = 10.0 ** np.abs(powers)
+            decimals = np.where(
+                powers > 0, np.rint(exact / units) * units, np.rint(exact * units) / units
+            )
+            stands_for = (single == exact) & (decimals.astype(np.float32) == single)
+            result = np.where(stands_for, decimals, result)
+    return result
 
 
 def _split_strings(tensor: Tensor, n_elements: int, data: bytes) -> list[Any]:

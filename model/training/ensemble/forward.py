@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from model.training import activations
 from model.training.config import LossName, Optimizer
 
 Tensor = Any
@@ -85,7 +84,7 @@ def forward_pass(
 def _activate(name: str, x: Tensor) -> Tensor:
     if name == "softmax":
         return ops.softmax(x, axis=-2)
-    return keras.activations.get(activations.resolve(name))(x)
+    return keras.activations.get(name)(x)
 
 
 def record_losses(spec: ProgramSpec, outputs: Tensor, labels: Tensor, gamma: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""KServe's own client for V1, against the real server, where it is installed."""
+"""KServe's V1 client against the real server, if it is installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_kserve_client(trained: Store, serve: Callable[..., Any], record: dict[s
     kserve = pytest.importorskip("kserve", reason="KServe's client is not installed")
     httpx = pytest.importorskip("httpx")
 
-    async def talk(address: str) -> None:
+    async def send_requests(address: str) -> None:
         client = kserve.InferenceRESTClient(kserve.RESTConfig(protocol="v1"))
         assert await client.is_server_live(address)
         assert await client.is_model_ready(address, "cleveland")
@@ -31,13 +31,13 @@ def test_kserve_client(trained: Store, serve: Callable[..., Any], record: dict[s
             await client.is_model_ready(address, "nope")
         await client.close()
 
-    async def ask_whether_ready(address: str) -> bool:
+    async def is_ready(address: str) -> bool:
         client = kserve.InferenceRESTClient(kserve.RESTConfig(protocol="v1"))
         ready: bool = await client.is_model_ready(address, "cleveland")
         await client.close()
         return ready
 
     with serve(trained.folder) as server:
-        asyncio.run(talk(server.address))
+        asyncio.run(send_requests(server.address))
     with serve(trained.folder / "none") as server:
-        assert asyncio.run(ask_whether_ready(server.address)) is False
+        assert asyncio.run(is_ready(server.address)) is False

@@ -1,4 +1,4 @@
-"""MLflow's own client against the real server, from an environment of its own."""
+"""MLflow's client, in a separate environment, against the real server."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ answers = {
     "frame": client.invoke(frame),
     "with params": client.invoke(frame, params={"a": 1}),
     "array": client.invoke(frame.to_numpy()),
-    # It fails on a dict of arrays itself, but sends a text as it is.
+    # The client rejects a dict of arrays, but sends a string unchanged.
     "columns": client.invoke(json.dumps({"inputs": frame.to_dict(orient="list")})),
     "pandas' JSON": client.invoke('{"dataframe_split": %s}' % frame.to_json(orient="split")),
     "records": client.invoke(frame.to_dict(orient="records")),
 }
-found = {name: answer.get_predictions("ndarray").tolist() for name, answer in answers.items()}
+predictions = {name: answer.get_predictions("ndarray").tolist() for name, answer in answers.items()}
 as_frame = answers["frame"].get_predictions("dataframe")
 assert as_frame.shape == (len(frame), 1)
-found["as a frame"] = as_frame[0].tolist()
+predictions["as a frame"] = as_frame[0].tolist()
 frame.loc[7, "age"] = 630
 try:
     client.invoke(frame)
 except Exception as error:
-    refused = str(error)
-print(json.dumps({"found": found, "refused": refused, "version": client.get_version()}))
+    message = str(error)
+print(json.dumps({"predictions": predictions, "error": message, "version": client.get_version()}))
 """
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with MLflow, which the service must not depend on."""
+    """Return the Python of an environment with MLflow, which the service does not depend on."""
     folder = tmp_path_factory.mktemp("mlflow")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin/python"
@@ -59,7 +59,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_mlflows_client_gets_what_predict_gives(
+def test_the_mlflow_client_gets_the_probabilities_of_predict(
     trained: Store, table: Table, serve: Callable[..., Any], python: Path
 ) -> None:
     with serve(trained.folder) as server:
@@ -75,8 +75,8 @@ def test_mlflows_client_gets_what_predict_gives(
     content = json.loads(done.stdout.splitlines()[-1])
     expected = [prediction["probability"] for prediction in direct["predictions"]]
     assert len(expected) == 303
-    for form, found in content["found"].items():
-        assert found == expected, form
+    for name, actual in content["predictions"].items():
+        assert actual == expected, name
     assert content["version"] == "1"
-    assert "error code 400" in content["refused"] and "BAD_REQUEST" in content["refused"]
-    assert "row 7: age must be between 1 and 120 years" in content["refused"]
+    assert "error code 400" in content["error"] and "BAD_REQUEST" in content["error"]
+    assert "row 7: age must be between 1 and 120 years" in content["error"]

@@ -8,20 +8,22 @@ from model.artifacts import Store
 from pipelines.data import Table
 
 
-def test_all_workers_follow(trained: Store, table: Table, serve: Callable[..., Any]) -> None:
-    """Two workers of the real server: whichever is asked, both unload, and both load again."""
+def test_all_workers_load_and_unload(
+    trained: Store, table: Table, serve: Callable[..., Any]
+) -> None:
+    """Both workers load and unload, whichever receives the request."""
     import urllib.request
 
     key, entry = new_entry("operator", ["manage", "monitor"])
 
-    def ask(server: Any, path: str, **headers: str) -> tuple[int, bytes]:
+    def post(server: Any, path: str, **headers: str) -> tuple[int, bytes]:
         request = urllib.request.Request(server.address + path, b"", headers)
         with urllib.request.urlopen(request, timeout=10) as response:
             return response.status, response.read()
 
     with serve(trained.folder, WORKERS="2", API_KEYS=entry, RELOAD_SECONDS="0.2") as server:
 
-        def seen(n: int = 40) -> set[int]:
+        def statuses(n: int = 40) -> set[int]:
             return {server.get("/v2/health/ready")[0] for _ in range(n)}
 
         def workers() -> int:
@@ -35,11 +37,11 @@ def test_all_workers_follow(trained: Store, table: Table, serve: Callable[..., A
             return -1
 
         server.wait_until(lambda: workers() == 2, "two workers")
-        assert seen() == {200}
+        assert statuses() == {200}
         path = "/v2/repository/models/cleveland/"
-        assert ask(server, path + "unload", **{"X-API-Key": key})[0] == 200
+        assert post(server, path + "unload", **{"X-API-Key": key})[0] == 200
         server.wait_until(lambda: workers() == 0, "both to unload")
-        assert seen() == {503}
-        assert ask(server, path + "load", **{"X-API-Key": key})[0] == 200
+        assert statuses() == {503}
+        assert post(server, path + "load", **{"X-API-Key": key})[0] == 200
         server.wait_until(lambda: workers() == 2, "both to load")
-        assert seen() == {200}
+        assert statuses() == {200}

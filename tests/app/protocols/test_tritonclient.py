@@ -1,4 +1,4 @@
-"""Triton's own Python client, from its defaults, against the real server."""
+"""Triton's Python client, with its default settings, against the real server."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def connected(trained: Store, serve: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def matrix_input(values: np.ndarray, datatype: str, *, binary: bool = True) -> list[Any]:
-    one = triton.InferInput("input-0", list(values.shape), datatype)
-    return [one.set_data_from_numpy(values, binary_data=binary)]
+    tensor = triton.InferInput("input-0", list(values.shape), datatype)
+    return [tensor.set_data_from_numpy(values, binary_data=binary)]
 
 
 def column_inputs(table: Table, schema: Schema, *, binary: bool = True) -> list[Any]:
-    """Numbers as FP64, missing as NaN; thal as an object array, missing as an empty word."""
+    """Return FP64 inputs, missing as NaN; thal as an object array, missing as an empty string."""
     inputs = []
     for index, column in enumerate(schema.columns):
         values: np.ndarray = table.values[:, index].astype(np.float64).reshape(-1, 1)
@@ -47,34 +47,36 @@ def column_inputs(table: Table, schema: Schema, *, binary: bool = True) -> list[
             words = {float(lv.code): lv.aliases[0] for lv in column.levels if lv.aliases}
             texts = [words.get(v, "") for v in values[:, 0].tolist()]
             values, datatype = np.array(texts, dtype=np.object_).reshape(-1, 1), "BYTES"
-        one = triton.InferInput(column.name, list(values.shape), datatype)
-        inputs.append(one.set_data_from_numpy(values, binary_data=binary))
+        tensor = triton.InferInput(column.name, list(values.shape), datatype)
+        inputs.append(tensor.set_data_from_numpy(values, binary_data=binary))
     return inputs
 
 
-def test_from_its_defaults(connected: Callable[..., Any], table: Table, schema: Schema) -> None:
-    """Every road through the client gives the very answers of /predict."""
+def test_predictions_equal_those_of_predict(
+    connected: Callable[..., Any], table: Table, schema: Schema
+) -> None:
+    """Every combination of inputs, outputs and compression gives the predictions of /predict."""
     with connected() as (server, client):
         answers = server.post("/predict", as_records(table))[1]["predictions"]
         probabilities = [[a["probability"]] for a in answers]
         labels = [a["label"] for a in answers]
 
         def check(result: Any, labelled: type = bytes) -> None:
-            found = result.as_numpy("probability")
-            assert found.dtype == np.float32 and found.tolist() == probabilities
+            actual = result.as_numpy("probability")
+            assert actual.dtype == np.float32 and actual.tolist() == probabilities
             words = result.as_numpy("label")[:, 0].tolist()
             assert all(type(word) is labelled for word in words)
             assert [w.decode() if isinstance(w, bytes) else w for w in words] == labels
 
         f32, f64 = table.values.astype(np.float32), table.values.astype(np.float64)
-        asked = [
+        requests = [
             matrix_input(f32, "FP32"),
             matrix_input(f64, "FP64"),
             column_inputs(table, schema),
             matrix_input(f64, "FP64", binary=False),
             column_inputs(table, schema, binary=False),
         ]
-        for inputs in asked:
+        for inputs in requests:
             check(client.infer("cleveland", inputs))
             for binary in (True, False):
                 outputs = [
@@ -83,30 +85,30 @@ def test_from_its_defaults(connected: Callable[..., Any], table: Table, schema: 
                 ]
                 result = client.infer("cleveland", inputs, outputs=outputs, request_id="r-1")
                 check(result, bytes if binary else str)
-                told = result.get_response()
-                assert (told["id"], told["model_version"]) == ("r-1", "1")
-                assert [output["name"] for output in told["outputs"]] == ["label", "probability"]
+                content = result.get_response()
+                assert (content["id"], content["model_version"]) == ("r-1", "1")
+                assert [output["name"] for output in content["outputs"]] == ["label", "probability"]
         mixed = [
             triton.InferRequestedOutput("probability", binary_data=False),
             triton.InferRequestedOutput("label"),
         ]
-        check(client.infer("cleveland", asked[0], outputs=mixed))
-        for sent in ("gzip", "deflate", None):
-            for wanted in ("gzip", "deflate", None):
+        check(client.infer("cleveland", requests[0], outputs=mixed))
+        for request_coding in ("gzip", "deflate", None):
+            for response_coding in ("gzip", "deflate", None):
                 check(
                     client.infer(
                         "cleveland",
-                        asked[2],
+                        requests[2],
                         model_version="1",
-                        request_compression_algorithm=sent,
-                        response_compression_algorithm=wanted,
+                        request_compression_algorithm=request_coding,
+                        response_compression_algorithm=response_coding,
                     )
                 )
         only = [triton.InferRequestedOutput("label")]
-        assert client.infer("cleveland", asked[0], outputs=only).as_numpy("probability") is None
+        assert client.infer("cleveland", requests[0], outputs=only).as_numpy("probability") is None
 
 
-def test_what_it_asks_of_a_server(connected: Callable[..., Any], schema: Schema) -> None:
+def test_health_metadata_and_repository(connected: Callable[..., Any], schema: Schema) -> None:
     key, entry = new_entry("operator", ["manage", "monitor", "predict"])
     headers = {"X-API-Key": key}
     with connected(API_KEYS=entry) as (_, client):
@@ -115,10 +117,10 @@ def test_what_it_asks_of_a_server(connected: Callable[..., Any], schema: Schema)
         assert not client.is_model_ready("nope") and not client.is_model_ready("cleveland", "9")
         assert "binary_tensor_data" in client.get_server_metadata(headers=headers)["extensions"]
         for version in ("", "1"):
-            told = client.get_model_metadata("cleveland", version, headers=headers)
-            assert [i["name"] for i in told["inputs"]] == list(schema.column_names)
-        (entry_1,) = client.get_model_repository_index(headers=headers)
-        assert (entry_1["name"], entry_1["version"], entry_1["state"]) == (
+            metadata = client.get_model_metadata("cleveland", version, headers=headers)
+            assert [i["name"] for i in metadata["inputs"]] == list(schema.column_names)
+        (index_entry,) = client.get_model_repository_index(headers=headers)
+        assert (index_entry["name"], index_entry["version"], index_entry["state"]) == (
             "cleveland",
             "1",
             "READY",
@@ -133,7 +135,7 @@ def test_what_it_asks_of_a_server(connected: Callable[..., Any], schema: Schema)
             client.load_model("cleveland", headers=headers, config="{}")
 
 
-def test_its_errors_can_be_read(connected: Callable[..., Any], table: Table) -> None:
+def test_errors_reach_the_client(connected: Callable[..., Any], table: Table) -> None:
     values = table.values[:2].astype(np.float32)
     wrong = values.copy()
     wrong[1, 0] = 8151815

@@ -42,29 +42,29 @@ def head(*headers: str) -> bytes:
     return "".join(line + "\r\n" for line in lines).encode() + b"\r\n"
 
 
-def test_the_line_that_it_prints_can_be_pasted(
+def test_the_printed_command_can_be_run(
     trained: Store, serve: Callable[..., Any], tmp_path: Path
 ) -> None:
     if shutil.which("curl") is None:
         pytest.skip("needs curl, which is not on this machine")
-    with serve(trained.folder) as first:
-        first.wait_until(lambda: first.get("/readyz")[0] == 200, "the model")
-        first.stop()
-    assert f"serving on {first.address}" in first.output
-    start = first.output.index("curl ")
-    pasted = first.output[start : first.output.index("\n\n", start)]
+    with serve(trained.folder) as server:
+        server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
+        server.stop()
+    assert f"serving on {server.address}" in server.output
+    start = server.output.index("curl ")
+    command = server.output[start : server.output.index("\n\n", start)]
     with serve(trained.folder):
-        done = subprocess.run(
-            ["sh", "-c", pasted], capture_output=True, text=True, check=True, cwd=tmp_path
+        completed = subprocess.run(
+            ["sh", "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path
         )
-    (prediction,) = json.loads(done.stdout)["predictions"]
+    (prediction,) = json.loads(completed.stdout)["predictions"]
     assert prediction["missing"] == prediction["warnings"] == []
 
 
-def test_a_body_over_the_limit_is_refused_however_it_comes(
+def test_a_body_over_the_limit_is_refused_with_and_without_length(
     trained: Store, serve: Callable[..., Any], record: dict[str, Any]
 ) -> None:
-    """Also in chunks, without a length: a body truncated at the limit may look valid."""
+    """Also in chunks: a body truncated at the limit may be valid."""
     body = json.dumps(record).encode() + b" " * 2_000
     chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     small = json.dumps(record).encode()
@@ -80,7 +80,7 @@ def test_a_body_over_the_limit_is_refused_however_it_comes(
 
 
 @pytest.mark.parametrize("coding", ["Content-Length", "chunked"])
-def test_a_long_body_keeps_its_bytes_and_its_end(
+def test_a_long_body_is_read_completely(
     trained: Store, serve: Callable[..., Any], record: dict[str, Any], coding: str
 ) -> None:
     """Test every split of the bytes, with the next request in the last part or later."""
@@ -92,19 +92,19 @@ def test_a_long_body_keeps_its_bytes_and_its_end(
         first = head(f"Content-Length: {len(body)}") + body
     sent = first + head(f"Content-Length: {len(small)}") + small
     with serve(trained.folder) as server:
-        one_by_one = {age: server.post("/predict", {**record, "age": age}) for age in range(30, 70)}
+        by_age = {age: server.post("/predict", {**record, "age": age}) for age in range(30, 70)}
         ages = [row["age"] for row in records]
-        expected = [one_by_one[age][1]["predictions"][0]["probability"] for age in ages]
+        expected = [by_age[age][1]["predictions"][0]["probability"] for age in ages]
         host, port = server.address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=20) as client:
             for start in range(0, len(sent), 100_000):
                 client.sendall(sent[start : start + 100_000])
             with client.makefile("rb") as answers:
-                found = [p["probability"] for p in next_answer(answers)["predictions"]]
+                probabilities = [p["probability"] for p in next_answer(answers)["predictions"]]
                 assert len(next_answer(answers)["predictions"]) == 1
                 client.sendall(first)
                 assert len(next_answer(answers)["predictions"]) == len(records)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
 
 def next_answer(answers: BinaryIO) -> Any:
@@ -114,9 +114,7 @@ def next_answer(answers: BinaryIO) -> Any:
     return json.loads(answers.read(int(headers[b"content-length"])))
 
 
-def test_chunks_that_make_no_sense_are_the_clients_mistake(
-    trained: Store, serve: Callable[..., Any]
-) -> None:
+def test_invalid_chunks_are_a_client_error(trained: Store, serve: Callable[..., Any]) -> None:
     with serve(trained.folder) as server:
         answer = exchange(server, head("Transfer-Encoding: chunked") + b'{"age": 1}\r\n')
         assert answer.startswith(b"HTTP/1.1 400")
@@ -124,7 +122,7 @@ def test_chunks_that_make_no_sense_are_the_clients_mistake(
     assert "ERROR" not in server.output
 
 
-def test_a_silent_client_does_not_keep_the_worker(
+def test_a_silent_client_does_not_block_the_worker(
     trained: Store, serve: Callable[..., Any]
 ) -> None:
     """Clients of one worker stop within a line, the headers or a body."""
@@ -143,7 +141,7 @@ def test_a_silent_client_does_not_keep_the_worker(
     assert "Traceback" not in server.output and "ERROR" not in server.output
 
 
-def test_a_client_that_stops_sending_is_told_so(trained: Store, serve: Callable[..., Any]) -> None:
+def test_an_incomplete_body_gets_400(trained: Store, serve: Callable[..., Any]) -> None:
     """It is counted as an error of the client."""
     with serve(trained.folder, CLIENT_SECONDS="1") as server:
         answer = exchange(server, head("Content-Length: 50") + b"{")
@@ -151,7 +149,7 @@ def test_a_client_that_stops_sending_is_told_so(trained: Store, serve: Callable[
         assert 'status="400"' in server.text("/metrics")
 
 
-def test_a_client_that_does_not_close_does_not_keep_the_worker(
+def test_a_client_that_does_not_close_does_not_block_the_worker(
     trained: Store, serve: Callable[..., Any]
 ) -> None:
     """It has received a response that announced the close."""
@@ -162,7 +160,7 @@ def test_a_client_that_does_not_close_does_not_keep_the_worker(
             client = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert client.makefile("rb").read().startswith(b"HTTP/1.1 200")
-        assert time.monotonic() - start < 20, "each kept it for two seconds"
+        assert time.monotonic() - start < 20, "each blocked it for two seconds"
 
 
 def test_a_client_that_closes_late_gets_its_answer(
@@ -179,7 +177,7 @@ def test_a_client_that_closes_late_gets_its_answer(
             assert client.makefile("rb").read().startswith(b"HTTP/1.1 413")
 
 
-def test_no_value_reaches_gunicorns_log(trained: Store, serve: Callable[..., Any]) -> None:
+def test_no_value_appears_in_gunicorns_log(trained: Store, serve: Callable[..., Any]) -> None:
     """If the length is too short, the rest of a record looks like the next request."""
     rest = b'"MARKED8151815","age":8151815,"chol":815.1}'
     with serve(trained.folder, LOG_LEVEL="debug") as server:
@@ -195,7 +193,7 @@ def test_no_value_reaches_gunicorns_log(trained: Store, serve: Callable[..., Any
     assert "8151815" not in server.output and "815.1" not in server.output
 
 
-def test_sigterm_stops_it_cleanly_and_soon(trained: Store, serve: Callable[..., Any]) -> None:
+def test_sigterm_stops_it_cleanly_and_quickly(trained: Store, serve: Callable[..., Any]) -> None:
     with serve(trained.folder, WORKERS="2") as server:
         start = time.monotonic()
         assert server.stop() == 0
@@ -203,7 +201,7 @@ def test_sigterm_stops_it_cleanly_and_soon(trained: Store, serve: Callable[..., 
     assert "Traceback" not in server.output
 
 
-def test_who_has_connected_is_answered_though_it_stops(
+def test_pending_connections_are_answered_after_sigterm(
     trained: Store, serve: Callable[..., Any], record: dict[str, Any]
 ) -> None:
     """No worker has accepted them when the service receives SIGTERM."""
@@ -226,9 +224,7 @@ def test_who_has_connected_is_answered_though_it_stops(
         assert server.process.wait(20) == 0
 
 
-def test_clients_that_say_nothing_keep_nobody_waiting(
-    trained: Store, serve: Callable[..., Any]
-) -> None:
+def test_silent_clients_do_not_delay_others(trained: Store, serve: Callable[..., Any]) -> None:
     """gunicorn's own worker waits five seconds for each."""
     with serve(trained.folder) as server, contextlib.ExitStack() as stack:
         host, port = server.address.removeprefix("http://").split(":")
@@ -242,7 +238,7 @@ def test_clients_that_say_nothing_keep_nobody_waiting(
         assert [client.recv(1) for client in silent] == [b""] * 5, "they are dropped in the end"
 
 
-def test_a_worker_that_is_not_yet_one_stops_too(
+def test_a_starting_worker_stops_too(
     trained: Store, serve: Callable[..., Any], tmp_path: Path
 ) -> None:
     """The second gets the signal after the fork, before it has set its signal handlers."""
@@ -261,7 +257,7 @@ def test_a_worker_that_is_not_yet_one_stops_too(
         assert time.monotonic() - start < 20, "it hung until it was killed"
 
 
-def test_a_request_under_way_is_finished(trained: Store, serve: Callable[..., Any]) -> None:
+def test_a_request_in_progress_is_finished(trained: Store, serve: Callable[..., Any]) -> None:
     """A client that has sent half its body when the service is stopped gets a response."""
     body = b"[]"
     with serve(trained.folder) as server:
@@ -312,11 +308,11 @@ def test_gunicorns_own_workers_serve_the_application(
     assert "Traceback" not in server.output
 
 
-def test_a_taken_port_gets_a_clear_message(trained: Store) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+def test_a_port_in_use_gets_a_clear_message(trained: Store) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         done = subprocess.run(
             [sys.executable, "-m", "gunicorn", "-c", "app/gunicorn.conf.py", "app.wsgi:app"],
             cwd=ROOT,

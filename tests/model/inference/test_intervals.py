@@ -45,7 +45,7 @@ def with_members(artifact: Artifact, **changes: Any) -> Artifact:
 def test_intervals_contain_their_predictions_and_state_their_level(
     artifact: Artifact, scorer: Scorer, table: Table
 ) -> None:
-    values = table.values.astype(np.float32)
+    values = table.values.copy()
     probabilities = scorer.probabilities(values)
     intervals = estimator_of(artifact).intervals(values, probabilities)
     assert len(intervals) == len(values)
@@ -57,7 +57,7 @@ def test_intervals_contain_their_predictions_and_state_their_level(
 
 
 def test_an_interval_extends_to_a_prediction_outside_it(artifact: Artifact, table: Table) -> None:
-    values = table.values[:1].astype(np.float32)
+    values = table.values[:1].copy()
     (low,) = estimator_of(artifact).intervals(values, np.array([0.001]))
     (high,) = estimator_of(artifact).intervals(values, np.array([0.999]))
     assert (low.low, high.high) == (0.001, 0.999)
@@ -67,7 +67,7 @@ def test_records_with_missing_values_have_wider_intervals(
     artifact: Artifact, scorer: Scorer, table: Table
 ) -> None:
     estimator = estimator_of(artifact)
-    values = table.values[~np.isnan(table.values).any(axis=1)].astype(np.float32)
+    values = table.values[~np.isnan(table.values).any(axis=1)].copy()
 
     def width(hidden: list[str]) -> float:
         incomplete = values.copy()
@@ -114,7 +114,7 @@ def test_members_apply_the_isotonic_calibration_of_the_network(
     features = np.random.default_rng(0).normal(size=(60, 29))
     specs = bootstrap_member_specs(TrainingConfig(epochs=3), np.arange(60), seed=0, n_members=40)
     ensemble = fit_ensemble(features, (features[:, 0] > 0).astype(int), specs)
-    values = table.values[:20].astype(np.float32)
+    values = table.values[:20].copy()
     encoding = msgspec.json.decode(artifact.files["encoding.json"], type=Encoding)
     network = StackedDenseNetwork(to_bootstrap_file(ensemble, Calibration()).layers, 29)
     log_odds, _ = network.log_odds(encoding.encode(values))
@@ -145,7 +145,7 @@ def test_a_version_without_members_has_no_intervals(artifact: Artifact) -> None:
     estimator = estimator_of(replace(artifact, files=files))
     assert not estimator.available
     with pytest.raises(IntervalUnavailable, match="version 1"):
-        estimator.intervals(np.zeros((1, 13), np.float32), np.array([0.5]))
+        estimator.intervals(np.zeros((1, 13)), np.array([0.5]))
 
 
 @pytest.mark.parametrize(

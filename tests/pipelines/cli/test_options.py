@@ -5,14 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from app import create_app
-from app.settings import Settings
 from model.artifacts import Artifact, Store
 from model.artifacts.artifact import read_artifact
 from model.calibration import CalibrationSelection
@@ -23,10 +20,6 @@ from pipelines.training.assess import load_calibration
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
-
-ACTIVATION = (
-    "import keras\n\n\ndef mish(x):\n    return x * keras.ops.tanh(keras.ops.softplus(x))\n"
-)
 
 
 def train(folder: Path, *options: str) -> Artifact:
@@ -40,7 +33,7 @@ def train(folder: Path, *options: str) -> Artifact:
 
 
 def loss_of(artifact: Artifact, table: Table) -> float:
-    p = Scorer(artifact).probabilities(table.values.astype(np.float32)).astype(np.float64)
+    p = Scorer(artifact).probabilities(table.values.copy()).astype(np.float64)
     return float(log_loss(table.labels, p[None], np.ones((1, len(table))))[0])
 
 
@@ -59,24 +52,3 @@ def test_a_calibration_turns_scores_into_probabilities(
     )
     assert biased and selection.after.slope.low < 1 < selection.after.slope.high
     assert loss_of(new, table) == pytest.approx(loss_of(artifact, table), abs=0.03)
-
-
-def test_serving_does_not_need_the_module_of_a_custom_activation(
-    tmp_path: Path,
-    table: Table,
-    artifact: Artifact,
-    record: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The graph contains the activation, so nothing imports its module."""
-    module = tmp_path / "custom.py"
-    module.write_text(ACTIVATION)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    new = train(tmp_path / "store", "--activation", "custom:mish")
-    module.unlink()
-    assert new.manifest.training["activation"] == "custom:mish"
-    assert loss_of(new, table) == pytest.approx(loss_of(artifact, table), abs=0.03)
-    client = create_app(Settings(model_store=tmp_path / "store")).test_client()
-    assert client.get("/model").get_json()["capabilities"] == {"explain": False, "interval": False}
-    (prediction,) = client.post("/predict", json={**record, "ca": None}).get_json()["predictions"]
-    assert 0 < prediction["probability"] < 1 and prediction["missing"] == ["ca"]

@@ -12,10 +12,9 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from model.artifacts import Artifact
 from model.inference import Scorer
 from model.schema import Schema
-from model.training import TrainingConfig, activations, predict
 from pipelines.cli import main
 from pipelines.cli.tables import external_validation_table
-from pipelines.data import ExternalTable, Table, read_encoding, read_external_table
+from pipelines.data import ExternalTable, Table, read_external_table
 from pipelines.evaluation import validate_version
 from pipelines.evaluation.external_validation import validate_predictor
 from pipelines.fitted_pipeline import build_predictor, fit_pipeline
@@ -35,11 +34,7 @@ def test_estimates_are_those_of_the_served_probabilities(
     """Compared with scikit-learn and with logistic regression without a penalty."""
     validation = validate_version(external_data, artifact)
     labels = external_data.table.labels
-    p = (
-        Scorer(artifact)
-        .score(external_data.table.values.astype(np.float32))
-        .probabilities.astype(float)
-    )
+    p = Scorer(artifact).score(external_data.table.values.copy()).probabilities.astype(float)
     expected = {
         "auc": roc_auc_score(labels, p),
         "log_loss": log_loss(labels, p),
@@ -80,25 +75,12 @@ def test_a_recipe_predicts_as_its_version(table: Table, artifact: Artifact) -> N
     """The artifact was trained with the default recipe, which is deterministic."""
     from model.training import RECIPES
 
-    values = table.values.astype(np.float32)
+    values = table.values.copy()
     values[::2, 11:] = np.nan
     expected = Scorer(artifact).score(values).probabilities
     recipe = RECIPES["default"]
-    probabilities = build_predictor(fit_pipeline(table, recipe), table, recipe)(values)
+    probabilities = build_predictor(fit_pipeline(table, recipe), table)(values)
     np.testing.assert_allclose(probabilities, expected, atol=1e-6)
-
-
-def test_missing_values_are_means_with_a_custom_activation(table: Table) -> None:
-    """The imputation of missing values does not support custom activations."""
-    activations.register_custom_activation("keras.activations:silu")
-    config = TrainingConfig(activation="keras.activations:silu", epochs=1)
-    fitted = fit_pipeline(table, config)
-    values = table.values.astype(np.float32)
-    values[:, 11:] = np.nan
-    expected = predict(
-        fitted.fit.network, read_encoding(table.schema, fitted.preprocessing).encode(values)
-    )
-    np.testing.assert_array_equal(build_predictor(fitted, table, config)(values), expected)
 
 
 def test_auc_and_slope_are_undefined_for_a_single_outcome(

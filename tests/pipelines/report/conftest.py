@@ -28,7 +28,7 @@ def page(trained: Store) -> str:
 def context(trained: Store, table: Table) -> ReportContext:
     """Return the session's training, with its network's predictions as the out-of-fold ones."""
     artifact = read_artifact(trained.path("1"))
-    from pipelines.training.export import rebuild_network
+    from pipelines.training.reload import rebuild_network
 
     encoding, network = rebuild_network(artifact.files)
     from model.training import predict

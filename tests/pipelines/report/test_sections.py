@@ -169,14 +169,14 @@ def test_a_direction_has_the_norm_of_the_weights_at_every_unit(context: ReportCo
         assert not np.allclose(weights, step)
 
 
-def test_networks_computed_together_equal_those_computed_alone(context: ReportContext) -> None:
+def test_stacked_networks_equal_single_networks(context: ReportContext) -> None:
     features = context.encoding.encode(context.table.values[:20])
     stacked = [np.stack([weight, 2 * weight], axis=-1) for weight in context.weights]
-    together = log_odds(context.config, stacked, features)
+    stacked_outputs = log_odds(context.config, stacked, features)
     for index, factor in enumerate((1, 2)):
         weights = stack_networks([factor * weight for weight in context.weights])
-        alone = log_odds(context.config, weights, features)
-        np.testing.assert_allclose(together[:, index], alone[:, 0], atol=1e-5)
+        outputs = log_odds(context.config, weights, features)
+        np.testing.assert_allclose(stacked_outputs[:, index], outputs[:, 0], atol=1e-5)
 
 
 def test_without_resampling_there_is_no_optimism(

@@ -119,9 +119,9 @@ def test_the_assessment_is_logged(
 ) -> None:
     with caplog.at_level(logging.INFO, logger="pipelines.training.assess"):
         assess(table, baseline, requested="platt", cost_ratio=4.0)
-    before, taken, after, threshold = (list(record.args or ()) for record in caplog.records)
-    assert before and after and before != after, "slope and intercept, before and then"
-    method, requested, candidates = map(str, taken)
+    before, selected, after, threshold = (list(record.args or ()) for record in caplog.records)
+    assert before and after and before != after, "slope and intercept, before and after"
+    method, requested, candidates = map(str, selected)
     assert method == METHOD_NAMES["platt"] and "requested" in requested
     by_method = dict(zip(("temperature", "platt", "isotonic"), candidates.split("; "), strict=True))
     for candidate, trial in by_method.items():
@@ -156,7 +156,7 @@ def test_a_calibrated_version_with_a_cost_ratio(
     calibration = load_calibration(new)
     assert calibration.method == "isotonic"
 
-    values = table.values.astype(np.float32)
+    values = table.values.copy()
     plain, served = (
         OnnxSession(a.files["model.onnx"]).probabilities(values) for a in (artifact, new)
     )
@@ -262,8 +262,8 @@ def test_a_version_of_the_first_format_is_read(artifact: Artifact) -> None:
 def test_a_cost_ratio_out_of_range_is_an_error_before_training(
     cost_ratio: str, tmp_path: Path
 ) -> None:
-    given = ["retrain", f"--cost-ratio={cost_ratio}", "--data", "none.csv"]
-    result = CliRunner().invoke(main, [*given, "--store", str(tmp_path / "store")])
+    arguments = ["retrain", f"--cost-ratio={cost_ratio}", "--data", "none.csv"]
+    result = CliRunner().invoke(main, [*arguments, "--store", str(tmp_path / "store")])
     assert result.exit_code == 1
     assert "cost_ratio: expected 0.01 to 100, received" in result.output
     assert not (tmp_path / "store").exists()

@@ -204,12 +204,12 @@ def test_the_release_schema_trains_too(tmp_path: Path) -> None:
     assert decision.promote
     assert artifact.manifest.name == "cleveland-release"
     assert artifact.manifest.ranges["cp"].codes == (0, 1, 2, 3, 4)
-    assert explainer_of(artifact).explain(np.full((1, 13), np.nan, np.float32))
+    assert explainer_of(artifact).explain(np.full((1, 13), np.nan, np.float64))
     # The schema does not list this file as published, so the artifact must not contain its rows.
     background = msgspec.json.decode(
         artifact.files["explanation.json"], type=ExplanationData
     ).background
-    patients = {tuple(row) for row in read_table(file, release).values.astype(np.float32).tolist()}
+    patients = {tuple(row) for row in read_table(file, release).values.tolist()}
     assert background.origin == "synthetic"
     assert not patients & {tuple(row) for row in background.values}
     report = (store.path("1") / "report.html").read_text()

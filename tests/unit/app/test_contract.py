@@ -41,7 +41,7 @@ def differences(recorded: Any, actual: Any, where: str = "answer") -> list[str]:
         return gone + [d for n in both for d in differences(recorded[n], actual[n], f"{where}.{n}")]
     elif isinstance(recorded, list) and isinstance(actual, list) and len(recorded) == len(actual):
         pairs = enumerate(zip(recorded, actual, strict=True))
-        return [d for i, (one, other) in pairs for d in differences(one, other, f"{where}[{i}]")]
+        return [d for i, (old, new) in pairs for d in differences(old, new, f"{where}[{i}]")]
     else:
         kept = recorded == actual and isinstance(recorded, bool) is isinstance(actual, bool)
     return [] if kept else [f"{where} was {recorded!r} and is {actual!r}"]

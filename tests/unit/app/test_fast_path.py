@@ -129,7 +129,7 @@ def test_both_paths_are_compared(trained: Store, record: dict[str, Any]) -> None
     for fast_path in (True, False):
         app = create_app(Settings(model_store=trained.folder), fast_path=fast_path)
         dispatched: list[int] = []
-        app.before_request(lambda seen=dispatched: seen.append(1))
+        app.before_request(lambda calls=dispatched: calls.append(1))
         assert app.test_client().post("/predict", json=record).status_code == 200
         assert bool(dispatched) is not fast_path
 

@@ -61,8 +61,8 @@ def test_missing_columns_are_listed(client: FlaskClient, record: dict[str, Any])
 def test_values_outside_the_training_range_get_a_warning(
     client: FlaskClient, record: dict[str, Any]
 ) -> None:
-    odd = {**record, "age": 90, "thal": 1, "oldpeak": -1, "ca": None}
-    predictions = client.post("/predict", json=[record, odd]).get_json()["predictions"]
+    unusual = {**record, "age": 90, "thal": 1, "oldpeak": -1, "ca": None}
+    predictions = client.post("/predict", json=[record, unusual]).get_json()["predictions"]
     assert predictions[0]["warnings"] == []
     assert predictions[1]["missing"] == ["ca"]
     assert [(w["field"], w["code"]) for w in predictions[1]["warnings"]] == [
@@ -76,7 +76,6 @@ def test_values_outside_the_training_range_get_a_warning(
 def test_the_ends_of_the_training_range_are_inside(
     artifact: Artifact, record: dict[str, Any]
 ) -> None:
-    """Also if the end is not a float32: 1.1 is rounded up, and 6.2 is rounded down."""
     for end in (1.1, 6.2):
         ranges = {**artifact.manifest.ranges, "oldpeak": TrainingRange(minimum=end, maximum=end)}
         manifest = msgspec.structs.replace(artifact.manifest, ranges=ranges)

@@ -16,7 +16,7 @@ from model.errors import UnknownVersion
 
 @pytest.fixture
 def two_versions(store: Store, artifact: Artifact) -> Store:
-    """A store with two versions, of which the first is current."""
+    """Return a store with two versions; the first is current."""
     store.add(artifact.manifest, artifact.files)
     return store
 

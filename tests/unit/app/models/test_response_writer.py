@@ -19,7 +19,7 @@ MISSING: tuple[list[int], ...] = ([], [11], [4, 12], [11], [])
 
 def rows(table: Table) -> np.ndarray:
     """Return rows with missing values; the age of the last is outside the training range."""
-    values = table.values[: len(MISSING)].astype(np.float32)
+    values = table.values[: len(MISSING)].copy()
     for row, columns in enumerate(MISSING):
         values[row, columns] = np.nan
     values[-1, 0] = 90

@@ -1,4 +1,4 @@
-"""MLflow's, SageMaker's and Vertex AI's clients, in every form that they send records."""
+"""Requests of MLflow's, SageMaker's and Vertex AI's clients, in every format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MARKED = "MARKED8151815"
 
 @pytest.fixture
 def records(record: dict[str, Any]) -> Records:
-    """Good ones: with words, with missing values, and outside what training saw."""
+    """Return valid records: aliases, missing values, values outside the training range."""
     return [
         record,
         {**record, "thal": "fixed", "sex": "male", "cp": 1},
@@ -44,10 +44,10 @@ def rows_of(records: Records) -> list[list[Any]]:
     return [list(record.values()) for record in records]
 
 
-def csv_of(records: Records, *, head: bool, **options: Any) -> str:
+def csv_of(records: Records, *, header: bool, **options: Any) -> str:
     text = io.StringIO()
     writer = csv.writer(text, **options)
-    if head:
+    if header:
         writer.writerow(records[0])
     writer.writerows(["" if v is None else v for v in record.values()] for record in records)
     return text.getvalue()
@@ -94,18 +94,18 @@ def json_forms(records: Records) -> Iterator[tuple[str, Any]]:
 
 
 def csv_forms(records: Records) -> Iterator[tuple[str, str, str | bytes]]:
-    yield "with a head", "text/csv", csv_of(records, head=True)
-    yield "in another order", "text/csv", csv_of(reordered(records), head=True)
-    yield "without a head", "text/csv", csv_of(records, head=False)
-    yield "head said", "text/csv; header=present", csv_of(records, head=True)
-    yield "none said", 'Text/CSV; Header="absent"; Charset=UTF-8', csv_of(records, head=False)
-    quoted = csv_of(records, head=True, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    yield "with a header", "text/csv", csv_of(records, header=True)
+    yield "in another order", "text/csv", csv_of(reordered(records), header=True)
+    yield "without a header", "text/csv", csv_of(records, header=False)
+    yield "header=present", "text/csv; header=present", csv_of(records, header=True)
+    yield "header=absent", 'Text/CSV; Header="absent"; Charset=UTF-8', csv_of(records, header=False)
+    quoted = csv_of(records, header=True, quoting=csv.QUOTE_ALL, lineterminator="\n")
     yield "quoted", "text/csv;charset=utf-8", quoted
-    yield "from a Mac", "text/csv", csv_of(records, head=True, lineterminator="\r")
-    yield "from Excel", "text/csv", "\ufeff".encode() + csv_of(records, head=True).encode()
-    yield "with blank lines at the end", "text/csv", csv_of(records, head=True) + "\r\n\n"
+    yield "from a Mac", "text/csv", csv_of(records, header=True, lineterminator="\r")
+    yield "from Excel", "text/csv", "\ufeff".encode() + csv_of(records, header=True).encode()
+    yield "with blank lines at the end", "text/csv", csv_of(records, header=True) + "\r\n\n"
     with_nan = csv_of(
-        [{n: "nan" if v is None else v for n, v in r.items()} for r in records], head=False
+        [{n: "nan" if v is None else v for n, v in r.items()} for r in records], header=False
     )
     yield "from NumPy", "text/csv", with_nan
     lines = "\n".join(json.dumps(record) for record in records)
@@ -118,12 +118,12 @@ def invoke(
     client: FlaskClient, content: Any, media_type: str = "application/json", **headers: str
 ) -> TestResponse:
     body = content if isinstance(content, str | bytes) else json.dumps(content)
-    given = {"Content-Type": media_type, **headers}
-    return client.post("/invocations", data=body, headers=given)
+    all_headers = {"Content-Type": media_type, **headers}
+    return client.post("/invocations", data=body, headers=all_headers)
 
 
 def check(response: TestResponse, status: int, kind: str) -> dict[str, Any]:
-    """A refusal has MLflow's two members and all of ours, and nothing of a stack."""
+    """Check that an error has MLflow's members, the problem details and no traceback."""
     assert response.status_code == status, response.text
     assert response.mimetype == "application/json"
     content = response.get_json()
@@ -148,15 +148,17 @@ def errors(response: TestResponse) -> list[tuple[Any, ...]]:
 
 
 def numbers(text: str) -> list[str]:
-    """The probabilities as they are written."""
+    """Return the probabilities as text."""
     start = text.index("[") + 1
     return text[start : text.index("]", start)].split(",")
 
 
-def test_every_form_gives_what_predict_gives(client: FlaskClient, records: Records) -> None:
+def test_every_format_gives_the_probabilities_of_predict(
+    client: FlaskClient, records: Records
+) -> None:
     direct = client.post("/predict", json=records)
     expected = [json.dumps(p["probability"]) for p in direct.get_json()["predictions"]]
-    assert len(set(expected)) == len(records), "otherwise the order would not be seen"
+    assert len(set(expected)) == len(records), "so that a wrong order is noticed"
     for name, content in json_forms(records):
         response = invoke(client, content)
         assert response.status_code == 200, (name, response.text)
@@ -168,14 +170,17 @@ def test_every_form_gives_what_predict_gives(client: FlaskClient, records: Recor
         assert response.text.splitlines() == expected, name
 
 
-def test_what_was_missing_and_odd_is_said_beside(client: FlaskClient, records: Records) -> None:
+def test_notes_list_missing_values_and_warnings(client: FlaskClient, records: Records) -> None:
     predictions = client.post("/predict", json=records).get_json()["predictions"]
     content = invoke(client, {"instances": records}).get_json()
     assert list(content) == ["predictions", "notes"]
-    for remark in content["notes"]:
-        said = predictions[remark["row"]]
-        assert (remark["missing"], remark["warnings"]) == (said["missing"], said["warnings"])
-    assert [remark["row"] for remark in content["notes"]] == [2, 3]
+    for note in content["notes"]:
+        prediction = predictions[note["row"]]
+        assert (note["missing"], note["warnings"]) == (
+            prediction["missing"],
+            prediction["warnings"],
+        )
+    assert [note["row"] for note in content["notes"]] == [2, 3]
     assert list(invoke(client, {"instances": records[:1]}).get_json()) == ["predictions"]
 
 
@@ -192,11 +197,11 @@ def test_what_was_missing_and_odd_is_said_beside(client: FlaskClient, records: R
         ("application/jsonlines", "application/json", "application/json"),
     ],
 )
-def test_the_answer_comes_as_it_is_wanted(
+def test_the_response_format_follows_accept(
     client: FlaskClient, records: Records, media_type: str, accept: str, expected: str
 ) -> None:
     body = {
-        "text/csv": csv_of(records, head=True),
+        "text/csv": csv_of(records, header=True),
         "application/json": json.dumps({"instances": records}),
         "application/jsonlines": "\n".join(map(json.dumps, records)),
     }[media_type]
@@ -208,8 +213,10 @@ def test_the_answer_comes_as_it_is_wanted(
         assert len(response.text.splitlines()) == len(records) and response.text[-1] == "\n"
 
 
-def test_every_place_is_found_in_every_form(client: FlaskClient, record: dict[str, Any]) -> None:
-    """Row 1 has a wrong level, whatever the body is like; a field is named the same everywhere."""
+def test_problems_have_a_pointer_in_every_format(
+    client: FlaskClient, record: dict[str, Any]
+) -> None:
+    """Row 1 has a wrong level; its row and column are the same in every format."""
     bad = [record, {**record, "thal": "fixd", "a": 1}, record]
     del bad[1]["a"]
     last = len(record) - 1
@@ -225,15 +232,15 @@ def test_every_place_is_found_in_every_form(client: FlaskClient, record: dict[st
         response = invoke(client, content)
         assert errors(response) == [(1, "thal", "not_allowed", pointer)]
         assert response.get_json()["errors"][0]["did_you_mean"] == "fixed"
-    for head, number in ((True, 3), (False, 2)):
-        response = invoke(client, csv_of(bad, head=head), "text/csv")
-        assert errors(response) == [(1, "thal", "not_allowed", f"#cell={number},{last + 1}")]
+    for header, line in ((True, 3), (False, 2)):
+        response = invoke(client, csv_of(bad, header=header), "text/csv")
+        assert errors(response) == [(1, "thal", "not_allowed", f"#cell={line},{last + 1}")]
     lines = "\n".join(map(json.dumps, bad))
     response = invoke(client, lines, "application/jsonlines")
     assert errors(response) == [(1, "thal", "not_allowed", "#/1/thal")]
 
 
-def test_a_wrong_head_is_said_once(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_a_wrong_header_is_reported_once(client: FlaskClient, record: dict[str, Any]) -> None:
     wrong = {("thall" if n == "thal" else n): v for n, v in record.items()}
     wrong["num"] = 0
     bad = [wrong] * 50
@@ -243,7 +250,7 @@ def test_a_wrong_head_is_said_once(client: FlaskClient, record: dict[str, Any]) 
         (None, "num", "unknown_column"),
         (None, "thal", "absent"),
     ]
-    for response, places in (
+    for response, pointers in (
         (
             invoke(client, split_of(bad)),
             [
@@ -257,17 +264,17 @@ def test_a_wrong_head_is_said_once(client: FlaskClient, record: dict[str, Any]) 
             ["#/inputs/thall", "#/inputs/num", "#/inputs"],
         ),
         (
-            invoke(client, csv_of(bad, head=True), "text/csv"),
+            invoke(client, csv_of(bad, header=True), "text/csv"),
             [f"#cell=1,{n}", f"#cell=1,{n + 1}", "#row=1"],
         ),
     ):
-        found = errors(response)
-        assert [entry[:3] for entry in found] == expected
-        assert [entry[3] for entry in found] == places
+        problems = errors(response)
+        assert [entry[:3] for entry in problems] == expected
+        assert [entry[3] for entry in problems] == pointers
         assert response.get_json()["errors"][0]["did_you_mean"] == "thal"
 
 
-def test_heads_that_name_nothing(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_invalid_column_names(client: FlaskClient, record: dict[str, Any]) -> None:
     names, row = list(record), list(record.values())
     for columns, expected in (
         ([*names, "age"], ["duplicate_key"]),
@@ -280,7 +287,7 @@ def test_heads_that_name_nothing(client: FlaskClient, record: dict[str, Any]) ->
         assert MARKED not in response.text
 
 
-def test_rows_of_another_length(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_rows_of_the_wrong_length(client: FlaskClient, record: dict[str, Any]) -> None:
     row = list(record.values())
     names = list(record)
     rows = [row, row[:-1], [*row, 1], 3]
@@ -296,7 +303,7 @@ def test_rows_of_another_length(client: FlaskClient, record: dict[str, Any]) -> 
     assert errors(invoke(client, features)) == [
         (*entry, f"#/instances/{entry[0]}/features") for entry in expected
     ]
-    lines = csv_of([record], head=False)
+    lines = csv_of([record], header=False)
     body = f"{lines}1,2\r\n\r\n{lines}"
     assert errors(invoke(client, body, "text/csv")) == [
         (1, None, "wrong_length", "#row=2"),
@@ -357,14 +364,14 @@ def test_rows_of_another_length(client: FlaskClient, record: dict[str, Any]) -> 
         ('{"instances": [], "instances": []}', [("instances", "duplicate_key", "#/instances")]),
     ],
 )
-def test_bodies_that_are_laid_out_wrongly(
+def test_bodies_with_a_wrong_structure(
     client: FlaskClient, content: Any, expected: list[tuple[Any, ...]]
 ) -> None:
     assert [entry[1:] for entry in errors(invoke(client, content))] == expected
 
 
 @pytest.mark.parametrize(
-    ("body", "media_type", "kind", "said"),
+    ("body", "media_type", "kind", "message"),
     [
         ("", "application/json", "empty_body", "empty"),
         ("{", "application/json", "broken_json", "line 1, column 2"),
@@ -381,10 +388,10 @@ def test_bodies_that_are_laid_out_wrongly(
     ],
 )
 def test_bodies_that_cannot_be_read(
-    client: FlaskClient, body: str | bytes, media_type: str, kind: str, said: str
+    client: FlaskClient, body: str | bytes, media_type: str, kind: str, message: str
 ) -> None:
     content = check(invoke(client, body, media_type), 400, kind)
-    assert said in content["message"]
+    assert message in content["message"]
 
 
 @pytest.mark.parametrize(
@@ -401,16 +408,18 @@ def test_bodies_that_cannot_be_read(
         "application/json; format=pandas-split",
     ],
 )
-def test_other_kinds_of_bodies(client: FlaskClient, records: Records, media_type: str) -> None:
+def test_other_media_types_are_rejected(
+    client: FlaskClient, records: Records, media_type: str
+) -> None:
     content = check(
-        invoke(client, csv_of(records, head=True), media_type), 415, "unsupported_media_type"
+        invoke(client, csv_of(records, header=True), media_type), 415, "unsupported_media_type"
     )
     if "json" not in media_type and "csv" not in media_type:
-        for taken in ("application/json", "text/csv", "application/jsonlines"):
-            assert taken in content["message"]
+        for supported in ("application/json", "text/csv", "application/jsonlines"):
+            assert supported in content["message"]
 
 
-def test_cells_that_are_no_values(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_invalid_csv_cells(client: FlaskClient, record: dict[str, Any]) -> None:
     for name, cell, code in (
         ("age", "x", "wrong_type"),
         ("age", "", "null_not_allowed"),
@@ -425,14 +434,14 @@ def test_cells_that_are_no_values(client: FlaskClient, record: dict[str, Any]) -
         ("sex", "true", "not_allowed"),
         ("cp", "9", "not_allowed"),
     ):
-        response = invoke(client, csv_of([{**record, name: cell}], head=True), "text/csv")
+        response = invoke(client, csv_of([{**record, name: cell}], header=True), "text/csv")
         assert [entry[1:3] for entry in errors(response)] == [(name, code)], cell
     for name, cell in (("age", " 6.3e1 "), ("age", "+63"), ("age", "63."), ("thal", " FIXED ")):
-        response = invoke(client, csv_of([{**record, name: cell}], head=True), "text/csv")
+        response = invoke(client, csv_of([{**record, name: cell}], header=True), "text/csv")
         assert response.status_code == 200, response.text
 
 
-def test_the_pattern_of_a_number_takes_the_same_language_as_the_readable_one() -> None:
+def test_the_number_pattern_is_equivalent_to_a_readable_one() -> None:
     readable = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
     for length in range(8):
         for characters in itertools.product("07.e-x", repeat=length):
@@ -443,26 +452,24 @@ def test_the_pattern_of_a_number_takes_the_same_language_as_the_readable_one() -
 def test_a_long_cell_of_digits_takes_linear_time(
     client: FlaskClient, record: dict[str, Any]
 ) -> None:
-    """131,072 characters are the most that the csv module reads as one cell."""
+    """The csv module reads cells of up to 131,072 characters."""
     long = "1" * 130_000
     with time_limit(10):
         for text in (long, f"{long}x", f"{long}.", f"{long}e", f"1.{long}e+"):
             assert bool(NUMBER.fullmatch(text)) == (text in (long, f"{long}."))
-            response = invoke(client, csv_of([{**record, "age": text}], head=True), "text/csv")
+            response = invoke(client, csv_of([{**record, "age": text}], header=True), "text/csv")
             assert errors(response) == [(0, "age", "wrong_type", "#cell=2,1")]
 
 
-def test_a_cell_over_the_length_of_a_number_is_text(
-    client: FlaskClient, record: dict[str, Any]
-) -> None:
+def test_a_cell_too_long_for_a_number_is_text(client: FlaskClient, record: dict[str, Any]) -> None:
     for length, status in ((64, 200), (65, 400)):
         age = "63.".ljust(length, "0")
-        response = invoke(client, csv_of([{**record, "age": age}], head=True), "text/csv")
+        response = invoke(client, csv_of([{**record, "age": age}], header=True), "text/csv")
         assert response.status_code == status, response.text
 
 
 def test_a_run_of_spaces_in_accept_takes_linear_time(client: FlaskClient, records: Records) -> None:
-    """A worker joins headers of one name, so that the value may be longer than one header."""
+    """A worker joins headers of the same name, so the value can exceed the limit of a header."""
     accept = f"text/csv{' ' * 400_000}x"
     with time_limit(10):
         assert client.get("/", headers={"Accept": accept}).status_code == 200
@@ -477,15 +484,15 @@ def test_strings_are_numbers_in_csv_only(client: FlaskClient, record: dict[str, 
     assert errors(response) == [(0, "age", "wrong_type", "#/dataframe_split/data/0/0")]
 
 
-def test_a_word_that_is_said_to_be_no_head_is_a_value(
+def test_the_header_parameter_decides_about_the_first_line(
     client: FlaskClient, record: dict[str, Any]
 ) -> None:
-    body = csv_of([record], head=True)
-    found = errors(invoke(client, body, "text/csv; header=absent"))
-    assert (0, "age", "wrong_type", "#cell=1,1") in found
-    body = csv_of([record, record], head=False)
-    found = errors(invoke(client, body, "text/csv; header=present"))
-    assert found[0][2] == "unknown_column" and found[0][3] == "#cell=1,1"
+    body = csv_of([record], header=True)
+    problems = errors(invoke(client, body, "text/csv; header=absent"))
+    assert (0, "age", "wrong_type", "#cell=1,1") in problems
+    body = csv_of([record, record], header=False)
+    problems = errors(invoke(client, body, "text/csv; header=present"))
+    assert problems[0][2] == "unknown_column" and problems[0][3] == "#cell=1,1"
 
 
 def test_more_records_than_the_limit(trained: Store, record: dict[str, Any]) -> None:
@@ -493,28 +500,30 @@ def test_more_records_than_the_limit(trained: Store, record: dict[str, Any]) -> 
     many = [record] * 3
     for content, media_type in (
         *((content, "application/json") for _, content in json_forms(many)),
-        (csv_of(many, head=True), "text/csv"),
-        (csv_of(many, head=False), "text/csv"),
+        (csv_of(many, header=True), "text/csv"),
+        (csv_of(many, header=False), "text/csv"),
         ("{}\n" * 3, "application/jsonlines"),
         ("\n".join(["[]"] * 100), "application/jsonlines"),
     ):
         assert errors(invoke(client, content, media_type))[0][2] == "too_many_records"
-    for head in (True, False):
-        assert invoke(client, csv_of([record] * 2, head=head), "text/csv").status_code == 200
+    for header in (True, False):
+        assert invoke(client, csv_of([record] * 2, header=header), "text/csv").status_code == 200
 
 
-def test_gzip_of_several_members_is_read_whole(client: FlaskClient, record: dict[str, Any]) -> None:
-    """As `cat a.gz b.gz`, bgzip and some loggers write it. Row i answers record i."""
+def test_gzip_with_several_members_is_read_completely(
+    client: FlaskClient, record: dict[str, Any]
+) -> None:
+    """`cat a.gz b.gz`, bgzip and some loggers write them. Prediction i is for record i."""
     many = [{**record, "age": 40 + row} for row in range(8)]
-    text = csv_of(many, head=True).encode()
+    text = csv_of(many, header=True).encode()
     expected = invoke(client, text, "text/csv").get_json()["predictions"]
     assert len(set(expected)) == 8
     third = text.index(b"43,")
     for end in (third, third + 10, 0, len(text)):
-        packed = gzip.compress(text[:end]) + gzip.compress(text[end:])
-        response = invoke(client, packed, "text/csv", **{"Content-Encoding": "gzip"})
+        compressed = gzip.compress(text[:end]) + gzip.compress(text[end:])
+        response = invoke(client, compressed, "text/csv", **{"Content-Encoding": "gzip"})
         assert response.get_json()["predictions"] == expected
-    response = invoke(client, packed + b"junk", "text/csv", **{"Content-Encoding": "gzip"})
+    response = invoke(client, compressed + b"junk", "text/csv", **{"Content-Encoding": "gzip"})
     check(response, 400, "bad_request")
 
 
@@ -523,10 +532,10 @@ def test_a_body_over_the_limit(trained: Store, record: dict[str, Any]) -> None:
     check(invoke(client, {"instances": [record] * 5}), 413, "body_too_large")
 
 
-def test_what_a_protocol_refuses_is_counted(trained: Store, record: dict[str, Any]) -> None:
+def test_records_rejected_by_a_protocol_are_counted(trained: Store, record: dict[str, Any]) -> None:
     client = create_app(Settings(model_store=trained.folder)).test_client()
     del record["thal"]
-    invoke(client, csv_of([record] * 9, head=True), "text/csv")
+    invoke(client, csv_of([record] * 9, header=True), "text/csv")
     text = client.get("/metrics").text
     assert 'tabular_rejected_records_total{code="absent",column="thal"} 1.0' in text
 
@@ -543,8 +552,8 @@ def test_health(client: FlaskClient, tmp_path: Any, record: dict[str, Any]) -> N
     check(invoke(empty, {"instances": [record]}), 503, "not_ready")
 
 
-def test_batch_transform_is_told_what_fits(trained: Store) -> None:
-    def told(**limits: int) -> tuple[str, int, int]:
+def test_execution_parameters_follow_the_limits(trained: Store) -> None:
+    def parameters(**limits: int) -> tuple[str, int, int]:
         app = create_app(Settings(model_store=trained.folder, **limits))  # type: ignore[arg-type]
         content = app.test_client().get("/execution-parameters").get_json()
         return (
@@ -553,24 +562,22 @@ def test_batch_transform_is_told_what_fits(trained: Store) -> None:
             content["MaxPayloadInMB"],
         )
 
-    assert told() == ("SINGLE_RECORD", 2, 8)
-    assert told(max_records=70_000, workers=4) == ("MULTI_RECORD", 4, 1)
-    assert told(max_records=10_000_000, workers=50) == ("MULTI_RECORD", 50, 2)
-    assert told(max_body_bytes=1000, workers=200) == ("SINGLE_RECORD", 100, 1)
+    assert parameters() == ("SINGLE_RECORD", 2, 8)
+    assert parameters(max_records=70_000, workers=4) == ("MULTI_RECORD", 4, 1)
+    assert parameters(max_records=10_000_000, workers=50) == ("MULTI_RECORD", 50, 2)
+    assert parameters(max_body_bytes=1000, workers=200) == ("SINGLE_RECORD", 100, 1)
 
 
-def test_custom_attributes_are_given_back_where_they_are_safe(
-    client: FlaskClient, records: Records
-) -> None:
+def test_safe_custom_attributes_are_returned(client: FlaskClient, records: Records) -> None:
     name = "X-Amzn-SageMaker-Custom-Attributes"
-    for sent, back in (
+    for sent, returned in (
         ("trace-id=abc, x=1", "trace-id=abc, x=1"),
         ("täg", None),
         ("a\tb", None),
         ("x" * 1025, None),
     ):
         response = invoke(client, {"instances": records}, **{name: sent})
-        assert response.status_code == 200 and response.headers.get(name) == back
+        assert response.status_code == 200 and response.headers.get(name) == returned
 
 
 def test_keys(trained: Store, records: Records) -> None:
@@ -584,10 +591,10 @@ def test_keys(trained: Store, records: Records) -> None:
         assert client.get(path).status_code == 200
 
 
-def test_parameters_beside_instances_are_taken_where_a_host_asks(
+def test_parameters_next_to_instances_are_accepted_on_configured_routes(
     trained: Store, records: Records
 ) -> None:
-    """Vertex AI chooses the path, often the one that is ours already."""
+    """Vertex AI chooses the path, often one that the service already has."""
     body = {"instances": records, "parameters": {"anything": 1}}
     plain = create_app(Settings(model_store=trained.folder)).test_client()
     direct = plain.post("/predict", json={"instances": records}).get_json()
@@ -604,27 +611,35 @@ def test_parameters_beside_instances_are_taken_where_a_host_asks(
                 assert client.post("/predict", json=body).status_code == 422
 
 
-def test_a_path_that_a_host_chooses_for_health_tells_whether_it_is_ready(tmp_path: Any) -> None:
+def test_a_configured_health_route_reports_readiness(tmp_path: Any) -> None:
     for path in ("/ping", "/health", "/healthz", "/readyz", "/v1/endpoints/1/deployedModels/2"):
         settings = Settings(model_store=tmp_path / "none", health_route=path)
         response = create_app(settings).test_client().get(path)
         assert response.status_code == 503 and response.get_json()["ready"] is False
 
 
-def test_no_value_reaches_an_answer_or_a_log(
+def test_no_value_appears_in_a_response_or_log(
     client: FlaskClient, record: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    odd = [
+    invalid_records = [
         {**record, "thal": MARKED},
         {**record, "age": 8151815.25},
         {**record, "chol": "8151815.1"},
         {**record, "age": [MARKED, 8151815]},
     ]
     bodies: list[tuple[Any, str]] = [
-        *((content, "application/json") for bad in odd for _, content in json_forms([bad])),
-        *((csv_of([bad], head=head), "text/csv") for bad in odd for head in (True, False)),
-        *((json.dumps(bad), "application/jsonlines") for bad in odd),
+        *(
+            (content, "application/json")
+            for bad in invalid_records
+            for _, content in json_forms([bad])
+        ),
+        *(
+            (csv_of([bad], header=header), "text/csv")
+            for bad in invalid_records
+            for header in (True, False)
+        ),
+        *((json.dumps(bad), "application/jsonlines") for bad in invalid_records),
         (f'"{MARKED}', "text/csv"),
         (f'"a"{MARKED}', "text/csv"),
         (f"{MARKED},8151815", "text/csv"),
@@ -683,7 +698,9 @@ anything = st.recursive(
     content=anything,
     more=anything,
 )
-def test_no_json_breaks_it(client: FlaskClient, form: str, content: Any, more: Any) -> None:
+def test_no_json_causes_a_server_error(
+    client: FlaskClient, form: str, content: Any, more: Any
+) -> None:
     for body in ({form: content}, content, {form: content, "params": more}):
         assert invoke(client, body).status_code in (200, 400)
     lines = "\n".join(json.dumps(line) for line in (content, more))
@@ -722,9 +739,9 @@ cells = st.sampled_from(
 )
 @given(
     parts=st.lists(cells | st.text(max_size=5), max_size=40),
-    head=st.sampled_from(["", "; header=present", "; header=absent"]),
+    header=st.sampled_from(["", "; header=present", "; header=absent"]),
 )
-def test_no_csv_breaks_it(client: FlaskClient, parts: list[str], head: str) -> None:
+def test_no_csv_causes_a_server_error(client: FlaskClient, parts: list[str], header: str) -> None:
     for separator in (",", ""):
         body = separator.join(parts).encode("utf-8", "surrogatepass")
-        assert invoke(client, body, f"text/csv{head}").status_code in (200, 400)
+        assert invoke(client, body, f"text/csv{header}").status_code in (200, 400)

@@ -28,23 +28,23 @@ LENGTH = "Inference-Header-Content-Length"
 
 
 def matrix(values: np.ndarray, datatype: str = "FP64", **more: Any) -> dict[str, Any]:
-    """The one-matrix form, in JSON; missing as null."""
+    """Return a request with one tensor for all columns; missing values are null."""
     data = [[None if math.isnan(v) else v for v in row] for row in values.tolist()]
-    one = {"name": "x", "shape": list(values.shape), "datatype": datatype, "data": data}
-    return {"inputs": [one], **more}
+    tensor = {"name": "x", "shape": list(values.shape), "datatype": datatype, "data": data}
+    return {"inputs": [tensor], **more}
 
 
 def tensors(table: Table, n: int, schema: Schema) -> dict[str, Any]:
-    """One tensor a column; thal and sex as words."""
+    """Return a request with one tensor per column; thal and sex as strings."""
     inputs: list[dict[str, Any]] = []
     for index, column in enumerate(schema.columns):
         values = [None if math.isnan(v) else v for v in table.values[:n, index].tolist()]
-        one = {"name": column.name, "shape": [n, 1], "datatype": "FP64", "data": values}
+        tensor = {"name": column.name, "shape": [n, 1], "datatype": "FP64", "data": values}
         if column.name in ("thal", "sex"):
             words = {level.code: level.aliases[0] for level in column.levels if level.aliases}
-            told = [None if v is None else words[int(v)] for v in values]
-            one |= {"datatype": "BYTES", "shape": [n], "data": told}
-        inputs.append(one)
+            strings = [None if v is None else words[int(v)] for v in values]
+            tensor |= {"datatype": "BYTES", "shape": [n], "data": strings}
+        inputs.append(tensor)
     return {"inputs": inputs}
 
 
@@ -65,37 +65,37 @@ def refused(response: TestResponse, status: int, code: str) -> dict[str, Any]:
     return content
 
 
-def test_every_form_gives_the_very_answers_of_predict(
+def test_every_format_gives_the_predictions_of_predict(
     client: FlaskClient, table: Table, schema: Schema
 ) -> None:
-    """All 303 patients, with missing values: equal digits in JSON, equal bits in binary form."""
+    """All 303 patients, with missing values: equal digits in JSON, equal bits in binary."""
     probabilities, labels = predicted(client, as_records(table))
     values = table.values
     for content in (matrix(values), matrix(values, "FP32"), tensors(table, len(values), schema)):
-        found = outputs(client.post(INFER, json=content))
-        assert found == {"probability": probabilities, "label": labels}
+        actual = outputs(client.post(INFER, json=content))
+        assert actual == {"probability": probabilities, "label": labels}
     bare_nan = json.dumps(matrix(values)).replace("null", "NaN")
     assert outputs(client.post(INFER, data=bare_nan))["probability"] == probabilities
     raw = client.post(INFER, data=values.astype("<f4").tobytes(), headers={LENGTH: "0"})
     n_json = int(raw.headers[LENGTH])
-    told, rest = json.loads(raw.data[:n_json]), raw.data[n_json:]
-    assert [o["name"] for o in told["outputs"]] == ["probability", "label"]
-    assert told["outputs"][0]["parameters"] == {"binary_data_size": 4 * 303}
-    bits = np.frombuffer(rest[: 4 * 303], "<f4")
+    json_part, binary_part = json.loads(raw.data[:n_json]), raw.data[n_json:]
+    assert [o["name"] for o in json_part["outputs"]] == ["probability", "label"]
+    assert json_part["outputs"][0]["parameters"] == {"binary_data_size": 4 * 303}
+    bits = np.frombuffer(binary_part[: 4 * 303], "<f4")
     assert bits.tolist() == probabilities
 
 
 def test_batches_of_any_size_agree(client: FlaskClient, table: Table) -> None:
-    together = outputs(client.post(INFER, json=matrix(table.values)))["probability"]
+    whole_table = outputs(client.post(INFER, json=matrix(table.values)))["probability"]
     for n in (1, 2, 7, 100):
         for start in range(0, 303, n) if n > 2 else range(0, 40, n):
             part = client.post(INFER, json=matrix(table.values[start : start + n]))
-            found, expected = outputs(part)["probability"], together[start : start + n]
-            np.testing.assert_allclose(found, expected, atol=1e-6, rtol=0)
+            actual, expected = outputs(part)["probability"], whole_table[start : start + n]
+            np.testing.assert_allclose(actual, expected, atol=1e-6, rtol=0)
 
 
 def test_integers_levels_and_words(client: FlaskClient, schema: Schema, record: Any) -> None:
-    """Every column in a datatype that holds it, as [N] and as [N, 1], flat and nested."""
+    """Each column has a datatype that can hold it; shapes [N] and [N, 1], flat and nested."""
     probabilities, _ = predicted(client, [record, record])
     kinds = {"age": "UINT8", "trestbps": "INT16", "chol": "UINT64", "thalach": "INT32"}
     inputs = []
@@ -105,7 +105,7 @@ def test_integers_levels_and_words(client: FlaskClient, schema: Schema, record: 
         inputs += [
             {"name": column.name, "shape": [2, 1], "datatype": datatype, "data": [[value]] * 2}
         ]
-    # 1.2 is written as JSON and therefore not rounded to a float32 before it is read
+    # JSON has the digits 1.2, so the value is not rounded to float32 before validation.
     assert outputs(client.post(INFER, json={"inputs": inputs}))["probability"] == probabilities
     word = {
         "name": "thal",
@@ -117,23 +117,23 @@ def test_integers_levels_and_words(client: FlaskClient, schema: Schema, record: 
     assert outputs(client.post(INFER, json={"inputs": inputs}))["probability"] == probabilities
 
 
-def test_an_answer_whole(client: FlaskClient, table: Table) -> None:
+def test_a_complete_response(client: FlaskClient, table: Table) -> None:
     content = matrix(table.values[:1], id="urn:42", outputs=[{"name": "label"}])
-    told = client.post(INFER, json=content).get_json()
+    actual = client.post(INFER, json=content).get_json()
     _, labels = predicted(client, as_records(table)[:1])
     label = {"name": "label", "shape": [1, 1], "datatype": "BYTES", "data": labels}
-    assert told == {
+    assert actual == {
         "model_name": "cleveland",
         "model_version": "1",
         "id": "urn:42",
         "outputs": [{**label, "parameters": {"content_type": "str"}}],
     }
-    one = client.post(INFER, json=matrix(table.values[:1], parameters={"content_type": "np"}))
-    assert [o["name"] for o in one.get_json()["outputs"]] == ["probability"]
-    assert "id" not in one.get_json()
+    response = client.post(INFER, json=matrix(table.values[:1], parameters={"content_type": "np"}))
+    assert [o["name"] for o in response.get_json()["outputs"]] == ["probability"]
+    assert "id" not in response.get_json()
 
 
-def test_all_problems_by_row_and_column_and_none_by_value(
+def test_problems_have_row_and_column_and_no_value(
     client: FlaskClient, table: Table, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -156,7 +156,7 @@ def test_all_problems_by_row_and_column_and_none_by_value(
     assert refused(binary, 400, "invalid_records")["errors"] == content["errors"]
 
 
-def test_no_value_reaches_an_answer_or_a_log(
+def test_no_value_appears_in_a_response_or_log(
     client: FlaskClient, table: Table, schema: Schema, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -166,7 +166,7 @@ def test_no_value_reaches_an_answer_or_a_log(
     def with_age(**changes: Any) -> dict[str, Any]:
         return {"inputs": [{**good[0], **changes}, *good[1:]]}
 
-    packed = marked.encode()
+    binary = marked.encode()
     bodies: list[Any] = [
         *(
             with_age(data=[bad])
@@ -191,7 +191,7 @@ def test_no_value_reaches_an_answer_or_a_log(
         assert "8151815" not in response.text.replace("requires 8151815 elements", "")
         n_refused += 1
     for header in ("0", "5", "99999", marked):
-        response = client.post(INFER, data=packed, headers={LENGTH: header})
+        response = client.post(INFER, data=binary, headers={LENGTH: header})
         assert response.status_code == 400 and "8151815" not in response.text
     client.post(f"/v2/models/{marked}/infer", data=marked)
     client.post(f"/v2/models/cleveland/versions/{marked}/infer", data=marked)
@@ -209,7 +209,7 @@ def test_absent_and_unknown_tensors(client: FlaskClient, table: Table, schema: S
     ]
 
 
-def test_what_is_no_request(client: FlaskClient) -> None:
+def test_invalid_requests(client: FlaskClient) -> None:
     for data, code in (
         (b"", "empty_body"),
         (b"{", "broken_json"),
@@ -241,27 +241,29 @@ def test_limits(trained: Store, table: Table) -> None:
 
 
 @pytest.mark.parametrize(
-    ("coding", "unpack"), [("gzip", gzip.decompress), ("deflate", zlib.decompress)]
+    ("coding", "decompress"), [("gzip", gzip.decompress), ("deflate", zlib.decompress)]
 )
-def test_packed_both_ways(
-    client: FlaskClient, table: Table, coding: str, unpack: Callable[[bytes], bytes]
+def test_compressed_requests_and_responses(
+    client: FlaskClient, table: Table, coding: str, decompress: Callable[[bytes], bytes]
 ) -> None:
     plain = client.post(INFER, json=matrix(table.values))
     assert plain.headers["Vary"] == "Accept-Encoding" and "Content-Encoding" not in plain.headers
-    pack = gzip.compress if coding == "gzip" else zlib.compress
-    sent = pack(json.dumps(matrix(table.values)).encode())
+    compress = gzip.compress if coding == "gzip" else zlib.compress
+    body = compress(json.dumps(matrix(table.values)).encode())
     headers = {"Accept-Encoding": coding, "Content-Encoding": coding}
-    answer = client.post(INFER, data=sent, headers=headers)
-    assert answer.headers["Content-Encoding"] == coding
-    assert answer.headers["Vary"] == "Accept-Encoding"
-    assert len(answer.data) < len(plain.data) / 2
-    assert unpack(answer.data) == plain.data
-    short = client.post(INFER, json=matrix(table.values[:1]), headers={"Accept-Encoding": coding})
-    assert "Content-Encoding" not in short.headers and outputs(short)
-    never = client.post(
+    response = client.post(INFER, data=body, headers=headers)
+    assert response.headers["Content-Encoding"] == coding
+    assert response.headers["Vary"] == "Accept-Encoding"
+    assert len(response.data) < len(plain.data) / 2
+    assert decompress(response.data) == plain.data
+    short_response = client.post(
+        INFER, json=matrix(table.values[:1]), headers={"Accept-Encoding": coding}
+    )
+    assert "Content-Encoding" not in short_response.headers and outputs(short_response)
+    uncompressed = client.post(
         INFER, json=matrix(table.values), headers={"Accept-Encoding": f"{coding};q=0"}
     )
-    assert never.data == plain.data
+    assert uncompressed.data == plain.data
 
 
 def test_health_and_metadata(client: FlaskClient, schema: Schema) -> None:
@@ -273,26 +275,28 @@ def test_health_and_metadata(client: FlaskClient, schema: Schema) -> None:
     assert "binary_tensor_data" in server["extensions"]
     for path in ("/v2/models/cleveland", "/v2/models/cleveland/versions/1"):
         assert client.get(path + "/ready").get_json() == {"name": "cleveland", "ready": True}
-        told = client.get(path).get_json()
-        assert (told["name"], told["versions"]) == ("cleveland", ["1"])
-        assert [i["name"] for i in told["inputs"]] == list(schema.column_names)
-        assert [(o["name"], o["datatype"], o["shape"]) for o in told["outputs"]] == [
+        metadata = client.get(path).get_json()
+        assert (metadata["name"], metadata["versions"]) == ("cleveland", ["1"])
+        assert [i["name"] for i in metadata["inputs"]] == list(schema.column_names)
+        assert [(o["name"], o["datatype"], o["shape"]) for o in metadata["outputs"]] == [
             ("probability", "FP32", [-1, 1]),
             ("label", "BYTES", [-1, 1]),
         ]
-        given = [told["parameters"], *(i["parameters"] for i in told["inputs"])]
-        assert all(isinstance(v, str | int | float) for part in given for v in part.values())
+        parameters = [metadata["parameters"], *(i["parameters"] for i in metadata["inputs"])]
+        assert all(isinstance(v, str | int | float) for part in parameters for v in part.values())
 
 
-def test_what_the_metadata_say_can_be_sent(client: FlaskClient, record: dict[str, Any]) -> None:
-    """A client that knows nothing but the metadata gets an answer."""
-    told = client.get("/v2/models/cleveland").get_json()
+def test_a_request_built_from_the_metadata_is_valid(
+    client: FlaskClient, record: dict[str, Any]
+) -> None:
+    """A client needs nothing but the metadata."""
+    metadata = client.get("/v2/models/cleveland").get_json()
     inputs = [
         {"name": i["name"], "shape": [1, 1], "datatype": i["datatype"], "data": [record[i["name"]]]}
-        for i in told["inputs"]
+        for i in metadata["inputs"]
     ]
-    found = outputs(client.post(INFER, json={"inputs": inputs}))
-    assert list(found) == [o["name"] for o in told["outputs"]]
+    response_outputs = outputs(client.post(INFER, json={"inputs": inputs}))
+    assert list(response_outputs) == [o["name"] for o in metadata["outputs"]]
 
 
 def test_unknown_names_and_versions(client: FlaskClient, table: Table) -> None:
@@ -314,7 +318,7 @@ def test_unknown_names_and_versions(client: FlaskClient, table: Table) -> None:
     assert client.get(INFER).status_code == 405
 
 
-def test_without_any_model_it_is_alive_and_not_ready(tmp_path: Any) -> None:
+def test_without_a_model_it_is_live_and_not_ready(tmp_path: Any) -> None:
     client = create_app(Settings(model_store=tmp_path)).test_client()
     assert client.get("/v2/health/live").status_code == 200
     for path in ("/v2/health/ready", "/v2/models/cleveland/ready", "/v2/models/cleveland"):
@@ -325,20 +329,22 @@ def test_without_any_model_it_is_alive_and_not_ready(tmp_path: Any) -> None:
 
 
 @pytest.fixture
-def two(store: Store, artifact: Artifact) -> Store:
-    """A store with two versions, of which the first is current."""
+def two_versions(store: Store, artifact: Artifact) -> Store:
+    """Return a store with two versions; the first is current."""
     store.add(artifact.manifest, artifact.files)
     return store
 
 
-def test_two_versions_and_a_label(two: Store, table: Table) -> None:
-    configured = Settings(model_store=two.folder, versions=("all",), version_labels={"canary": "2"})
+def test_two_versions_and_a_label(two_versions: Store, table: Table) -> None:
+    configured = Settings(
+        model_store=two_versions.folder, versions=("all",), version_labels={"canary": "2"}
+    )
     client = create_app(configured).test_client()
     assert client.get("/v2/models/cleveland").get_json()["versions"] == ["1", "2"]
-    for named, version in (("1", "1"), ("2", "2"), ("canary", "2"), ("current", "1")):
-        path = f"/v2/models/cleveland/versions/{named}/infer"
-        told = client.post(path, json=matrix(table.values[:1])).get_json()
-        assert told["model_version"] == version
+    for name, version in (("1", "1"), ("2", "2"), ("canary", "2"), ("current", "1")):
+        path = f"/v2/models/cleveland/versions/{name}/infer"
+        content = client.post(path, json=matrix(table.values[:1])).get_json()
+        assert content["model_version"] == version
 
 
 def managed(store: Store) -> tuple[FlaskClient, dict[str, str]]:
@@ -347,27 +353,27 @@ def managed(store: Store) -> tuple[FlaskClient, dict[str, str]]:
     return app.test_client(), {"X-API-Key": key}
 
 
-def states(client: FlaskClient, headers: dict[str, str], **asked: Any) -> list[tuple[str, str]]:
-    entries = client.post("/v2/repository/index", json=asked, headers=headers).get_json()
+def states(client: FlaskClient, headers: dict[str, str], **body: Any) -> list[tuple[str, str]]:
+    entries = client.post("/v2/repository/index", json=body, headers=headers).get_json()
     assert all(set(entry) == {"name", "version", "state", "reason"} for entry in entries)
     assert all(bool(e["reason"]) is (e["state"] == "UNAVAILABLE") for e in entries)
     return [(entry["version"], entry["state"]) for entry in entries]
 
 
-def test_versions_are_loaded_and_unloaded(two: Store, table: Table) -> None:
-    client, key = managed(two)
+def test_versions_are_loaded_and_unloaded(two_versions: Store, table: Table) -> None:
+    client, key = managed(two_versions)
 
-    def ask(verb: str, **asked: Any) -> TestResponse:
+    def ask(verb: str, **parameters: Any) -> TestResponse:
         path = f"/v2/repository/models/cleveland/{verb}"
-        return client.post(path, json={"parameters": asked}, headers=key)
+        return client.post(path, json={"parameters": parameters}, headers=key)
 
     assert states(client, key) == [("1", "READY"), ("2", "UNAVAILABLE")]
     assert states(client, key, ready=True) == [("1", "READY")]
     assert ask("load", version="2").status_code == 200
     assert states(client, key) == [("1", "READY"), ("2", "READY")]
     path = "/v2/models/cleveland/versions/2/infer"
-    told = client.post(path, json=matrix(table.values[:1]), headers=key).get_json()
-    assert told["model_version"] == "2"
+    prediction = client.post(path, json=matrix(table.values[:1]), headers=key).get_json()
+    assert prediction["model_version"] == "2"
     assert ask("unload", version=2).status_code == 200
     assert client.get("/v2/models/cleveland/versions/2/ready").status_code == 404
     refused(ask("unload", version="1"), 409, "version_in_use")
@@ -382,9 +388,9 @@ def test_versions_are_loaded_and_unloaded(two: Store, table: Table) -> None:
     assert states(client, key) == [("1", "READY"), ("2", "UNAVAILABLE")]
 
 
-def test_what_cannot_be_loaded(two: Store) -> None:
-    client, key = managed(two)
-    graph = two.path("2") / "model.onnx"
+def test_failed_loads(two_versions: Store) -> None:
+    client, key = managed(two_versions)
+    graph = two_versions.path("2") / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"?")
     load = "/v2/repository/models/cleveland/load"
     for body, status, code in (
@@ -405,11 +411,13 @@ def test_what_cannot_be_loaded(two: Store) -> None:
     assert client.get("/readyz").get_json() == {"ready": True, "version": "1"}
 
 
-def test_loading_is_off_without_a_key_for_it(client: FlaskClient, two: Store) -> None:
+def test_loading_needs_a_key_with_the_scope_manage(
+    client: FlaskClient, two_versions: Store
+) -> None:
     for verb in ("load", "unload"):
         path = f"/v2/repository/models/cleveland/{verb}"
         refused(client.post(path), 403, "management_off")
-        refused(managed(two)[0].post(path), 401, "unauthenticated")
+        refused(managed(two_versions)[0].post(path), 401, "unauthenticated")
     assert client.post("/v2/repository/index").status_code == 200
     assert client.get("/v2/health/ready").status_code == 200
 
@@ -441,19 +449,21 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     names = st.sampled_from(["age", "sex", "thal", "x", "\ud800"])
     inputs = []
     for _ in range(draw(st.integers(0, 3))):
-        one: dict[str, Any] = {
+        tensor: dict[str, Any] = {
             "name": draw(names),
             "shape": draw(_shapes),
             "datatype": draw(_datatypes),
         }
         if draw(st.booleans()):
-            one["data"] = draw(st.one_of(_anything, st.lists(_scalars, min_size=13, max_size=13)))
+            tensor["data"] = draw(
+                st.one_of(_anything, st.lists(_scalars, min_size=13, max_size=13))
+            )
         if draw(st.booleans()):
-            one["parameters"] = {
+            tensor["parameters"] = {
                 "binary_data_size": draw(_sizes),
                 "content_type": draw(st.sampled_from(["pd_json", "np", 3])),
             }
-        inputs.append(one)
+        inputs.append(tensor)
     content: dict[str, Any] = {"inputs": draw(st.one_of(st.just(inputs), _anything))}
     for name in draw(st.lists(st.sampled_from(["id", "outputs", "parameters", "other"]))):
         content[name] = draw(_anything)
@@ -466,7 +476,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(requests(), st.binary(max_size=120), st.sampled_from(["", "exact", "0", "7"]))
-def test_no_request_breaks_the_service(
+def test_no_request_causes_a_server_error(
     client: FlaskClient, content: dict[str, Any], rest: bytes, header: str
 ) -> None:
     head = json.dumps(content).encode()
@@ -484,14 +494,14 @@ def test_no_request_breaks_the_service(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.binary(max_size=200), st.text(max_size=5))
-def test_no_bytes_break_the_service(client: FlaskClient, body: bytes, header: str) -> None:
-    sent = (
+def test_no_bytes_cause_a_server_error(client: FlaskClient, body: bytes, header: str) -> None:
+    headers = (
         {LENGTH: header.encode("latin-1", "replace").decode("latin-1")}
         if header.isprintable()
         else {}
     )
     for path in (INFER, "/v2/repository/index"):
-        response = client.post(path, data=body, headers=sent)
+        response = client.post(path, data=body, headers=headers)
         assert response.status_code in (200, 400), response.text
 
 
@@ -502,22 +512,27 @@ FLOATS = ("FP16", "FP32", "FP64", "BF16")
 
 
 def with_huge(record: dict[str, Any], name: str, datatype: str, huge: str) -> list[dict[str, Any]]:
-    """One tensor a column, one of them with the huge number between nulls or by itself."""
+    """Return one tensor per column; one of them holds a huge number."""
     inputs = []
     for column, value in record.items():
-        one: dict[str, Any] = {"name": column, "shape": [1, 1], "datatype": "FP64", "data": [value]}
+        tensor: dict[str, Any] = {
+            "name": column,
+            "shape": [1, 1],
+            "datatype": "FP64",
+            "data": [value],
+        }
         if column == name:
-            one |= {"datatype": datatype, "data": [int(huge)]}
+            tensor |= {"datatype": datatype, "data": [int(huge)]}
         if column == name and datatype == "BYTES":
-            one |= {"data": [huge], "parameters": {"content_type": "pd_json"}}
-        inputs.append(one)
+            tensor |= {"data": [huge], "parameters": {"content_type": "pd_json"}}
+        inputs.append(tensor)
     return inputs
 
 
 @pytest.mark.parametrize("sign", ["", "-"])
 @pytest.mark.parametrize("form", ["flat", "nested", "column", "with null"])
 @pytest.mark.parametrize("datatype", FLOATS)
-def test_an_integer_past_the_floats_is_not_finite(
+def test_an_integer_beyond_the_float_range_is_not_finite(
     client: FlaskClient, record: dict[str, Any], datatype: str, form: str, sign: str
 ) -> None:
     names = list(record)
@@ -537,7 +552,7 @@ def test_an_integer_past_the_floats_is_not_finite(
 
 
 @pytest.mark.parametrize(
-    ("name", "datatype", "kind", "place"),
+    ("name", "datatype", "kind", "prefix"),
     [
         ("age", "INT64", "invalid_tensor", "input age"),
         ("age", "UINT64", "invalid_tensor", "input age"),
@@ -548,18 +563,18 @@ def test_an_integer_past_the_floats_is_not_finite(
     ],
 )
 @pytest.mark.parametrize("huge", [HUGE, "-" + HUGE, "1" * 4_300])
-def test_an_integer_past_the_floats_in_other_tensors(
+def test_an_integer_beyond_the_float_range_in_other_tensors(
     client: FlaskClient,
     record: dict[str, Any],
     name: str,
     datatype: str,
     kind: str,
-    place: str,
+    prefix: str,
     huge: str,
 ) -> None:
     inputs = with_huge(record, name, datatype, huge)
     content = refused(client.post(INFER, json={"inputs": inputs}), 400, kind)
-    assert content["error"].startswith(place)
+    assert content["error"].startswith(prefix)
 
 
 @pytest.mark.parametrize("huge", [HUGE, str(2**64), "1" * 4_300, "9" * 20_000])
@@ -593,7 +608,7 @@ def test_an_integer_past_the_floats_in_other_tensors(
         ("/invocations", '{"dataframe_split": {"columns": ["age"], "data": [[HUGE]]}}'),
     ],
 )
-def test_no_entrance_fails_over_an_integer_past_the_floats(
+def test_no_route_fails_on_an_integer_beyond_the_float_range(
     client: FlaskClient, path: str, body: str, huge: str
 ) -> None:
     content = body.replace("HUGE", huge)

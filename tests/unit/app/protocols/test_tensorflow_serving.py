@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API and KServe's V1, with bodies as in their documentation."""
+"""TensorFlow Serving's REST API and KServe's V1, with the bodies of their documentation."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def records(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def columns(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """The same records, column by column."""
+    """Return the records column by column."""
     return {name: [record[name] for record in records] for name in records[0]}
 
 
 def ask(client: FlaskClient, path: str, body: Any) -> TestResponse:
-    """As curl -d does it: with a Content-Type that says nothing."""
+    """Send a body with the Content-Type of ``curl -d``, which is not JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return client.post(path, data=data, content_type="application/x-www-form-urlencoded")
 
@@ -72,7 +72,7 @@ def answer(client: FlaskClient, path: str, body: Any) -> Any:
 
 
 def refusal(response: TestResponse, status: int) -> Any:
-    """TensorFlow Serving's form, with the problem details beside it."""
+    """Check that an error has TensorFlow Serving's member and the problem details; return it."""
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == "application/json"
     content = response.get_json()
@@ -81,7 +81,7 @@ def refusal(response: TestResponse, status: int) -> Any:
     return content
 
 
-def our_own(client: FlaskClient, records: list[dict[str, Any]]) -> list[float]:
+def predicted_probabilities(client: FlaskClient, records: list[dict[str, Any]]) -> list[float]:
     content = client.post("/predict", json=records).get_json()
     return [prediction["probability"] for prediction in content["predictions"]]
 
@@ -108,10 +108,10 @@ def test_classify_and_regress(client: FlaskClient, records: list[dict[str, Any]]
         assert yes == number and no == 1 - yes
 
 
-def test_every_door_gives_the_same_floats(
+def test_every_route_gives_the_same_probabilities(
     client: FlaskClient, records: list[dict[str, Any]]
 ) -> None:
-    expected = our_own(client, records)
+    expected = predicted_probabilities(client, records)
     assert len(set(expected)) == 3
     rows, cols = {"instances": records}, {"inputs": columns(records)}
     assert answer(client, f"{MODEL}:predict", rows)["predictions"] == [[p] for p in expected]
@@ -123,18 +123,18 @@ def test_every_door_gives_the_same_floats(
 
 
 def test_other_batch_sizes_agree(client: FlaskClient, records: list[dict[str, Any]]) -> None:
-    expected = our_own(client, records)
+    expected = predicted_probabilities(client, records)
     for n in (7, 64, 1_000):
         many = (records * n)[: n * 2]
-        found = answer(client, f"{MODEL}:predict", {"instances": many})["predictions"]
-        for i, (p,) in enumerate(found):
+        actual = answer(client, f"{MODEL}:predict", {"instances": many})["predictions"]
+        for i, (p,) in enumerate(actual):
             assert p == pytest.approx(expected[i % 3], abs=1e-6)
 
 
 def test_values_in_every_form_of_a_tensor(client: FlaskClient, record: dict[str, Any]) -> None:
-    """Alone, the only one of a list, as base64; NaN is missing as null is."""
+    """Scalars, lists with one value, base64; NaN means missing, like null."""
     known = {**record, "thal": "fixed", "chol": None}
-    expected = our_own(client, [known, known])
+    expected = predicted_probabilities(client, [known, known])
     word = {"b64": base64.b64encode(b"fixed").decode()}
     forms = [
         {name: [value] for name, value in known.items()},
@@ -150,7 +150,7 @@ def test_values_in_every_form_of_a_tensor(client: FlaskClient, record: dict[str,
         assert answer(client, f"{MODEL}:regress", examples)["results"] == expected
 
 
-def test_nan_where_a_value_must_be_known(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_nan_in_a_required_column(client: FlaskClient, record: dict[str, Any]) -> None:
     content = refusal(
         ask(client, f"{MODEL}:predict", {"instances": [{**record, "age": math.nan}]}), 400
     )
@@ -167,13 +167,15 @@ def test_context_is_shared_by_all_examples(
     same = [{**record, "sex": 1, "cp": 3} for record in records]
     rest = [{k: v for k, v in r.items() if k not in ("sex", "cp")} for r in same]
     body = {"context": {"sex": [1], "cp": 3}, "examples": rest}
-    assert answer(client, f"{MODEL}:regress", body)["results"] == our_own(client, same)
+    assert answer(client, f"{MODEL}:regress", body)["results"] == predicted_probabilities(
+        client, same
+    )
 
 
-def test_what_the_original_ignores_is_ignored(
+def test_keys_that_tensorflow_serving_ignores_are_ignored(
     client: FlaskClient, records: list[dict[str, Any]]
 ) -> None:
-    expected = our_own(client, records)
+    expected = predicted_probabilities(client, records)
     body: dict[str, Any] = {"instances": records, "other": 1}
     assert answer(client, f"{MODEL}:predict", body)["predictions"] == [[p] for p in expected]
     body = {"inputs": {**columns(records), "other": [1]}}
@@ -193,16 +195,16 @@ def test_what_the_original_ignores_is_ignored(
         ("regress", "tensorflow/serving/regress"),
     ],
 )
-def test_names_of_the_signature(
+def test_signature_names(
     client: FlaskClient, record: dict[str, Any], verb: str, signature: str
 ) -> None:
     answer(client, f"{MODEL}:{verb}", {"signature_name": signature, VERBS[verb]: [record]})
 
 
-def test_the_content_type_is_not_looked_at(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_the_content_type_is_ignored(client: FlaskClient, record: dict[str, Any]) -> None:
     body = json.dumps({"instances": [record]})
-    for kind in ("", "text/plain", "application/json", "nonsense"):
-        response = client.post(f"{MODEL}:predict", data=body, content_type=kind)
+    for content_type in ("", "text/plain", "application/json", "nonsense"):
+        response = client.post(f"{MODEL}:predict", data=body, content_type=content_type)
         assert response.status_code == 200
 
 
@@ -235,7 +237,7 @@ BAD = object()
         ({"inputs": {"b64": "MQ=="}}, "inputs is a plain value/list, but expecting an object"),
     ],
 )
-def test_bodies_that_hold_no_records(
+def test_bodies_without_records(
     client: FlaskClient, record: dict[str, Any], body: Any, error: str
 ) -> None:
     if isinstance(body, dict) and isinstance(body.get("instances"), list):
@@ -256,7 +258,7 @@ def test_bodies_that_hold_no_records(
         ({"examples": [{}], "signature_name": "predict"}, 'Serving signature name: "predict"'),
     ],
 )
-def test_bodies_that_hold_no_examples(client: FlaskClient, body: Any, error: str) -> None:
+def test_bodies_without_examples(client: FlaskClient, body: Any, error: str) -> None:
     for verb in ("classify", "regress"):
         content = refusal(ask(client, f"{MODEL}:{verb}", body), 400)
         assert content["error"].startswith(error)
@@ -287,20 +289,20 @@ def test_bodies_that_hold_no_examples(client: FlaskClient, body: Any, error: str
         ),
     ],
 )
-def test_rows_that_are_wrong(
+def test_invalid_rows(
     client: FlaskClient, record: dict[str, Any], change: dict[str, Any], error: str
 ) -> None:
     bad = {k: v for k, v in {**record, **change}.items() if v is not ...}
     content = refusal(ask(client, f"{MODEL}:predict", {"instances": [record, bad]}), 400)
     assert content["error"].startswith(error)
-    (found,) = content["errors"]
+    (problem,) = content["errors"]
     (field,) = change
-    assert (found["row"], found["field"]) == (1, field)
-    assert found["pointer"] == f"#/instances/1/{field}"
+    assert (problem["row"], problem["field"]) == (1, field)
+    assert problem["pointer"] == f"#/instances/1/{field}"
     assert content["detail"] == "1 problem in 1 of 2 records"
 
 
-def test_every_problem_is_named(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_every_problem_is_reported(client: FlaskClient, record: dict[str, Any]) -> None:
     bad = {**record, "age": 0, "sex": "x"}
     content = refusal(ask(client, f"{MODEL}:predict", {"instances": [bad, record, bad]}), 400)
     assert content["error"].endswith("(and 3 more)")
@@ -313,7 +315,7 @@ def test_every_problem_is_named(client: FlaskClient, record: dict[str, Any]) -> 
     ]
 
 
-def test_columns_that_are_wrong(client: FlaskClient, records: list[dict[str, Any]]) -> None:
+def test_invalid_columns(client: FlaskClient, records: list[dict[str, Any]]) -> None:
     def errors(inputs: dict[str, Any]) -> tuple[str, list[tuple[Any, ...]]]:
         content = refusal(ask(client, f"{MODEL}:predict", {"inputs": inputs}), 400)
         listed = [(e.get("row"), e["field"], e["code"], e["pointer"]) for e in content["errors"]]
@@ -321,26 +323,26 @@ def test_columns_that_are_wrong(client: FlaskClient, records: list[dict[str, Any
 
     good = columns(records)
     lacking = {name: column for name, column in good.items() if name not in ("age", "thal")}
-    error, found = errors(lacking)
+    error, problems = errors(lacking)
     assert error == "Missing named input: age in 'inputs' object. (and 1 more)"
-    assert found == [(None, n, "absent", f"#/inputs/{n}") for n in ("age", "thal")]
+    assert problems == [(None, n, "absent", f"#/inputs/{n}") for n in ("age", "thal")]
 
-    error, found = errors({**good, "age": good["age"][:2], "thal": [*good["thal"], 3]})
+    error, problems = errors({**good, "age": good["age"][:2], "thal": [*good["thal"], 3]})
     assert error.startswith("Expecting tensor size: 3 but got: 2 for named input: age")
-    assert [name for _, name, code, _ in found if code == "wrong_length"] == ["age", "thal"]
+    assert [name for _, name, code, _ in problems if code == "wrong_length"] == ["age", "thal"]
 
-    error, found = errors({**good, "age": 54})
-    assert found == [(None, "age", "wrong_type", "#/inputs/age")]
+    error, problems = errors({**good, "age": 54})
+    assert problems == [(None, "age", "wrong_type", "#/inputs/age")]
 
-    error, found = errors({**good, "thal": [3, "fixd", 3]})
+    error, problems = errors({**good, "thal": [3, "fixd", 3]})
     assert error.startswith("Failed to process element: 1 key: thal of 'inputs' object. Error: ")
-    assert found == [(1, "thal", "not_allowed", "#/inputs/thal/1")]
+    assert problems == [(1, "thal", "not_allowed", "#/inputs/thal/1")]
 
     content = refusal(ask(client, f"{MODEL}:predict", {"inputs": {name: [] for name in good}}), 400)
     assert content["error"] == "No values in 'inputs' object"
 
 
-def test_examples_that_are_wrong(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_invalid_examples(client: FlaskClient, record: dict[str, Any]) -> None:
     content = refusal(ask(client, f"{MODEL}:regress", {"examples": [record, {}]}), 400)
     assert content["error"].startswith(
         "Failed to process element: 1 key: age of 'examples' list. Error: is absent"
@@ -353,7 +355,7 @@ def test_examples_that_are_wrong(client: FlaskClient, record: dict[str, Any]) ->
     assert "is also in 'context'" in content["error"]
 
 
-def test_a_wrong_context_is_told_once(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_an_invalid_context_is_reported_once(client: FlaskClient, record: dict[str, Any]) -> None:
     del record["age"]
     bad = {**record, "sex": "x"}
     body = {"context": {"age": 630}, "examples": [record, record, bad]}
@@ -366,7 +368,7 @@ def test_a_wrong_context_is_told_once(client: FlaskClient, record: dict[str, Any
     assert content["error"].endswith("(and 1 more)")
 
 
-def test_repeated_keys(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_duplicate_keys(client: FlaskClient, record: dict[str, Any]) -> None:
     row = json.dumps(record)
     twice = row[:-1] + ', "age": 54}'
     lists = json.dumps(columns([record]))[:-1] + ', "age": [54]}'
@@ -383,7 +385,7 @@ def test_repeated_keys(client: FlaskClient, record: dict[str, Any]) -> None:
 
 
 def shared(n_examples: int, n_keys: int = 1) -> bytes:
-    """Examples that repeat every key of their context."""
+    """Return a body whose examples repeat every key of the context."""
     keys = {f"k{key}": 1 for key in range(n_keys)}
     example = json.dumps(keys, separators=(",", ":")).encode()
     examples = b",".join([example] * n_examples)
@@ -391,13 +393,13 @@ def shared(n_examples: int, n_keys: int = 1) -> bytes:
 
 
 def repeated(n_keys: int) -> bytes:
-    """A context that gives every key twice."""
+    """Return a body whose context has every key twice."""
     keys = ",".join(f'"{key}":1,"{key}":1' for key in range(n_keys))
     return f'{{"context":{{{keys}}},"examples":[{{}}]}}'.encode()
 
 
 @pytest.mark.parametrize(
-    ("make", "n_problems", "found"),
+    ("make", "n_problems", "expected"),
     [
         (lambda: shared(900_000), 1, (None, None, "too_many_records", "#/examples")),
         (lambda: shared(10_000, 20), 200_000, (0, "k0", "duplicate_key", "#/examples/0/k0")),
@@ -405,16 +407,16 @@ def repeated(n_keys: int) -> bytes:
     ],
     ids=["too many examples", "many shared keys", "many repeated keys"],
 )
-def test_the_answer_to_many_problems_is_bounded(
-    client: FlaskClient, make: Callable[[], bytes], n_problems: int, found: tuple[Any, ...]
+def test_the_response_to_many_problems_is_bounded(
+    client: FlaskClient, make: Callable[[], bytes], n_problems: int, expected: tuple[Any, ...]
 ) -> None:
-    """A body of 8 MiB holds up to a million of them, and less than 100 kB once it is packed."""
+    """A body of 8 MiB, less than 100 kB compressed, can have a million problems."""
     body = make()
     headers = {"Content-Encoding": "gzip"}
     response = client.post(f"{MODEL}:classify", data=gzip.compress(body, 1), headers=headers)
     content = refusal(response, 400)
     first = content["errors"][0]
-    assert (first.get("row"), first.get("field"), first["code"], first["pointer"]) == found
+    assert (first.get("row"), first.get("field"), first["code"], first["pointer"]) == expected
     assert len(content["errors"]) == min(n_problems, MAX_LISTED_PROBLEMS)
     assert len(response.data) < 3_000_000
     detail = f"{n_problems} problem"
@@ -449,7 +451,7 @@ def test_limits(trained: Store, record: dict[str, Any]) -> None:
 
 def test_unknown_models(client: FlaskClient, record: dict[str, Any]) -> None:
     body = {"instances": [record], "examples": [record]}
-    for path, asked in (
+    for path, request in (
         ("/v1/models/nope", "Latest(nope)"),
         ("/v1/models/nope/versions/1", "Specific(nope, 1)"),
         ("/v1/models/nope/labels/current", "Specific(nope, 1)"),
@@ -457,9 +459,9 @@ def test_unknown_models(client: FlaskClient, record: dict[str, Any]) -> None:
     ):
         for verb in VERBS:
             content = refusal(ask(client, f"{path}:{verb}", body), 404)
-            assert content["error"] == f"Servable not found for request: {asked}"
+            assert content["error"] == f"Servable not found for request: {request}"
         content = refusal(client.get(f"{path}/metadata"), 404)
-        assert content["error"] == f"Servable not found for request: {asked}"
+        assert content["error"] == f"Servable not found for request: {request}"
     for path, error in (
         ("/v1/models/nope", "Could not find any versions of model nope"),
         ("/v1/models/nope/versions/1", "Could not find version 1 of model nope"),
@@ -528,13 +530,13 @@ def test_metadata(client: FlaskClient, schema: Schema) -> None:
     assert signature["method_name"] == "tensorflow/serving/predict"
 
 
-def test_metrics_where_the_original_has_them(client: FlaskClient) -> None:
+def test_metrics_have_the_path_of_tensorflow_serving(client: FlaskClient) -> None:
     response = client.get("/monitoring/prometheus/metrics")
     assert response.status_code == 200
     assert "tabular_requests_total" in response.text
 
 
-def test_a_model_that_is_not_there(tmp_path: Any, record: dict[str, Any]) -> None:
+def test_a_service_without_a_model(tmp_path: Any, record: dict[str, Any]) -> None:
     client = create_app(Settings(model_store=tmp_path)).test_client()
     for verb, key in VERBS.items():
         for prefix in (MODEL, f"{MODEL}/versions/1", f"{MODEL}/labels/current"):
@@ -560,9 +562,9 @@ def test_versions_and_labels(store: Store, artifact: Artifact, record: dict[str,
         (f"{MODEL}/labels/canary", "2"),
         (f"{MODEL}/labels/current", "1"),
     ):
-        before = answered(app, version)
+        before = n_scored(app, version)
         answer(client, f"{path}:predict", {"instances": [record]})
-        assert answered(app, version) == before + 1
+        assert n_scored(app, version) == before + 1
         content = client.get(f"{path}/metadata").get_json()
         assert content["model_spec"]["version"] == version
     states = client.get(MODEL).get_json()["model_version_status"]
@@ -576,13 +578,13 @@ def test_versions_and_labels(store: Store, artifact: Artifact, record: dict[str,
     refusal(ask(client, f"{MODEL}/labels/next:predict", {"instances": [record]}), 404)
     store.promote("2")
     app.models.refresh()
-    before = answered(app, "2")
+    before = n_scored(app, "2")
     answer(client, f"{MODEL}:predict", {"instances": [record]})
-    assert answered(app, "2") == before + 1
+    assert n_scored(app, "2") == before + 1
 
 
-def answered(app: Service, version: str) -> float:
-    """How many records a version has answered, by the metrics."""
+def n_scored(app: Service, version: str) -> float:
+    """Return the number of records that a version has scored, from the metrics."""
     name = f'tabular_records_total{{version="{version}"}} '
     lines = [line for line in app.metrics.text().decode().splitlines() if line.startswith(name)]
     return float(lines[0].removeprefix(name)) if lines else 0.0
@@ -606,7 +608,7 @@ def test_a_version_that_could_not_be_loaded(
 
 
 def test_a_single_version_answers_by_its_number(store: Store, record: dict[str, Any]) -> None:
-    """Its folder may have any name, as where a host mounts it."""
+    """Its folder may have any name, such as that of a mount."""
     folder = store.path("1").rename(store.folder.parent / "mounted")
     client = create_app(Settings(model_store=folder)).test_client()
     for path in (MODEL, f"{MODEL}/versions/1", f"{MODEL}/labels/current"):
@@ -616,7 +618,7 @@ def test_a_single_version_answers_by_its_number(store: Store, record: dict[str, 
 
 
 def test_explain(app: Service, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an explanation holds is tested where it is made."""
+    """tests/model/inference tests the content of explanations."""
     client = app.test_client()
     monkeypatch.setattr(LoadedModel, "explain", lambda self, values: [len(values)] * len(values))
     for body in ({"instances": [record] * 2}, {"inputs": columns([record] * 2)}):
@@ -635,24 +637,24 @@ def test_explain(app: Service, record: dict[str, Any], monkeypatch: pytest.Monke
 def test_keys(trained: Store, record: dict[str, Any]) -> None:
     key, entry = new_entry("ward", ["predict"])
     client = create_app(Settings(model_store=trained.folder, api_keys=entry)).test_client()
-    let_in = {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {key}"}
     data = json.dumps({"instances": [record], "examples": [record]})
     for form in (MODEL, f"{MODEL}/versions/1", f"{MODEL}/labels/current"):
         for verb in VERBS:
             assert refusal(client.post(f"{form}:{verb}", data=data), 401)
-            response = client.post(f"{form}:{verb}", data=data, headers=let_in)
+            response = client.post(f"{form}:{verb}", data=data, headers=headers)
             assert response.status_code == (403 if verb == "explain" else 200)
         assert client.get(form).status_code == 401
-        assert client.get(form, headers=let_in).status_code == 200
-        assert client.get(f"{form}/metadata", headers=let_in).status_code == 200
+        assert client.get(form, headers=headers).status_code == 200
+        assert client.get(f"{form}/metadata", headers=headers).status_code == 200
     assert client.get("/v1/models").status_code == 401
-    assert client.get("/v1/models", headers=let_in).status_code == 200
-    assert client.get("/monitoring/prometheus/metrics", headers=let_in).status_code == 403
+    assert client.get("/v1/models", headers=headers).status_code == 200
+    assert client.get("/monitoring/prometheus/metrics", headers=headers).status_code == 403
     response = client.get(MODEL)
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_no_refusal_and_no_log_holds_a_value(
+def test_no_value_appears_in_an_error_or_log(
     client: FlaskClient, record: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -699,7 +701,7 @@ def test_the_examples_of_the_documentation(client: FlaskClient) -> None:
 
 
 def test_a_table_of_one_column() -> None:
-    """Then the name of the input may be left out."""
+    """The name of the only input can be omitted."""
     for body in (
         b'{"instances": [63, [41]]}',
         b'{"instances": [{"age": 63}, {"age": [41]}]}',
@@ -719,7 +721,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=8,
 )
-ODD = st.fixed_dictionaries(
+BODIES = st.fixed_dictionaries(
     {},
     optional={
         "instances": VALUES,
@@ -733,11 +735,13 @@ ODD = st.fixed_dictionaries(
 
 @given(data=st.data(), changed=st.dictionaries(NAMES, VALUES, max_size=3))
 @settings(max_examples=n_examples(150), deadline=None)
-def test_no_body_is_a_bug(app: Service, schema: Schema, data: Any, changed: Any) -> None:
+def test_no_body_causes_a_server_error(
+    app: Service, schema: Schema, data: Any, changed: Any
+) -> None:
     good: dict[str, Any] = {column.name: column.example for column in schema.columns}
     rows = st.lists(st.just({**good, **changed}) | st.just(good) | VALUES, max_size=3)
     body = data.draw(
-        ODD
+        BODIES
         | VALUES
         | st.builds(lambda r: {"instances": r}, rows)
         | st.builds(lambda r, c: {"examples": r, "context": c}, rows, VALUES)
@@ -745,18 +749,18 @@ def test_no_body_is_a_bug(app: Service, schema: Schema, data: Any, changed: Any)
     )
     client = app.test_client()
     for verb in VERBS:
-        # 501 is the answer of a version that holds nothing to explain with.
+        # 501: a version without explanation data.
         assert ask(client, f"{MODEL}:{verb}", body).status_code in (200, 400, 501)
 
 
-def doors() -> Iterator[str]:
+def routes() -> Iterator[str]:
     for prefix in (MODEL, f"{MODEL}/versions/1", f"{MODEL}/labels/current"):
         yield from (f"{prefix}:{verb}" for verb in VERBS)
 
 
 @given(data=st.binary(max_size=40))
 @settings(max_examples=n_examples(50), deadline=None)
-def test_no_bytes_are_a_bug(app: Service, data: bytes) -> None:
+def test_no_bytes_cause_a_server_error(app: Service, data: bytes) -> None:
     client = app.test_client()
-    for path in doors():
+    for path in routes():
         assert ask(client, path, data).status_code == 400

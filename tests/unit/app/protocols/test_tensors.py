@@ -18,6 +18,7 @@ from app.protocols.open_inference.tensors import (
     Tensor,
     decode_elements,
     encode_output,
+    read_as_decimals,
 )
 from app.web import ApiError
 from tests.conftest import n_examples
@@ -44,9 +45,9 @@ def arrays(draw: st.DrawFn) -> tuple[str, np.ndarray]:
 @settings(max_examples=n_examples(300), deadline=None)
 @given(arrays(), st.booleans(), st.booleans())
 def test_numbers_in_json_and_in_bytes_are_the_same(
-    made: tuple[str, np.ndarray], nested: bool, flat_shape: bool
+    typed_array: tuple[str, np.ndarray], nested: bool, flat_shape: bool
 ) -> None:
-    datatype, array = made
+    datatype, array = typed_array
     n = len(array)
     column = not flat_shape or nested
     shape = [n, 1] if column else [n]
@@ -80,16 +81,16 @@ def test_words_in_json_and_in_bytes_are_the_same(words: list[str]) -> None:
     assert decode_elements(tensor("BYTES", [len(words), 1]), data) == expected
 
 
-def test_what_mlserver_writes_for_a_column_of_words_and_codes() -> None:
-    made = tensor("BYTES", [4, 1], ['"fixed"', "null", "3", "[1]"], content_type="pd_json")
-    assert decode_elements(made, None) == ["fixed", None, 3, [1]]
+def test_a_column_of_words_and_codes_as_mlserver_encodes_it() -> None:
+    column = tensor("BYTES", [4, 1], ['"fixed"', "null", "3", "[1]"], content_type="pd_json")
+    assert decode_elements(column, None) == ["fixed", None, 3, [1]]
     for broken in ("{", "[" * 5_000, "NaN"):
         with pytest.raises(ApiError, match="element 0 is not JSON"):
             decode_elements(tensor("BYTES", [1], [broken], content_type="pd_json"), None)
 
 
 @pytest.mark.parametrize(
-    ("made", "binary", "message"),
+    ("input_tensor", "binary", "message"),
     [
         (tensor("FP8", [1], [1]), None, "datatype must be one of BOOL, "),
         (tensor("fp32", [1], [1]), None, "datatype must be one of BOOL, "),
@@ -135,11 +136,11 @@ def test_what_mlserver_writes_for_a_column_of_words_and_codes() -> None:
         (tensor("BYTES", [1]), b"\1\0\0\0\xff", "element 0 is not UTF-8"),
     ],
 )
-def test_a_tensor_that_is_not_what_it_says(
-    made: Tensor, binary: bytes | None, message: str
+def test_an_inconsistent_tensor_is_rejected(
+    input_tensor: Tensor, binary: bytes | None, message: str
 ) -> None:
     with pytest.raises(ApiError, match=message) as caught:
-        decode_elements(made, binary)
+        decode_elements(input_tensor, binary)
     assert caught.value.code == "invalid_tensor" and "8151815" not in str(caught.value)
     assert str(caught.value).startswith("input x: ")
 
@@ -159,26 +160,26 @@ def test_a_tensor_that_is_not_what_it_says(
     ),
     st.none() | st.binary(max_size=30),
 )
-def test_no_tensor_breaks_the_reader(
+def test_any_tensor_is_decoded_or_rejected(
     datatype: str, shape: list[int], data: Any, binary: bytes | None
 ) -> None:
     try:
-        found = decode_elements(tensor(datatype, shape, data), binary)
+        elements = decode_elements(tensor(datatype, shape, data), binary)
     except ApiError:
         return
-    assert len(found) == math.prod(shape)
+    assert len(elements) == math.prod(shape)
 
 
 def test_outputs_in_json_and_in_bytes() -> None:
     floats = Output("probability", "FP32", np.array([0.1, 0.7], dtype=np.float32))
-    told, data = encode_output(floats, binary=False)
-    assert (told["data"], data) == ([0.10000000149011612, 0.699999988079071], b"")
-    told, data = encode_output(floats, binary=True)
-    assert told["parameters"] == {"binary_data_size": 8} and "data" not in told
+    output, data = encode_output(floats, binary=False)
+    assert (output["data"], data) == ([0.10000000149011612, 0.699999988079071], b"")
+    output, data = encode_output(floats, binary=True)
+    assert output["parameters"] == {"binary_data_size": 8} and "data" not in output
     np.testing.assert_array_equal(np.frombuffer(data, "<f4"), floats.values)
-    told, data = encode_output(Output("label", "BYTES", ["ä", "b", "ä"]), binary=True)
+    output, data = encode_output(Output("label", "BYTES", ["ä", "b", "ä"]), binary=True)
     assert data == b"\2\0\0\0\xc3\xa4\1\0\0\0b\2\0\0\0\xc3\xa4"
-    assert told["shape"] == [3, 1] and told["parameters"]["binary_data_size"] == len(data)
+    assert output["shape"] == [3, 1] and output["parameters"]["binary_data_size"] == len(data)
 
 
 def body(**content: Any) -> bytes:
@@ -207,13 +208,13 @@ COLUMN = {"name": "age", "shape": [1], "datatype": "FP32", "data": [63]}
         (b'{"inputs": [], "parameters": {"a": 1, "a": 2}}', "a is given more than once"),
     ],
 )
-def test_json_that_is_no_request(content: bytes, message: str) -> None:
+def test_json_that_is_not_a_request(content: bytes, message: str) -> None:
     with pytest.raises(ApiError, match=message) as caught:
         read_request(content, "", 3)
     assert "8151815" not in str(caught.value)
 
 
-def test_what_the_protocol_does_not_know_is_passed_over() -> None:
+def test_unknown_members_are_ignored() -> None:
     content = body(
         model_name="x", inputs=[{**COLUMN, "more": {"a": 1}}], parameters={"priority": 1}
     )
@@ -224,7 +225,7 @@ def test_what_the_protocol_does_not_know_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("header", ["-1", "1e3", "²", "9" * 5_000, "1000", " 5", "x"])
-def test_a_length_of_the_json_that_is_none(header: str) -> None:
+def test_an_invalid_length_of_the_json(header: str) -> None:
     with pytest.raises(ApiError, match="must be the length of the JSON"):
         read_request(body(inputs=[COLUMN]), header, 3)
 
@@ -270,7 +271,7 @@ def test_inputs_that_contradict_each_other(inputs: Any, rest: bytes, message: st
 
 
 def json_part(inputs: Any) -> bytes:
-    """With numbers of any size, which msgspec does not write."""
+    """Return the JSON part. Numbers can have any size, which msgspec does not encode."""
     import json
 
     return json.dumps({"inputs": inputs}).encode()
@@ -317,7 +318,7 @@ def test_buffers_follow_in_the_order_of_the_inputs_that_have_one() -> None:
         ),
     ],
 )
-def test_which_outputs_are_wanted(more: Any, expected: list[tuple[str, bool]]) -> None:
+def test_requested_outputs(more: Any, expected: list[tuple[str, bool]]) -> None:
     request, _ = read_request(body(inputs=[COLUMN], **more), "", 3)
     assert requested_outputs(request, ("p", "l")) == expected
 
@@ -335,7 +336,23 @@ def test_which_outputs_are_wanted(more: Any, expected: list[tuple[str, bool]]) -
         ({"parameters": {"binary_data_output": "yes"}}, "must be true or false"),
     ],
 )
-def test_outputs_that_cannot_be_had(more: Any, message: str) -> None:
+def test_invalid_output_requests(more: Any, message: str) -> None:
     request, _ = read_request(body(inputs=[COLUMN], **more), "", 3)
     with pytest.raises(ApiError, match=message):
         requested_outputs(request, ("p", "l"))
+
+
+@given(st.floats(width=32))
+def test_single_precision_keeps_its_value_or_stands_for_a_decimal_number(number: float) -> None:
+    single = np.array([number], np.float32)
+    (widened,) = read_as_decimals(single).tolist()
+    np.testing.assert_array_equal(np.float32(widened), single[0])
+
+
+@given(st.integers(-999_999, 999_999), st.integers(-20, 20))
+def test_six_digits_in_single_precision_are_read_as_the_decimal_number(
+    digits: int, exponent: int
+) -> None:
+    number = float(f"{digits}e{exponent}")
+    widened = read_as_decimals(np.array([number], np.float32))
+    assert widened.tolist() == [number]

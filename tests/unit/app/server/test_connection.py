@@ -160,7 +160,7 @@ def test_a_response_that_nobody_reads_ends_the_connection() -> None:
 
 def test_a_large_response_is_read_whole() -> None:
     async def check() -> None:
-        async with running(ImpatientConnection) as server:
+        async with running(Connection) as server:
             streams = await connect(server)
             await get(streams, "/large")
             assert await streams[0].readexactly(len(LARGE_RESPONSE)) == LARGE_RESPONSE

@@ -258,7 +258,7 @@ def test_converting_an_error_logs_nothing(caplog: pytest.LogCaptureFixture) -> N
     assert "MARKED8151815" not in caplog.text
 
 
-def test_no_value_reaches_a_log(
+def test_no_value_appears_in_a_log(
     client: FlaskClient, record: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

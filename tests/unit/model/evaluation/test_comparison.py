@@ -53,7 +53,7 @@ def test_metrics_equal_scikit_learns_for_every_bootstrap_sample(
 
 
 def test_a_large_table_is_sorted_and_has_the_same_auc() -> None:
-    """Copies of a table have its figure; so many have too many pairs to look at each."""
+    """Copies of a table have the same AUC; these have too many pairs to compare each."""
     labels, probabilities = sample()
     (weights,) = bootstrap_weights(np.arange(200), seed=3, n_samples=50)
     by_pairs = auc(labels, probabilities, weights)

@@ -36,9 +36,9 @@ def imputer(moments: FeatureMoments, encoding: Encoding) -> ConditionalGaussianI
 
 
 def with_missing_values(table: Table, n: int, seed: int = 0) -> np.ndarray:
-    """Return float32 (n, 13): patients with 0 to 10 optional columns missing at random."""
+    """Return float64 (n, 13): patients with 0 to 10 optional columns missing at random."""
     rng = np.random.default_rng(seed)
-    values = table.values[rng.integers(0, len(table), n)].astype(np.float32)
+    values = table.values[rng.integers(0, len(table), n)].copy()
     missing = rng.random((n, len(OPTIONAL))) < rng.random((n, 1))
     values[:, 3:][missing] = np.nan
     values[0], values[1, 3:] = table.values[0], np.nan
@@ -112,13 +112,13 @@ def test_a_record_does_not_depend_on_the_others_of_its_batch(
     imputer: ConditionalGaussianImputer, table: Table
 ) -> None:
     values = with_missing_values(table, 100)
-    together = imputer.impute(values)
+    batch = imputer.impute(values)
     gradients = np.random.default_rng(2).normal(size=(100, 29))
     for row in range(100):
-        alone = imputer.impute(values[row : row + 1])
-        np.testing.assert_allclose(alone.features[0], together.features[row], atol=1e-12)
-        variance = alone.variances(gradients[row : row + 1])
-        np.testing.assert_allclose(variance, together.variances(gradients)[row], atol=1e-12)
+        single = imputer.impute(values[row : row + 1])
+        np.testing.assert_allclose(single.features[0], batch.features[row], atol=1e-12)
+        variance = single.variances(gradients[row : row + 1])
+        np.testing.assert_allclose(variance, batch.variances(gradients)[row], atol=1e-12)
 
 
 def test_a_missing_category_imputes_all_its_features(

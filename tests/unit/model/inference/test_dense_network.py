@@ -5,8 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.inference import DenseLayer, DenseNetwork, MemberLayer, StackedDenseNetwork
-from model.inference.dense_network import ACTIVATION_FUNCTIONS, ACTIVATION_GRADIENTS
+from model.inference import (
+    ACTIVATIONS,
+    DenseLayer,
+    DenseNetwork,
+    MemberLayer,
+    StackedDenseNetwork,
+)
 
 
 def random_layers(
@@ -46,12 +51,8 @@ def log_odds(network: DenseNetwork, features: np.ndarray) -> np.ndarray:
     return network.log_odds(network.first_layer_sums(features))
 
 
-def test_every_activation_has_a_gradient() -> None:
-    assert set(ACTIVATION_GRADIENTS) == set(ACTIVATION_FUNCTIONS)
-
-
 @pytest.mark.parametrize("hidden", [(), (7,), (6, 4)])
-@pytest.mark.parametrize("activation", sorted(ACTIVATION_FUNCTIONS))
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradients_are_those_of_finite_differences(
     hidden: tuple[int, ...], activation: str
 ) -> None:
@@ -79,13 +80,13 @@ def test_the_slope_of_a_relu_is_zero_at_and_below_zero() -> None:
 
 
 @pytest.mark.parametrize("hidden", [(), (7,), (6, 4)])
-@pytest.mark.parametrize("activation", sorted(ACTIVATION_FUNCTIONS))
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_stacked_networks_are_the_single_networks(hidden: tuple[int, ...], activation: str) -> None:
     networks = [random_layers(hidden, activation, seed=seed) for seed in range(4)]
     stacked = StackedDenseNetwork(stack(networks), 5)
     features = np.random.default_rng(5).normal(size=(20, 5))
-    values, outputs = stacked.log_odds(features)
-    gradients = stacked.gradients(len(features), outputs)
+    values, saved = stacked.log_odds(features)
+    gradients = stacked.gradients(len(features), saved)
     assert values.shape == (20, 4) and gradients.shape == (4, 20, 5)
     for member, layers in enumerate(networks):
         expected, slopes = DenseNetwork(layers, 5, np.float64).log_odds_and_gradients(features)

@@ -12,7 +12,7 @@ from model.inference.input_warnings import TrainingRangeChecker
 
 @pytest.fixture
 def values() -> np.ndarray:
-    """Return rows with known, missing, out-of-range and unseen values: float32 (400, 13)."""
+    """Return rows with known, missing, out-of-range and unseen values: float64 (400, 13)."""
     draw = np.random.default_rng(0)
     choices: list[tuple[int, ...]] = [
         (20, 50, 90),
@@ -29,7 +29,7 @@ def values() -> np.ndarray:
         (0, 1, 2, 3),
         (1, 2, 3, 6, 7),
     ]
-    rows = np.stack([draw.choice(column, 400) for column in choices], axis=1).astype(np.float32)
+    rows = np.stack([draw.choice(column, 400) for column in choices], axis=1).astype(np.float64)
     rows[:, 3:][draw.random((400, 10)) < 0.2] = np.nan
     rows[::7] = (50, 1, 3, 130, 240, 0, 0, 150, 0, 1, 2, 0, 3)  # no notes
     return rows
@@ -45,11 +45,7 @@ def expected_notes(artifact: Artifact, row: np.ndarray) -> InputNotes | None:
         elif training_range.codes is not None:
             if value not in training_range.codes:
                 warning_keys.append((column.name, "level_not_in_training"))
-        elif (
-            not np.float32(training_range.minimum or 0)
-            <= value
-            <= np.float32(training_range.maximum or 0)
-        ):
+        elif not (training_range.minimum or 0) <= value <= (training_range.maximum or 0):
             warning_keys.append((column.name, "outside_training_range"))
     if not missing and not warning_keys:
         return None

@@ -31,7 +31,7 @@ def test_bounds_widen_with_the_variance_from_missing_values() -> None:
 def test_variances_widen_bounds_by_the_normal_quantile_of_the_level(
     level: float, quantile: float
 ) -> None:
-    """Where all members agree, the bounds are those of a normal distribution of the log-odds."""
+    """If all members agree, the bounds are those of a normal distribution of the log-odds."""
     variances = np.array([[0.25], [1.0], [4.0]])
     shrinkage = 1 / np.sqrt(1 + np.pi / 8 * variances[:, 0])
     median, low, high = map(

@@ -25,11 +25,11 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def values(table: Table) -> np.ndarray:
-    """Return every patient twice, once with random missing values: float32 (606, 13)."""
+    """Return every patient twice, once with random missing values: float64 (606, 13)."""
     draw = np.random.default_rng(0)
-    incomplete = table.values.astype(np.float32)
+    incomplete = table.values.copy()
     incomplete[:, 3:][draw.random((303, 10)) < 0.4] = np.nan
-    rows = np.concatenate([table.values.astype(np.float32), incomplete])
+    rows = np.concatenate([table.values.copy(), incomplete])
     return rows[draw.permutation(len(rows))]
 
 
@@ -163,22 +163,6 @@ def test_versions_without_the_files_of_imputation_use_means(
         np.testing.assert_array_equal(scorer.score(values).probabilities, graph)
 
 
-@pytest.mark.parametrize("layers", [None, []])
-def test_a_network_without_layers_in_the_artifact_is_scored_by_the_graph(
-    artifact: Artifact, values: np.ndarray, layers: list[Any] | None
-) -> None:
-    """The layers are missing for a custom activation; the golden probabilities are the graph's."""
-    golden = msgspec.json.decode(artifact.files["golden.json"], type=GoldenRows).probabilities
-    without_layers = with_file(artifact, "explanation.json", lambda c: {**c, "layers": layers})
-    without_layers = with_file(
-        without_layers, "inputs.json", lambda c: {**c, "golden_probabilities": golden}
-    )
-    scorer = Scorer(without_layers)
-    assert scorer.missing_value_scorer is None
-    expected = OnnxSession(artifact.files["model.onnx"]).probabilities(values)
-    np.testing.assert_array_equal(scorer.score(values).probabilities, expected)
-
-
 def test_golden_probabilities_differ_from_the_graph_where_a_value_is_missing(
     artifact: Artifact,
 ) -> None:
@@ -186,7 +170,7 @@ def test_golden_probabilities_differ_from_the_graph_where_a_value_is_missing(
     probabilities = msgspec.json.decode(
         artifact.files["inputs.json"], type=MissingValueFile
     ).golden_probabilities
-    rows = np.array(golden.values, dtype=np.float32)
+    rows = np.array(golden.values, dtype=np.float64)
     missing = np.isnan(rows)
     assert set(np.flatnonzero(missing.any(axis=0))) == set(range(3, 13))
     differs = np.array(probabilities) != golden.probabilities

@@ -30,8 +30,8 @@ def problems_of(content: Any) -> list[tuple[int | None, str | None, str]]:
 def test_values_are_in_schema_order(schema: Schema, record: dict[str, Any]) -> None:
     shuffled = dict(reversed(record.items()))
     batch = VALIDATOR.validate_json(json.dumps(shuffled).encode())
-    assert batch.values.dtype == np.float32
-    expected = np.array([[c.example for c in schema.columns]], dtype=np.float32)
+    assert batch.values.dtype == np.float64
+    expected = np.array([[c.example for c in schema.columns]], dtype=np.float64)
     np.testing.assert_array_equal(batch.values, expected)
 
 
@@ -69,8 +69,8 @@ def test_missing_values_keep_their_position_in_a_large_batch(
         }
         for row in is_missing
     ]
-    complete = np.array([[column.example for column in SCHEMA.columns]], np.float32)
-    expected = np.where(is_missing, np.float32(math.nan), complete)
+    complete = np.array([[column.example for column in SCHEMA.columns]], np.float64)
+    expected = np.where(is_missing, math.nan, complete)
     batch = FAST_DECODER.decode(json.dumps(rows).encode())
     assert batch is not None
     np.testing.assert_array_equal(batch.values, expected)
@@ -213,7 +213,7 @@ def test_the_fast_decoder_agrees_with_the_full_validator(content: list[Any]) -> 
 
 @st.composite
 def texts(draw: st.DrawFn) -> bytes:
-    """JSON that serialisers do not write: escaped names, duplicate names, unusual spaces."""
+    """Draw JSON that serialisers do not write: escaped and duplicate names, unusual spaces."""
     members = []
     for column in SCHEMA.columns:
         name = column.name
@@ -341,7 +341,7 @@ def test_messages_contain_no_values(record: dict[str, Any]) -> None:
 
 @st.composite
 def columns(draw: st.DrawFn) -> dict[str, Any]:
-    """Columns as the protocols decode them: valid, except for at most two of any type."""
+    """Draw columns as the protocols decode them: valid, except for at most two of any type."""
     n = draw(st.integers(1, 3))
     invalid = draw(st.lists(st.sampled_from(SCHEMA.column_names), max_size=2))
     return {c.name: draw(column_of(c, n, valid=c.name not in invalid)) for c in SCHEMA.columns}
@@ -400,7 +400,7 @@ def test_valid_columns_are_decoded_by_the_fast_decoder(kind: str) -> None:
     }
     content["thal"] = ["fixed", None]
     values = FAST_DECODER.decode_columns(content)
-    assert values is not None and values.flags.c_contiguous and values.dtype == np.float32
+    assert values is not None and values.flags.c_contiguous and values.dtype == np.float64
     if kind == "d":
         content["ca"] = np.array([1, math.nan])
         assert FAST_DECODER.decode_columns(content) is not None

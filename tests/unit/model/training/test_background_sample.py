@@ -19,11 +19,11 @@ def encoding(table: Table) -> Encoding:
 
 
 def rows(background: Background) -> np.ndarray:
-    return np.array(background.values, dtype=np.float32)
+    return np.array(background.values, dtype=np.float64)
 
 
 def as_set(values: np.ndarray) -> set[bytes]:
-    return {row.tobytes() for row in values.astype(np.float32)}
+    return {row.tobytes() for row in values.astype(np.float64)}
 
 
 def test_an_artifact_holds_fifty_training_rows(artifact: Artifact, table: Table) -> None:
@@ -73,8 +73,8 @@ def test_unpublished_rows_are_not_in_the_sample(table: Table, encoding: Encoding
         if column.levels:
             assert set(synthetic.tolist()) <= set(known[~np.isnan(known)].tolist())
         else:  # only the ends of the range, which the manifest has too, are patients' values
-            assert known.min() <= synthetic.min() and synthetic.max() <= np.float32(known.max())
-            ends = (synthetic == known.min()) | (synthetic == np.float32(known.max()))
+            assert known.min() <= synthetic.min() and synthetic.max() <= known.max()
+            ends = (synthetic == known.min()) | (synthetic == known.max())
             assert not np.isin(synthetic[~ends], known).any()
 
 

@@ -25,7 +25,7 @@ def draw(alt: str = "A line that rises.", last: float = 2.0) -> str:
 
 
 def lightness(colour: str) -> float:
-    """CIE L* of a colour in hexadecimal."""
+    """Return CIE L* of a colour in hexadecimal."""
     shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
     return 116 * (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]) ** (1 / 3) - 16
