@@ -35,7 +35,7 @@ _build_lock = threading.Lock()
     errors=MODEL_ERRORS,
 )
 def openapi(service: Service, request: ServiceRequest) -> ServiceResponse:
-    """Return this document, which follows OpenAPI 3.1: every route with limits and examples."""
+    """Return the OpenAPI 3.1 document: our own routes with their limits, examples and errors."""
     model = request.bind_model(service.models.get())
     return ServiceResponse(msgspec.json.encode(document_of(service, model)))
 

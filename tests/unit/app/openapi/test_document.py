@@ -30,7 +30,7 @@ from app.routing import Router
 from app.web import PROBLEM_TYPES, PUBLIC, ErrorResponse, ServiceResponse
 from model.artifacts import Artifact, Store
 from model.schema import Schema
-from tests.conftest import as_before
+from tests.conftest import remove_optional_files
 from tests.protocol_descriptions import protocol_document
 
 Json = dict[str, Any]
@@ -378,7 +378,7 @@ def test_every_problem_type_has_an_example(app: Service) -> None:
 def test_a_version_without_optional_data_has_its_own_messages_as_examples(
     store: Store, artifact: Artifact
 ) -> None:
-    as_before(artifact, "explanation.json", "inputs.json", "members.json")
+    remove_optional_files(artifact, "explanation.json", "inputs.json", "members.json")
     document = document_of(create_app(Settings(model_store=store.folder)))
     unsupported = document["paths"]["/predict"]["post"]["responses"]["501"]["content"]
     (media,) = unsupported.values()
