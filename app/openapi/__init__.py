@@ -10,14 +10,11 @@ error_examples  examples of every problem type
 
 from app.openapi.document import build_document
 from app.openapi.objects import (
-    JSON,
     MODEL_ERRORS,
     RECORD_ERRORS,
     array,
     body,
     constant_response,
-    media,
-    object_,
     ref,
     response,
     with_optional,
@@ -26,7 +23,6 @@ from app.openapi.record_schema import record_json_schema
 from app.openapi.struct_schemas import derive_schemas
 
 __all__ = [
-    "JSON",
     "MODEL_ERRORS",
     "RECORD_ERRORS",
     "array",
@@ -34,8 +30,6 @@ __all__ = [
     "build_document",
     "constant_response",
     "derive_schemas",
-    "media",
-    "object_",
     "record_json_schema",
     "ref",
     "response",

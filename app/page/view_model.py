@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -109,14 +110,12 @@ def build_protocol_view(
     example_path, example = protocol.example(documented)
     return {
         "protocol": protocol,
-        "handlers": [_handler_view(list(group)) for _, group in groupby(own, _handler)],
+        "handlers": [
+            _handler_view(list(group)) for _, group in groupby(own, attrgetter("handler"))
+        ],
         "example_path": example_path,
         "shell_example": shlex.quote(json.dumps(example)),
     }
-
-
-def _handler(route: Route) -> Any:
-    return route.handler
 
 
 def _handler_view(routes: list[Route]) -> HandlerView:

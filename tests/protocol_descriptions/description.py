@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from app.models import DocumentedModel
-from app.openapi import MODEL_ERRORS, RECORD_ERRORS, object_, response
+from app.openapi.objects import MODEL_ERRORS, RECORD_ERRORS, object_, response
 from app.routing import Handler, Json, Responses
 
 TEXT: Json = {"type": "string"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from app.models import DocumentedModel
-from app.openapi import (
+from app.openapi.objects import (
     JSON,
     MODEL_ERRORS,
     RECORD_ERRORS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.models import DocumentedModel
-from app.openapi import (
+from app.openapi.objects import (
     JSON,
     MODEL_ERRORS,
     array,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.models import DocumentedModel
-from app.openapi import MODEL_ERRORS, array, body, object_, ref, response, with_optional
+from app.openapi.objects import MODEL_ERRORS, array, body, object_, ref, response, with_optional
 from app.protocols.tensorflow_serving import routes
 from app.routing import Json
 from app.web import CONTENT_TYPE

@@ -23,9 +23,10 @@ from werkzeug.test import TestResponse
 from app import Service, Settings, create_app
 from app.api_keys import new_entry
 from app.models import DocumentedModel, LoadedModel
-from app.openapi import build_document, object_
-from app.openapi import response as response_object
+from app.openapi import build_document
 from app.openapi.error_examples import error_examples
+from app.openapi.objects import object_
+from app.openapi.objects import response as response_object
 from app.routing import Router
 from app.web import PROBLEM_TYPES, PUBLIC, ErrorResponse, ServiceResponse
 from model.artifacts import Artifact, Store
