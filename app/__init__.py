@@ -5,11 +5,12 @@ cloud_environment  environment variables of Vertex AI and SageMaker
 settings           the service's environment variables
 web/               requests, responses, errors, authentication, metrics, logging
 models/            the loaded versions
+routing            declarations of routes
 service            the Flask application: authorization, errors, metrics, the fast path
 openapi/           the OpenAPI document
 api/               the service's own routes
 protocols/         the routes of TensorFlow Serving, Open Inference and MLflow
-page/              the documentation page
+page/              the documentation pages
 factory            create_app, which registers all routes
 server/            gunicorn's workers and the ASGI application
 wsgi               the WSGI application that gunicorn runs

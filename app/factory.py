@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from app.api import api_operations, api_schemas, register_metadata, register_predict
-from app.openapi import RouteGroup, register_openapi
-from app.page import register_page
-from app.protocols.mlflow import mlflow_routes, mlflow_schemas, register_mlflow
-from app.protocols.open_inference import (
-    open_inference_routes,
-    open_inference_schemas,
-    register_open_inference,
-)
-from app.protocols.tensorflow_serving import (
-    register_tensorflow_serving,
-    tfserving_routes,
-    tfserving_schemas,
-)
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from app import api, page, protocols
+from app.routing import Route
 from app.service import Service
 from app.settings import Settings
 
-ROUTE_GROUPS = (
-    RouteGroup(tfserving_routes, tfserving_schemas),
-    RouteGroup(open_inference_routes, open_inference_schemas),
-    RouteGroup(mlflow_routes, mlflow_schemas),
-    RouteGroup(api_operations, api_schemas),  # last: a platform's path gets our own operation
-)
-"""The operations and schemas of each API; a later group replaces an earlier one's operations."""
+ROUTES = (*api.ROUTES, *protocols.ROUTES, *page.ROUTES)
+"""The declared routes."""
 
 
 def create_app(settings: Settings | None = None, *, fast_path: bool = True) -> Service:
@@ -38,11 +25,27 @@ def create_app(settings: Settings | None = None, *, fast_path: bool = True) -> S
         settings: the settings; read from the environment if None.
         fast_path: whether predictions bypass Flask's dispatch; see :mod:`app.service`.
     """
-    service = Service(settings or Settings.from_environment(), fast_path=fast_path)
-    register_predict(service)
-    register_metadata(service)
-    register_tensorflow_serving(service)
-    register_mlflow(service)
-    register_open_inference(service)
-    register_page(service, register_openapi(service, ROUTE_GROUPS))
+    settings = settings or Settings.from_environment()
+    service = Service(settings, fast_path=fast_path)
+    for route in resolve_paths(ROUTES, settings):
+        service.add_route(route)
     return service
+
+
+def resolve_paths(routes: Iterable[Route], settings: Settings) -> Iterator[Route]:
+    """Yield the routes to register, with the paths that the settings choose.
+
+    A route on such a path replaces the declared one, because the platform sends that path nothing
+    else. A route whose path is chosen by a setting without a value is left out.
+    """
+    resolved = [
+        msgspec.structs.replace(route, path=getattr(settings, route.path_setting))
+        if route.path_setting
+        else route
+        for route in routes
+    ]
+    chosen = {(route.method, route.path) for route in resolved if route.path_setting}
+    for route in resolved:
+        is_replaced = not route.path_setting and (route.method, route.path) in chosen
+        if route.path and not is_replaced:
+            yield route

@@ -18,8 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from gunicorn.glogging import Logger
 
-from app.models import LoadOverrides
-from app.openapi import example_record
+from app.models import LoadOverrides, example_record
 from app.server import (
     keep_freed_memory,
     raise_file_limit,

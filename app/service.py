@@ -2,16 +2,16 @@
 
 Every request gets the same treatment: a request ID, authorization if keys are configured,
 exceptions converted to error responses, response headers and metrics. Most routes are ordinary
-Flask views. A handler registered as a fast-path route is called without Flask's dispatch, which
-takes longer than reading, scoring and responding to a record together. The handler is also an
-ordinary view, and a test compares the responses of the two paths.
+Flask views. The handler of a fast-path route is called without Flask's dispatch, which takes longer
+than reading, scoring and responding to a record together. The handler is also an ordinary view, and
+a test compares the responses of the two paths.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from flask import Flask, Response
 from flask import request as flask_request
@@ -19,6 +19,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import BaseConverter
 
 from app.models import ModelRegistry
+from app.routing import Route
 from app.settings import Settings
 from app.web import (
     AUTHENTICATED,
@@ -33,34 +34,13 @@ from app.web import (
     to_error_response,
 )
 
-Handler = Callable[..., ServiceResponse]
-ErrorRenderer = Callable[[ErrorResponse], ServiceResponse]
 StartResponse = Callable[..., Any]
 
 SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
 )
-# Flask adds HEAD to every rule with GET, and OPTIONS to every rule.
-_AUTOMATIC_METHODS = {"HEAD", "OPTIONS"}
 _STATUS_LINES = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
-
-
-class Route(NamedTuple):
-    """A method of a path, and its handler.
-
-    Attributes:
-        rule: the path in Flask notation, such as ``/problems/<code>``.
-        handler: the function that responds; its docstring is the summary of the route.
-        scope: the scope that an API key needs.
-        render_error: the error renderer of the protocol that the path belongs to.
-    """
-
-    method: str
-    rule: str
-    handler: Handler
-    scope: str
-    render_error: ErrorRenderer
 
 
 class Service(Flask):
@@ -79,60 +59,31 @@ class Service(Flask):
         self.models = ModelRegistry(settings, self.metrics)
         self.keys = settings.keys
         self._fast_path = fast_path
-        self._fast_path_routes: dict[tuple[str, str], tuple[Handler, str]] = {}
-        self._platform_paths = {("GET", settings.health_route), ("POST", settings.predict_route)}
+        self._fast_path_routes: dict[tuple[str, str], Route] = {}
+        self._routes: dict[str, Route] = {}  # by Flask's endpoint
         self.before_request(self._authorize)
         self.register_error_handler(Exception, self._handle_error)
 
-    def add_fast_path_route(
-        self, method: str, path: str, handler: Handler, scope: str, *, platform_route: bool = False
-    ) -> None:
-        """Register a handler both as a fast-path route and as an ordinary view.
+    def add_route(self, route: Route) -> None:
+        """Register a route as an ordinary view and, if declared, for the fast path."""
 
-        The arguments are those of :meth:`add_route`.
-        """
-        if self._fast_path and (platform_route or (method, path) not in self._platform_paths):
-            self._fast_path_routes[method, path] = (handler, scope)
-        self.add_route(method, path, handler, scope, platform_route=platform_route)
+        def view(**placeholders: str) -> Response:
+            return _to_flask_response(route.handler(self, current_request(), **placeholders))
 
-    def add_route(
-        self,
-        method: str,
-        path: str,
-        handler: Handler,
-        scope: str,
-        *,
-        render_error: ErrorRenderer = ErrorResponse.to_response,
-        platform_route: bool = False,
-    ) -> None:
-        """Register a handler as an ordinary view.
+        endpoint = f"{route.method} {route.path}"
+        self.add_url_rule(route.path, endpoint, view, methods=[route.method])
+        self._routes[endpoint] = route
+        if route.fast_path and self._fast_path:
+            self._fast_path_routes[route.method, route.path] = route
 
-        Args:
-            method: the HTTP method.
-            path: a Flask rule; the handler receives its placeholders as keyword arguments.
-            handler: the function that responds.
-            scope: the scope that an API key needs, see :mod:`app.api_keys`.
-            render_error: the error renderer of the protocol that the path belongs to.
-            platform_route: whether the settings choose the path. Such a route replaces a handler
-                of the service with the same path, because the platform sends that path nothing
-                else.
-        """
-        if (method, path) in self._platform_paths and not platform_route:
-            return
-        view = _View(handler, scope, render_error)
-        self.add_url_rule(path, f"{method} {path}", view, methods=[method])
+    @property
+    def routes(self) -> list[Route]:
+        """Every registered route, in the order of registration."""
+        return list(self._routes.values())
 
     def uses_fast_path(self, method: str, path: str) -> bool:
         """Return whether a request bypasses Flask's dispatch."""
         return (method, path) in self._fast_path_routes
-
-    def routes(self) -> Iterator[Route]:
-        """Yield every route, in the order in which Flask tries the rules."""
-        for rule in self.url_map.iter_rules():
-            view = self.view_functions[rule.endpoint]
-            if isinstance(view, _View):
-                for method in sorted((rule.methods or set()) - _AUTOMATIC_METHODS):
-                    yield Route(method, rule.rule, view.handler, view.scope, view.render_error)
 
     def wsgi_app(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Respond to a request, on the fast path if its path has one."""
@@ -155,17 +106,16 @@ class Service(Flask):
         Returns:
             the response with all of its headers.
         """
-        path = environ["PATH_INFO"]
-        handler, scope = self._fast_path_routes[environ["REQUEST_METHOD"], path]
+        route = self._fast_path_routes[environ["REQUEST_METHOD"], environ["PATH_INFO"]]
         request = ServiceRequest(environ, self.settings.max_body_bytes)
-        request.route = path
+        request.route = route.path
         token = request_var.set(request)
         try:
             try:
-                require(self.keys, request, scope)
-                response = handler(request)
+                require(self.keys, request, route.scope)
+                response = route.handler(self, request)
             except Exception as error:
-                response = self._error_response(error).to_response()
+                response = route.render_error(self._error_response(error))
             self._count_request(request, response.status)
         finally:
             request_var.reset(token)
@@ -184,22 +134,21 @@ class Service(Flask):
         if flask_request.url_rule is None:
             return
         request.route = flask_request.url_rule.rule
-        view = self._view()
-        require(self.keys, request, view.scope if view else AUTHENTICATED)
+        route = self._matched_route()
+        require(self.keys, request, route.scope if route else AUTHENTICATED)
 
-    def _view(self) -> _View | None:
-        """Return the matched view; None if no rule matched or the view is Flask's own."""
-        view = self.view_functions.get(flask_request.endpoint or "")
-        return view if isinstance(view, _View) else None
+    def _matched_route(self) -> Route | None:
+        """Return the matched route; None if no rule matched or the view is Flask's own."""
+        return self._routes.get(flask_request.endpoint or "")
 
     def _handle_error(self, error: Exception) -> Response:
-        view = self._view()
+        route = self._matched_route()
         error_response = self._error_response(error)
         # For an unknown path, Flask stores the exception in the request. The exception refers to
         # its frames, and these to the request, whose body would live until garbage collection.
         error.__traceback__ = error.__context__ = None
         return _to_flask_response(
-            view.render_error(error_response) if view else error_response.to_response()
+            route.render_error(error_response) if route else error_response.to_response()
         )
 
     def _error_response(self, error: Exception) -> ErrorResponse:
@@ -235,19 +184,6 @@ class _SegmentConverter(BaseConverter):
     """A path segment that ends at a slash or before a verb, as in ``NAME:predict``."""
 
     regex = "[^/:]+"
-
-
-class _View:
-    """A Flask view that calls a handler of the service."""
-
-    def __init__(self, handler: Handler, scope: str, render_error: ErrorRenderer) -> None:
-        self.scope = scope
-        self.render_error = render_error
-        self.handler = handler
-        self.__doc__ = handler.__doc__
-
-    def __call__(self, **placeholders: str) -> Response:
-        return _to_flask_response(self.handler(current_request(), **placeholders))
 
 
 def _to_flask_response(response: ServiceResponse) -> Response:

@@ -24,6 +24,9 @@
 
 No message contains a value of a record, because messages are logged. A message names a table cell
 by its line and column, and a field of a record by its row and name.
+
+``code`` is the stable identifier of an error that the service can respond with. Its message is then
+part of the response. The service derives the HTTP status from the code.
 """
 
 from __future__ import annotations
@@ -76,7 +79,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ModelError(Exception):
-    """The base class of all exceptions of this package."""
+    """The base class of all exceptions of this package.
+
+    Attributes:
+        code: the identifier of the error in responses. The default is that of a bug: a request
+            cannot cause such an error, and its message is not part of the response.
+    """
+
+    code: str = "internal_error"
 
 
 class InvalidSchema(ModelError):
@@ -112,6 +122,8 @@ class InvalidRecords(ModelError):
         locate: returns the location of a problem as a URI fragment, for a body that is not a list
             of records; None if ``path`` is enough.
     """
+
+    code = "invalid_records"
 
     def __init__(
         self,
@@ -161,9 +173,13 @@ class ParityError(ModelError):
 class ExplanationUnavailable(ModelError):
     """The version has no data for explanations; it can still serve probabilities."""
 
+    code = "not_explainable"
+
 
 class IntervalUnavailable(ModelError):
     """The version has no data for intervals; it can still serve probabilities."""
+
+    code = "no_interval"
 
 
 class ArtifactError(ModelError):
@@ -204,6 +220,8 @@ class DamagedPointer(StoreError):
 
 class UnknownVersion(StoreError):
     """The store has no such version."""
+
+    code = "not_found"
 
 
 class NothingToRollBack(StoreError):

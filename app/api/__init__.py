@@ -1,21 +1,16 @@
 """The service's own routes.
 
-predict   /predict and /explain
-metadata  /healthz, /readyz, /model, /schema, /problems, /metrics
-openapi   their OpenAPI operations
-schemas   the JSON Schemas of their request and response bodies
+predict        /predict and /explain
+metadata       /healthz, /readyz, /model, /schema, /problems, /metrics
+documentation  /openapi.json
+schemas        the JSON Schemas of their request and response bodies
 """
 
-from app.api.metadata import HIDDEN_FIELDS, register_metadata
-from app.api.openapi import api_operations
-from app.api.predict import check_explanation_limit, register_predict
+from app.api import documentation, metadata, predict
+from app.api.documentation import document_of
+from app.api.predict import check_explanation_limit
 from app.api.schemas import api_schemas
 
-__all__ = [
-    "HIDDEN_FIELDS",
-    "api_operations",
-    "api_schemas",
-    "check_explanation_limit",
-    "register_metadata",
-    "register_predict",
-]
+ROUTES = (*predict.router.routes, *metadata.router.routes, *documentation.router.routes)
+
+__all__ = ["ROUTES", "api_schemas", "check_explanation_limit", "document_of"]

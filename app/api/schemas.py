@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from app.api.metadata import HIDDEN_FIELDS
-from app.openapi import (
-    DocumentedModel,
-    Json,
-    derive_schemas,
-    object_,
-    record_json_schema,
-    ref,
-    with_optional,
-)
+from app.models import DocumentedModel
+from app.openapi import array, derive_schemas, record_json_schema, ref, with_optional
+from app.routing import Json
 from app.web import PROBLEM_TYPES, SAFE_ID, ProblemType
 from model.artifacts import Manifest
 from model.errors import Problem
@@ -21,7 +15,7 @@ from model.schema import Source
 
 
 def api_schemas(documented: DocumentedModel) -> Json:
-    """Return the schemas of the bodies, by name; the protocols refer to some of them."""
+    """Return the schemas of the bodies, by name."""
     schema, settings = documented.schema, documented.settings
     record = {k: v for k, v in record_json_schema(schema).items() if k != "$schema"}
     schemas = derive_schemas(Problem, Prediction, Interval, Manifest, Source)
@@ -89,22 +83,13 @@ def api_schemas(documented: DocumentedModel) -> Json:
         "Explanation": _explanation(names),
         "Manifest": manifest,
         "Problem": _PROBLEM_DETAILS,
-        "NotReady": {
-            "allOf": [ref("Problem")],
-            "type": "object",
-            "required": ["ready"],
-            "properties": {"ready": {"const": False}},
-        },
         "ProblemType": _problem_type(),
-        "Error": object_(
-            error={"type": "string", "description": "What is wrong, in one sentence."}
-        ),
     }
 
 
 def _instances(documented: DocumentedModel, limit: int, explain: Json) -> Json:
     interval = {} if documented.model.capabilities["interval"] else {"const": False}
-    records = {"type": "array", "minItems": 1, "maxItems": limit, "items": ref("Record")}
+    records = array(ref("Record"), minItems=1, maxItems=limit)
     return {
         "type": "object",
         "required": ["instances"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.openapi.operations import Json
+from app.routing import Json
 from app.web import SAFE_ID
 
 

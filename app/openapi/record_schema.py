@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from app.models import example_record, example_value
+from app.routing import Json
 from model.schema import Column, Schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def record_json_schema(schema: Schema) -> dict[str, Any]:
+def record_json_schema(schema: Schema) -> Json:
     """Return the JSON Schema (draft 2020-12) of one record.
 
     ``/predict`` accepts every record that the schema allows. The service also ignores the case of
@@ -27,13 +27,8 @@ def record_json_schema(schema: Schema) -> dict[str, Any]:
     }
 
 
-def example_record(schema: Schema) -> dict[str, float | str]:
-    """Return an example record, with level names instead of codes where the schema has names."""
-    return {column.name: _example(column) for column in schema.columns}
-
-
-def _column_schema(column: Column) -> dict[str, Any]:
-    column_schema: dict[str, Any] = {"title": column.title, "description": column.help}
+def _column_schema(column: Column) -> Json:
+    column_schema: Json = {"title": column.title, "description": column.help}
     if column.kind == "number":
         column_schema["type"] = "number" if column.required else ["number", "null"]
         column_schema |= {"minimum": column.minimum, "maximum": column.maximum}
@@ -42,11 +37,4 @@ def _column_schema(column: Column) -> dict[str, Any]:
     else:
         column_schema["enum"] = [*column.allowed, *([] if column.required else [None])]
         column_schema["x-levels"] = {str(level.code): level.label for level in column.levels}
-    return column_schema | {"examples": [_example(column)]}
-
-
-def _example(column: Column) -> float | str:
-    for level in column.levels:
-        if level.code == column.example and level.aliases:
-            return level.aliases[0]
-    return int(column.example) if column.example == int(column.example) else column.example
+    return column_schema | {"examples": [example_value(column)]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.openapi.operations import Json
+from app.routing import Json
 
 
 def derive_schemas(*types: Any) -> Json:

@@ -1,11 +1,11 @@
-"""The documentation page at ``/docs``.
+"""The documentation pages under ``/docs``.
 
-routes      the routes of the page and its static files
+routes      the routes of the pages and of their static files
 view_model  the values for the templates
 """
 
-from app.page.routes import register_page
+from app.page.routes import router
 
-__all__ = [
-    "register_page",
-]
+ROUTES = tuple(router.routes)
+
+__all__ = ["ROUTES"]

@@ -1,18 +1,21 @@
-"""The values for the documentation template, extracted from the OpenAPI document."""
+"""The values for the templates, from the OpenAPI document and the declarations of the routes."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
+from app.models import DocumentedModel
+from app.routing import ForeignProtocol, Json, Route
+from app.web import AUTHENTICATED, PUBLIC
 from model.schema import Column, Schema
-
-Json = dict[str, Any]
 
 
 class ColumnView(msgspec.Struct, frozen=True):
@@ -36,8 +39,8 @@ class OperationView(msgspec.Struct, frozen=True):
     Attributes:
         id: the anchor on the page.
         keys: the required API key as text; "" if no keys are configured.
-        parameters: the parameters, without the header that every operation has, and with the
-            allowed values as text.
+        placeholders: the allowed values of each placeholder of the path, as text.
+        body_note: the description of the request body.
         bodies: the request bodies, by media type.
         responses: the responses, by status.
     """
@@ -48,14 +51,33 @@ class OperationView(msgspec.Struct, frozen=True):
     summary: str
     description: str
     keys: str
-    parameters: list[Json]
+    placeholders: Mapping[str, str]
+    body_note: str
     bodies: list[Json]
     responses: list[Json]
 
 
+class HandlerView(msgspec.Struct, frozen=True):
+    """The routes of one handler.
+
+    Attributes:
+        paths: the method and the path of each route.
+        key: the scope of the required API key; ``none`` or ``any``.
+    """
+
+    paths: list[tuple[str, str]]
+    summary: str
+    key: str
+
+
 def build_view(document: Json, schema: Schema) -> Json:
-    """Return the values for the template of the page."""
-    groups: dict[str, list[OperationView]] = {tag["name"]: [] for tag in document["tags"]}
+    """Return the values for the template of ``/docs``."""
+    protocols = {
+        tag["name"]: tag["externalDocs"]["url"] for tag in document["tags"] if "externalDocs" in tag
+    }
+    groups: dict[str, list[OperationView]] = {
+        tag["name"]: [] for tag in document["tags"] if tag["name"] not in protocols
+    }
     for path, item in document["paths"].items():
         for method, operation in item.items():
             view = _operation_view(method.upper(), path, operation)
@@ -71,8 +93,35 @@ def build_view(document: Json, schema: Schema) -> Json:
         "shell_example": shlex.quote(json.dumps(example)),
         "request_id": document["components"]["parameters"]["RequestId"]["description"],
         "groups": groups,
+        "protocols": protocols,
         "schemas": document["components"]["schemas"],
     }
+
+
+def build_protocol_view(
+    protocol: ForeignProtocol, routes: Iterable[Route], documented: DocumentedModel
+) -> Json:
+    """Return the values for the template of a protocol's page.
+
+    Args:
+        routes: all routes of the service.
+    """
+    own = (route for route in routes if route.protocol is protocol)
+    example_path, example = protocol.example(documented)
+    return {
+        "protocol": protocol,
+        "handlers": [
+            _handler_view(list(group)) for _, group in groupby(own, attrgetter("handler"))
+        ],
+        "example_path": example_path,
+        "shell_example": shlex.quote(json.dumps(example)),
+    }
+
+
+def _handler_view(routes: list[Route]) -> HandlerView:
+    key = {PUBLIC: "none", AUTHENTICATED: "any"}.get(routes[0].scope, routes[0].scope)
+    paths = [(route.method, route.documented_path) for route in routes]
+    return HandlerView(paths, routes[0].summary, key)
 
 
 def _column_view(column: Column, example: Any) -> ColumnView:
@@ -98,7 +147,11 @@ def _column_view(column: Column, example: Any) -> ColumnView:
 
 def _operation_view(method: str, path: str, operation: Json) -> OperationView:
     body = operation.get("requestBody", {})
-    parameters = [p for p in operation["parameters"] if "$ref" not in p]
+    placeholders = {
+        parameter["name"]: _allowed_values(parameter["schema"])
+        for parameter in operation["parameters"]
+        if "$ref" not in parameter
+    }
     responses = [
         {
             "status": status,
@@ -115,7 +168,8 @@ def _operation_view(method: str, path: str, operation: Json) -> OperationView:
         summary=operation["summary"],
         description=operation.get("description", ""),
         keys=_key_requirement(operation),
-        parameters=[{**p, "allowed": _allowed_values(p["schema"])} for p in parameters],
+        placeholders=placeholders,
+        body_note=body.get("description", ""),
         bodies=list(_media(body.get("content", {}))),
         responses=responses,
     )
@@ -152,6 +206,4 @@ def _referenced_schemas(schema: Any) -> set[str]:
 
 
 def _allowed_values(schema: Json) -> str:
-    if "enum" in schema:
-        return " or ".join(map(str, schema["enum"][:4])) + (" …" if schema["enum"][4:] else "")
-    return schema.get("pattern") or "text"
+    return " or ".join(map(str, schema["enum"][:4])) + (" …" if schema["enum"][4:] else "")

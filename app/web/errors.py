@@ -22,20 +22,9 @@ from werkzeug.exceptions import HTTPException
 
 from app.web.problem_types import BY_STATUS, PROBLEM_TYPES
 from app.web.request import ServiceResponse, request_var
-from model.errors import (
-    ExplanationUnavailable,
-    IntervalUnavailable,
-    InvalidRecords,
-    Problem,
-    UnknownVersion,
-    UnreadableBody,
-)
+from model.errors import InvalidRecords, ModelError, Problem
 
 logger = logging.getLogger(__name__)
-
-
-class NotReady(Exception):
-    """No verified model is loaded; the message says why."""
 
 
 class ApiError(Exception):
@@ -60,6 +49,13 @@ class ApiError(Exception):
         self.code = code
         self.headers = headers
         self.extensions = extensions
+
+
+class NotReady(ApiError):
+    """No verified model is loaded; the message says why."""
+
+    def __init__(self, detail: str, **extensions: Any) -> None:
+        super().__init__("not_ready", detail, **extensions)
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):
@@ -113,33 +109,23 @@ def log_error(error: Exception, response: ErrorResponse) -> None:
 
 
 def to_error_response(error: Exception, *, max_body_bytes: int) -> ErrorResponse:
-    """Return the error response for an exception.
+    """Return the error response for an exception: the problem type of its ``code``.
 
     Args:
-        error: any exception; one that is not known here becomes ``internal_error``.
+        error: any exception; one without a code becomes ``internal_error``, without its message.
         max_body_bytes: the limit that the response to a too long body names.
     """
+    if isinstance(error, HTTPException):
+        return _http_error(error, max_body_bytes)
     if isinstance(error, InvalidRecords):
         return _invalid_records(error)
     if isinstance(error, ApiError):
         return _error_response(
             error.code, str(error), headers=error.headers, extensions=error.extensions
         )
-    if isinstance(error, UnreadableBody):
+    if isinstance(error, ModelError) and error.code != ModelError.code:
         return _error_response(error.code, str(error))
-    if isinstance(error, NotReady):
-        return _error_response("not_ready", str(error))
-    if isinstance(error, ExplanationUnavailable):
-        return _error_response("not_explainable", str(error))
-    if isinstance(error, IntervalUnavailable):
-        return _error_response("no_interval", str(error))
-    if isinstance(error, UnknownVersion):
-        return _error_response("not_found", str(error))
-    if isinstance(error, HTTPException):
-        return _http_error(error, max_body_bytes)
-    return _error_response(
-        "internal_error", "unexpected error; the service's log has the traceback"
-    )
+    return _error_response(ModelError.code, "unexpected error; the service's log has the traceback")
 
 
 def _error_response(
@@ -163,9 +149,7 @@ def _invalid_records(error: InvalidRecords) -> ErrorResponse:
         detail += f"; the first {len(error.problems)} are listed"
     locate = error.locate or (lambda problem: json_pointer(problem, error.path))
     problems = [{**msgspec.to_builtins(p), "pointer": locate(p)} for p in error.problems]
-    return _error_response(
-        "invalid_records", detail, error=str(error), extensions={"errors": problems}
-    )
+    return _error_response(error.code, detail, error=str(error), extensions={"errors": problems})
 
 
 def json_pointer(problem: Problem, path: str | None) -> str:

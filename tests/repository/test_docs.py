@@ -6,6 +6,8 @@ import ast
 import dataclasses
 import re
 import tomllib
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +15,10 @@ import msgspec
 import pytest
 
 from app import Settings
-from app.web import PROBLEM_TYPES
+from app.factory import ROUTES
+from app.protocols import PROTOCOLS
+from app.routing import ForeignProtocol, Route
+from app.web import AUTHENTICATED, PROBLEM_TYPES, PUBLIC
 from model.errors import ProblemCode
 from model.schema import Schema
 from model.training import FIELD_TYPES, TrainingConfig
@@ -99,16 +104,32 @@ def test_every_error_has_a_remedy() -> None:
         assert all(cells), code
 
 
-def test_every_route_is_documented() -> None:
-    from app import create_app
+@pytest.mark.parametrize("protocol", [None, *PROTOCOLS], ids=lambda p: p.slug if p else "our own")
+def test_the_tables_of_routes_follow_from_the_declarations(
+    protocol: ForeignProtocol | None,
+) -> None:
+    table = route_table([route for route in ROUTES if route.protocol is protocol])
+    assert table in (ROOT / "docs/api.md").read_text(), f"docs/api.md needs this table:\n\n{table}"
 
-    text = (ROOT / "docs/api.md").read_text()
-    for rule in create_app(Settings()).url_map.iter_rules():
-        path = re.sub(
-            r"<(?:segment:)?(\w+)>", lambda placeholder: placeholder[1].upper(), rule.rule
+
+def route_table(routes: Iterable[Route]) -> str:
+    """Return the table of routes, with a row for each handler."""
+    keys = {PUBLIC: "none", AUTHENTICATED: "any"}
+    lines = ["| route | key | summary |", "| --- | --- | --- |"]
+    for handler, group in groupby(routes, lambda route: route.handler):
+        declared = list(group)
+        paths = "<br>".join(
+            f"`{route.method} {route.documented_path}`"
+            if route.path
+            else f"`{route.method}` on `{route.path_setting.upper()}`"
+            for route in declared
         )
-        method = "POST" if "POST" in (rule.methods or ()) else "GET"
-        assert f"`{method} {path}`" in text
+        scopes = {route.scope for route in declared}
+        assert len(scopes) == 1, f"{handler} has routes with several scopes"
+        (scope,) = scopes
+        key = keys.get(scope, f"`{scope}`")
+        lines.append(f"| {paths} | {key} | {declared[0].summary.removesuffix('.')} |")
+    return "\n".join(lines) + "\n"
 
 
 def test_every_metric_is_documented_with_its_labels() -> None:

@@ -1,6 +1,7 @@
 """schemathesis against the real server: valid and invalid requests by the OpenAPI document.
 
-The routes of other protocols are tested without ``positive_data_acceptance``: JSON Schema cannot
+The document of the service describes our own routes, and :mod:`tests.protocol_descriptions` those
+of other protocols. The latter are tested without ``positive_data_acceptance``: JSON Schema cannot
 express that a tensor has as many elements as the product of its shape.
 """
 
@@ -17,12 +18,13 @@ from typing import Any
 
 import pytest
 
+from app import Settings, create_app
 from app.api_keys import new_entry
 from model.artifacts import Store
+from tests.protocol_descriptions import protocol_document
 
 pytestmark = pytest.mark.slow
 
-OWN = ("Predictions", "Health", "The model", "Problems", "Documentation")
 # Low limits, so that some requests exceed them; few log lines.
 SETTINGS = {"MAX_RECORDS": "20", "MAX_EXPLAINED": "10", "LOG_LEVEL": "error"}
 # Without the scope manage, because unloading the model stops the service.
@@ -37,18 +39,34 @@ schemathesis.serializer.alias("application/jsonlines", "text/plain")
 RequestCounts = Counter[tuple[str, str, int]]
 
 
-def schemathesis(address: str, folder: Path, *arguments: str) -> RequestCounts:
-    """Run schemathesis, and check that it reports no failure.
+def schemathesis(
+    address: str, document: dict[str, Any], folder: Path, *arguments: str
+) -> RequestCounts:
+    """Run schemathesis on every path with a success, and check that it reports no failure.
+
+    Args:
+        address: the address of the server.
+        document: the OpenAPI document.
+        folder: a folder for files.
+        arguments: further arguments of ``st run``.
 
     Returns:
         the number of requests by operation, mode (positive or negative) and status.
     """
     report = folder / "report.ndjson"
     (folder / "hooks.py").write_text(HOOKS)
-    command = [str(Path(sys.executable).with_name("st")), "run", f"{address}/openapi.json"]
+    (folder / "openapi.json").write_text(json.dumps(document))
+    excluded = [
+        word for path in paths_without_success(document) for word in ("--exclude-path", path)
+    ]
     done = subprocess.run(
         [
-            *command,
+            str(Path(sys.executable).with_name("st")),
+            "run",
+            "openapi.json",
+            "--url",
+            address,
+            *excluded,
             "--checks",
             "all",
             "--continue-on-failure",
@@ -82,13 +100,14 @@ def count_requests(report: Path) -> RequestCounts:
     return counts
 
 
-def operations(document: dict[str, Any], *, own: bool) -> set[str]:
-    """Return the operations to test, by schemathesis's names."""
+def operations(document: dict[str, Any]) -> set[str]:
+    """Return the operations that schemathesis must test, by its names."""
+    excluded = paths_without_success(document)
     return {
         f"{method.upper()} {path}"
         for path, item in document["paths"].items()
-        for method, operation in item.items()
-        if (operation["tags"][0] in OWN) is own
+        for method in item
+        if path not in excluded
     }
 
 
@@ -99,15 +118,6 @@ def paths_without_success(document: dict[str, Any]) -> list[str]:
         for path, item in document["paths"].items()
         if not any(status[0] == "2" for o in item.values() for status in o["responses"])
     ]
-
-
-def select_routes(document: dict[str, Any], *, own: bool) -> tuple[list[str], set[str]]:
-    """Return the arguments that select some routes, and the operations that they must test."""
-    excluded = paths_without_success(document)
-    arguments = [word for tag in OWN for word in ("--include-tag" if own else "--exclude-tag", tag)]
-    arguments += [word for path in excluded for word in ("--exclude-path", path)]
-    expected = {o for o in operations(document, own=own) if o.partition(" ")[2] not in excluded}
-    return arguments, expected
 
 
 def n_requests(counts: RequestCounts, **selected: Any) -> int:
@@ -123,11 +133,10 @@ def test_our_own_routes(trained: Store, serve: Callable[..., Any], tmp_path: Pat
     with serve(trained.folder, **SETTINGS) as server:
         server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
         document = server.get("/openapi.json")[1]
-        arguments, expected = select_routes(document, own=True)
-        counts = schemathesis(server.address, tmp_path, *arguments, "--max-examples", "300")
+        counts = schemathesis(server.address, document, tmp_path, "--max-examples", "300")
         server.stop()
-    assert {operation for operation, *_ in counts} == expected
-    for operation in expected:
+    assert {operation for operation, *_ in counts} == operations(document)
+    for operation in operations(document):
         assert n_requests(counts, operation=operation) >= 200, operation
     assert n_requests(counts, operation="POST /predict", mode="positive", status=200) >= 300
     assert n_requests(counts, operation="POST /predict", mode="negative", status=422) >= 300
@@ -141,11 +150,10 @@ def test_our_own_routes_with_api_keys(
     key, entry = new_entry("schemathesis", SCOPES)
     with serve(trained.folder, **SETTINGS, API_KEYS=entry) as server:
         server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
-        arguments, expected = select_routes(server.get("/openapi.json")[1], own=True)
-        arguments += ["--max-examples", "50"]
+        document = server.get("/openapi.json")[1]
         (tmp_path / "schemathesis.toml").write_text(f'[auth.openapi.bearer]\nbearer = "{key}"\n')
-        counts = schemathesis(server.address, tmp_path, *arguments)
-    assert {operation for operation, *_ in counts} == expected
+        counts = schemathesis(server.address, document, tmp_path, "--max-examples", "50")
+    assert {operation for operation, *_ in counts} == operations(document)
     for operation in ("POST /predict", "GET /model", "GET /metrics"):
         assert n_requests(counts, operation=operation, status=200) >= 30
         assert n_requests(counts, operation=operation, status=401) >= 1
@@ -154,11 +162,11 @@ def test_our_own_routes_with_api_keys(
 def test_the_routes_of_other_protocols(
     trained: Store, serve: Callable[..., Any], tmp_path: Path
 ) -> None:
+    settings = Settings.from_environment({**SETTINGS, "MODEL_STORE": str(trained.folder)})
+    document = protocol_document(create_app(settings))
+    arguments = ("--max-examples", "200", "--exclude-checks", "positive_data_acceptance")
     with serve(trained.folder, **SETTINGS) as server:
         server.wait_until(lambda: server.get("/readyz")[0] == 200, "the model")
-        arguments, expected = select_routes(server.get("/openapi.json")[1], own=False)
-        if not expected:
-            pytest.skip("the service has no routes of other protocols")
-        arguments += ["--max-examples", "200", "--exclude-checks", "positive_data_acceptance"]
-        counts = schemathesis(server.address, tmp_path, *arguments)
-    assert {operation for operation, *_ in counts} == expected
+        counts = schemathesis(server.address, document, tmp_path, *arguments)
+    assert {operation for operation, *_ in counts} == operations(document)
+    assert len(operations(document)) >= 30

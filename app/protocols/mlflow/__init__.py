@@ -3,14 +3,11 @@
 routes         route handlers
 csv_requests   parsing of CSV bodies
 json_requests  parsing of JSON and JSON Lines bodies
-openapi        OpenAPI descriptions of the routes
+errors         errors in MLflow's format
 """
 
-from app.protocols.mlflow.openapi import mlflow_routes, mlflow_schemas
-from app.protocols.mlflow.routes import register_mlflow
+from app.protocols.mlflow.routes import PROTOCOL, router
 
-__all__ = [
-    "mlflow_routes",
-    "mlflow_schemas",
-    "register_mlflow",
-]
+ROUTES = tuple(router.routes)
+
+__all__ = ["PROTOCOL", "ROUTES"]

@@ -15,25 +15,20 @@ import msgspec
 import numpy as np
 from werkzeug.http import parse_options_header
 
-from app.models import LoadedModel
+from app.models import DocumentedModel, LoadedModel
 from app.protocols.mlflow.csv_requests import parse_csv
+from app.protocols.mlflow.errors import render_error
 from app.protocols.mlflow.json_requests import parse_json, parse_json_lines
+from app.routing import ForeignProtocol, Json, Router
 from app.service import Service
 from app.settings import Settings
-from app.web import PUBLIC, ApiError, ErrorResponse, ServiceRequest, ServiceResponse
+from app.web import PUBLIC, ApiError, ServiceRequest, ServiceResponse
 from model.inference import Scores
 
 JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 MEBIBYTE = 2**20
 
-_ERROR_CODES = {
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "RESOURCE_DOES_NOT_EXIST",
-    500: "INTERNAL_ERROR",
-    503: "TEMPORARILY_UNAVAILABLE",
-}
 # No character that could end the header or begin another one.
 _SAFE_ATTRIBUTES = re.compile(r"[A-Za-z0-9 ._:/+=@,;-]{1,1024}")
 _encode = msgspec.json.Encoder().encode
@@ -51,54 +46,60 @@ class ContentType(msgspec.Struct, frozen=True):
     has_header: bool | None = None
 
 
-def register_mlflow(service: Service) -> None:
-    """Add the routes of MLflow's scoring server and of SageMaker's hosting."""
-    models, settings = service.models, service.settings
-
-    def ping(request: ServiceRequest) -> ServiceResponse:
-        """Readiness: 200 if a verified model is loaded, otherwise 503."""
-        models.get()
-        return ServiceResponse(b"{}")
-
-    def version(request: ServiceRequest) -> ServiceResponse:
-        """Return the version of the current model as plain text."""
-        return ServiceResponse(
-            models.get().version.encode(), media_type="text/plain; charset=utf-8"
-        )
-
-    def invocations(request: ServiceRequest) -> ServiceResponse:
-        """Predict probabilities for records in the formats of MLflow and SageMaker."""
-        declared = _parse_content_type(request)
-        model = request.bind_model(models.get())
-        scores = model.score(_parse_records(request.body(), model, declared))
-        return _response(request, declared, scores)
-
-    def execution_parameters(request: ServiceRequest) -> ServiceResponse:
-        """Return the limits by which SageMaker's batch transform splits its input into requests."""
-        return ServiceResponse(_encode(_execution_parameters(models.get(), settings)))
-
-    for method, path, handler, scope in (
-        ("GET", "/ping", ping, PUBLIC),
-        ("GET", "/health", ping, PUBLIC),
-        ("GET", "/version", version, PUBLIC),
-        ("GET", "/execution-parameters", execution_parameters, PUBLIC),
-        ("POST", "/invocations", invocations, "predict"),
-    ):
-        service.add_route(method, path, handler, scope, render_error=render_error)
+def example_request(documented: DocumentedModel) -> tuple[str, Json]:
+    """Return the path and the body of an example request."""
+    columns, row = list(documented.coded), list(documented.coded.values())
+    return "/invocations", {"dataframe_split": {"columns": columns, "data": [row]}}
 
 
-def render_error(error_response: ErrorResponse) -> ServiceResponse:
-    """Return an error in MLflow's format, with all members of the problem details added.
+PROTOCOL = ForeignProtocol(
+    name="MLflow, SageMaker and Vertex AI",
+    slug="mlflow",
+    specifications={
+        "MLflow's inference server": "https://mlflow.org/docs/latest/ml/deployment/"
+        "deploy-model-locally/",
+        "SageMaker's inference containers": "https://docs.aws.amazon.com/sagemaker/latest/dg/"
+        "your-algorithms-inference-code.html",
+        "Vertex AI's custom containers": "https://cloud.google.com/vertex-ai/docs/predictions/"
+        "custom-container-requirements",
+    },
+    differences="NaN and empty strings mean missing. Without a loaded model the health routes "
+    "return 503. Invalid records are 400, and errors list every problem of every record. For "
+    "Vertex AI, the paths of /readyz and /predict are set by its environment variables.",
+    example=example_request,
+)
 
-    MLflow has no 422: its clients expect 400 for invalid records.
-    """
-    status = 400 if error_response.status == 422 else error_response.status
-    content = {
-        "error_code": _ERROR_CODES.get(status, "BAD_REQUEST"),
-        "message": error_response.error,
-        **msgspec.structs.replace(error_response, status=status).details(),
-    }
-    return ServiceResponse(_encode(content), status, headers=error_response.headers)
+router = Router(protocol=PROTOCOL, render_error=render_error)
+
+
+@router.route("GET", "/ping", "/health", scope=PUBLIC)
+def ping(service: Service, request: ServiceRequest) -> ServiceResponse:
+    """Report whether a verified model is loaded; 503 if not."""
+    service.models.get()
+    return ServiceResponse(b"{}")
+
+
+@router.route("GET", "/version", scope=PUBLIC)
+def version(service: Service, request: ServiceRequest) -> ServiceResponse:
+    """Return the version of the current model as plain text (MLflow)."""
+    text = service.models.get().version
+    return ServiceResponse(text.encode(), media_type="text/plain; charset=utf-8")
+
+
+@router.route("POST", "/invocations", scope="predict")
+def invocations(service: Service, request: ServiceRequest) -> ServiceResponse:
+    """Return probabilities for JSON in four forms, CSV or JSON lines."""
+    declared = _parse_content_type(request)
+    model = request.bind_model(service.models.get())
+    scores = model.score(_parse_records(request.body(), model, declared))
+    return _response(request, declared, scores)
+
+
+@router.route("GET", "/execution-parameters", scope=PUBLIC)
+def execution_parameters(service: Service, request: ServiceRequest) -> ServiceResponse:
+    """Return the limits by which SageMaker's batch transform splits its input into requests."""
+    limits = _execution_parameters(service.models.get(), service.settings)
+    return ServiceResponse(_encode(limits))
 
 
 def _parse_content_type(request: ServiceRequest) -> ContentType:

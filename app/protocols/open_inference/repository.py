@@ -1,9 +1,5 @@
 """Routes of the model repository extension of Triton and MLServer.
 
-    POST /v2/repository/index                  list every version of the store and its state
-    POST /v2/repository/models/NAME/load       end an unload, or load an additional version
-    POST /v2/repository/models/NAME/unload     unload all versions, or one that is not current
-
 A request selects one version with ``{"parameters": {"version": "2"}}``. A request without a version
 applies to the whole model.
 """
@@ -16,8 +12,11 @@ from typing import Any
 import msgspec
 
 from app.models import ModelRegistry
+from app.protocols.open_inference.errors import render_error
 from app.protocols.open_inference.requests import convert
-from app.service import ErrorRenderer, Service
+from app.protocols.open_inference.routes import PROTOCOL
+from app.routing import Router
+from app.service import Service
 from app.web import ApiError, NotReady, ServiceRequest, ServiceResponse
 from model.artifacts import MANIFEST_FILE, Store, decode_manifest
 from model.errors import ModelError
@@ -33,44 +32,45 @@ class _RepositoryRequest(msgspec.Struct, frozen=True):
     parameters: dict[str, Any] | None = None
 
 
-def register_repository(service: Service, render_error: ErrorRenderer) -> None:
-    """Add the routes of the model repository extension."""
-    models = service.models
-    store = Store(service.settings.model_store)
+router = Router(protocol=PROTOCOL, render_error=render_error)
 
-    def index(request: ServiceRequest) -> ServiceResponse:
-        """List the versions of the store; with ``{"ready": true}`` only the loaded ones."""
-        entries = _index(models, store)
-        if _read_request(request).ready:
-            entries = [entry for entry in entries if entry["state"] == "READY"]
-        return ServiceResponse(_encode(entries))
 
-    def load(request: ServiceRequest, name: str) -> ServiceResponse:
-        """Load the model again, or load one more version."""
-        check_name(name)
-        models.load(_requested_version(_read_request(request)))
-        return ServiceResponse(_encode({"name": name, "load": True}))
+@router.route("POST", "/v2/repository/index", scope="monitor")
+def index(service: Service, request: ServiceRequest) -> ServiceResponse:
+    """Return the versions of the store and their states.
 
-    def unload(request: ServiceRequest, name: str) -> ServiceResponse:
-        """Unload the model, or one version that is not current."""
-        check_name(name)
-        models.unload(_requested_version(_read_request(request)))
-        return ServiceResponse(_encode({"name": name, "unload": True}))
+    With ``{"ready": true}`` only the loaded versions.
+    """
+    entries = _index(service.models, _store(service))
+    if _read_request(request).ready:
+        entries = [entry for entry in entries if entry["state"] == "READY"]
+    return ServiceResponse(_encode(entries))
 
-    def check_name(name: str) -> None:
-        model_name = _model_name(models, store)
-        if name != model_name:
-            raise ApiError("not_found", f"no model has this name; the model is {model_name}")
 
-    routes = (
-        ("index", index, "monitor"),
-        ("models/<name>/load", load, "manage"),
-        ("models/<name>/unload", unload, "manage"),
-    )
-    for path, handler, scope in routes:
-        service.add_route(
-            "POST", f"/v2/repository/{path}", handler, scope, render_error=render_error
-        )
+@router.route("POST", "/v2/repository/models/<name>/load", scope="manage")
+def load(service: Service, request: ServiceRequest, name: str) -> ServiceResponse:
+    """Load the model again, or one version in addition to the current one."""
+    _check_name(service, name)
+    service.models.load(_requested_version(_read_request(request)))
+    return ServiceResponse(_encode({"name": name, "load": True}))
+
+
+@router.route("POST", "/v2/repository/models/<name>/unload", scope="manage")
+def unload(service: Service, request: ServiceRequest, name: str) -> ServiceResponse:
+    """Unload the model, or one version that is not the current one."""
+    _check_name(service, name)
+    service.models.unload(_requested_version(_read_request(request)))
+    return ServiceResponse(_encode({"name": name, "unload": True}))
+
+
+def _store(service: Service) -> Store:
+    return Store(service.settings.model_store)
+
+
+def _check_name(service: Service, name: str) -> None:
+    model_name = _model_name(service.models, _store(service))
+    if name != model_name:
+        raise ApiError("not_found", f"no model has this name; the model is {model_name}")
 
 
 def _index(models: ModelRegistry, store: Store) -> list[dict[str, str]]:

@@ -1,26 +1,21 @@
 """Routes of the Open Inference Protocol (V2) of KServe, Triton and MLServer over HTTP.
 
-    GET  /v2                                  server metadata
-    GET  /v2/health/live, /v2/health/ready    liveness, and readiness of the model
-    GET  /v2/models                           the names of the models
-    GET  /v2/models/NAME[/versions/V]         inputs and outputs
-    GET  /v2/models/NAME[/versions/V]/ready   readiness of one version
-    POST /v2/models/NAME[/versions/V]/infer   probabilities and labels
-    POST /v2/repository/…                     see :mod:`app.protocols.open_inference.repository`
-
-V is the number of a version or one of its labels. Every response other than 200 has a JSON body
-with a message under ``error``.
+A version is given by its number or one of its labels. Every response other than 200 has a JSON body
+with a message under ``error``. The routes of the model repository are in
+:mod:`app.protocols.open_inference.repository`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from app.models import LoadedModel
-from app.protocols.open_inference.repository import register_repository
+from app.models import DocumentedModel, LoadedModel
+from app.protocols.open_inference.errors import render_error
 from app.protocols.open_inference.requests import (
     InferRequest,
     read_request,
@@ -28,12 +23,12 @@ from app.protocols.open_inference.requests import (
     to_columns,
 )
 from app.protocols.open_inference.tensors import BYTES, Output, encode_output
+from app.routing import ForeignProtocol, Json, Router
 from app.service import Service
 from app.web import (
     AUTHENTICATED,
     PUBLIC,
     ApiError,
-    ErrorResponse,
     NotReady,
     ServiceRequest,
     ServiceResponse,
@@ -48,99 +43,116 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 _encode = msgspec.json.Encoder().encode
 
 
-def register_open_inference(service: Service) -> None:
-    """Add the routes of the Open Inference Protocol."""
-    models = service.models
-
-    def find_model(name: str, version: str) -> LoadedModel:
-        is_label = version and not version.isdecimal()
-        model = models.get(label=version) if is_label else models.get(version)
-        if model.name != name:
-            raise ApiError("not_found", f"no model has this name; the model is {model.name}")
-        return model
-
-    def server(request: ServiceRequest) -> ServiceResponse:
-        """Return the server metadata. The version is the protocol's, not that of the software."""
-        extensions = ["binary_tensor_data", "model_repository"]
-        content = {"name": "tabular-prediction-service", "version": "2", "extensions": extensions}
-        return ServiceResponse(_encode(content))
-
-    def live(request: ServiceRequest) -> ServiceResponse:
-        """Liveness: 200 if the process responds."""
-        return ServiceResponse(_encode({"live": True}))
-
-    def ready(request: ServiceRequest) -> ServiceResponse:
-        """Readiness: 200 if a verified model is loaded, otherwise 503."""
-        _check_ready(models.get)
-        return ServiceResponse(_encode({"ready": True}))
-
-    def listed(request: ServiceRequest) -> ServiceResponse:
-        """List the names of the models."""
-        names = {model.name for model in models.snapshot.loaded.values()}
-        return ServiceResponse(_encode({"models": sorted(names)}))
-
-    def metadata(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
-        """Return the inputs, the outputs and the versions of a model."""
-        model = request.bind_model(find_model(name, version))
-        versions = [loaded.version for loaded in models.snapshot.loaded.values()]
-        return ServiceResponse(_encode(_model_metadata(model, versions)))
-
-    def model_ready(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
-        """Readiness of one version: 200 if it is loaded."""
-        _check_ready(lambda: find_model(name, version))
-        return ServiceResponse(_encode({"name": name, "ready": True}))
-
-    def infer(request: ServiceRequest, name: str, version: str = "") -> ServiceResponse:
-        """Predict a probability and a label for each record."""
-        model = request.bind_model(find_model(name, version))
-        columns = model.schema.column_names
-        infer_request, binary = read_request(
-            request.body(), request.header(JSON_LENGTH), len(columns)
-        )
-        outputs = requested_outputs(infer_request, OUTPUTS)
-        values = model.validate_columns(to_columns(infer_request, binary, columns), "/inputs")
-        return compress_response(
-            request, _response(model, model.score(values), infer_request, outputs)
-        )
-
-    def add(method: str, path: str, handler: Any, scope: str) -> None:
-        service.add_route(method, path, handler, scope, render_error=render_error)
-
-    add("GET", "/v2", server, AUTHENTICATED)
-    add("GET", "/v2/health/live", live, PUBLIC)
-    add("GET", "/v2/health/ready", ready, PUBLIC)
-    add("GET", "/v2/models", listed, AUTHENTICATED)
-    for path in ("/v2/models/<name>", "/v2/models/<name>/versions/<version>"):
-        add("GET", path, metadata, AUTHENTICATED)
-        add("GET", path + "/ready", model_ready, PUBLIC)
-        add("POST", path + "/infer", infer, "predict")
-    register_repository(service, render_error)
+def example_request(documented: DocumentedModel) -> tuple[str, Json]:
+    """Return the path and the body of an example request: one tensor per column."""
+    tensors = [
+        {"name": name, "shape": [1, 1], "datatype": "FP64", "data": [value]}
+        for name, value in documented.coded.items()
+    ]
+    return f"/v2/models/{documented.model.name}/infer", {"inputs": tensors}
 
 
-def render_error(error_response: ErrorResponse) -> ServiceResponse:
-    """Return an error in the protocol's format. The status of invalid records is 400.
+PROTOCOL = ForeignProtocol(
+    name="Open Inference Protocol (V2)",
+    slug="open-inference",
+    specifications={
+        "Open Inference Protocol": "https://github.com/kserve/open-inference-protocol/blob/main/"
+        "specification/protocol/inference_rest.md",
+        "binary tensor data": "https://github.com/triton-inference-server/server/blob/main/docs/"
+        "protocol/extension_binary_data.md",
+        "model repository": "https://github.com/triton-inference-server/server/blob/main/docs/"
+        "protocol/extension_model_repository.md",
+    },
+    differences="A record is one tensor per column, or one matrix with the columns in schema "
+    "order. A version may also be given by its label. Without a loaded model the service is not "
+    "ready (503). Invalid requests are always 400, and errors list every problem by row and "
+    "column. Statistics, configurations and shared memory are not supported.",
+    example=example_request,
+)
 
-    The problems have no JSON pointers, because binary tensors are not part of the JSON. They have
-    rows and columns.
-    """
-    extensions = dict(error_response.extensions)
-    if "errors" in extensions:
-        extensions["errors"] = [
-            {key: value for key, value in problem.items() if key != "pointer"}
-            for problem in extensions["errors"]
-        ]
-    status = 400 if error_response.status == 422 else error_response.status
-    error_response = msgspec.structs.replace(error_response, status=status, extensions=extensions)
-    return ServiceResponse(
-        _encode(error_response.details()), status, headers=error_response.headers
-    )
+router = Router(protocol=PROTOCOL, render_error=render_error)
+MODEL_PATHS = ("/v2/models/<name>", "/v2/models/<name>/versions/<version>")
 
 
-def _check_ready(get: Any) -> None:
+@router.route("GET", "/v2", scope=AUTHENTICATED)
+def server(service: Service, request: ServiceRequest) -> ServiceResponse:
+    """Return the server's name, its extensions and the version of the protocol."""
+    extensions = ["binary_tensor_data", "model_repository"]
+    content = {"name": "tabular-prediction-service", "version": "2", "extensions": extensions}
+    return ServiceResponse(_encode(content))
+
+
+@router.route("GET", "/v2/health/live", scope=PUBLIC)
+def live(service: Service, request: ServiceRequest) -> ServiceResponse:
+    """Report that the process is alive."""
+    return ServiceResponse(_encode({"live": True}))
+
+
+@router.route("GET", "/v2/health/ready", scope=PUBLIC)
+def ready(service: Service, request: ServiceRequest) -> ServiceResponse:
+    """Report whether a verified model is loaded; 503 if not."""
+    with _not_ready_as_false():
+        service.models.get()
+    return ServiceResponse(_encode({"ready": True}))
+
+
+@router.route("GET", "/v2/models", scope=AUTHENTICATED)
+def model_names(service: Service, request: ServiceRequest) -> ServiceResponse:
+    """Return the names of the models; there is one."""
+    names = {model.name for model in service.models.snapshot.loaded.values()}
+    return ServiceResponse(_encode({"models": sorted(names)}))
+
+
+@router.route("GET", *MODEL_PATHS, scope=AUTHENTICATED)
+def metadata(
+    service: Service, request: ServiceRequest, name: str, version: str = ""
+) -> ServiceResponse:
+    """Return the inputs, the outputs and the loaded versions of a model."""
+    model = request.bind_model(_find_model(service, name, version))
+    versions = [loaded.version for loaded in service.models.snapshot.loaded.values()]
+    return ServiceResponse(_encode(_model_metadata(model, versions)))
+
+
+@router.route("GET", *[f"{path}/ready" for path in MODEL_PATHS], scope=PUBLIC)
+def model_ready(
+    service: Service, request: ServiceRequest, name: str, version: str = ""
+) -> ServiceResponse:
+    """Report whether the model, or the version, is loaded."""
+    with _not_ready_as_false():
+        _find_model(service, name, version)
+    return ServiceResponse(_encode({"name": name, "ready": True}))
+
+
+@router.route("POST", *[f"{path}/infer" for path in MODEL_PATHS], scope="predict")
+def infer(
+    service: Service, request: ServiceRequest, name: str, version: str = ""
+) -> ServiceResponse:
+    """Return a probability and a label per record, for tensors in JSON or binary form."""
+    model = request.bind_model(_find_model(service, name, version))
+    columns = model.schema.column_names
+    infer_request, binary = read_request(request.body(), request.header(JSON_LENGTH), len(columns))
+    outputs = requested_outputs(infer_request, OUTPUTS)
+    values = model.validate_columns(to_columns(infer_request, binary, columns), "/inputs")
+    response = _response(model, model.score(values), infer_request, outputs)
+    return compress_response(request, response)
+
+
+def _find_model(service: Service, name: str, version: str) -> LoadedModel:
+    """Return the model of a name; a version is a number or a label."""
+    is_label = version and not version.isdecimal()
+    model = service.models.get(label=version) if is_label else service.models.get(version)
+    if model.name != name:
+        raise ApiError("not_found", f"no model has this name; the model is {model.name}")
+    return model
+
+
+@contextmanager
+def _not_ready_as_false() -> Iterator[None]:
+    """Add ``"ready": false`` to the error of a block that needs a loaded model."""
     try:
-        get()
+        yield
     except NotReady as error:
-        raise ApiError("not_ready", str(error), ready=False) from None
+        raise NotReady(str(error), ready=False) from None
 
 
 def _response(

@@ -4,14 +4,10 @@ routes    route handlers
 requests  parsing of rows, columns and examples
 errors    errors in the protocol's format
 metadata  version states and the signature
-openapi   OpenAPI descriptions of the routes
 """
 
-from app.protocols.tensorflow_serving.openapi import tfserving_routes, tfserving_schemas
-from app.protocols.tensorflow_serving.routes import register_tensorflow_serving
+from app.protocols.tensorflow_serving.routes import PROTOCOL, router
 
-__all__ = [
-    "register_tensorflow_serving",
-    "tfserving_routes",
-    "tfserving_schemas",
-]
+ROUTES = tuple(router.routes)
+
+__all__ = ["PROTOCOL", "ROUTES"]

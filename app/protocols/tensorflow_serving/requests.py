@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from app.protocols.table_payload import raise_for_duplicate_keys
 from app.protocols.tensorflow_serving.metadata import SIGNATURE
 from model.errors import InvalidRecords, Problem, ProblemCode, UnreadableBody
-from model.records import duplicate_keys, parse_strict_json, printable
+from model.records import DUPLICATE_KEY_MESSAGE, duplicate_keys, parse_strict_json, printable
 
 _MULTIPLE_INPUTS = "multiple input tensors required as per tensorinfo_map"
 _KNOWN_KEYS = ("signature_name", "instances", "inputs", "context", "examples")
@@ -224,7 +224,7 @@ def _is_mapping(value: Any) -> bool:
 def _check_duplicate_keys(content: dict[str, Any], names: Collection[str], path: str) -> None:
     duplicates = ((None, name) for name in duplicate_keys(content) if name in names)
     raise_for_duplicate_keys(
-        duplicates, "key: {name} is given more than once", n_records=0, path=path
+        duplicates, f"key: {{name}} {DUPLICATE_KEY_MESSAGE}", n_records=0, path=path
     )
 
 

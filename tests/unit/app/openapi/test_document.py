@@ -1,4 +1,7 @@
-"""The OpenAPI document is valid, and its examples are real requests and responses."""
+"""The OpenAPI document is valid, and its examples are real requests and responses.
+
+Most tests also run on the descriptions of the other servers' protocols.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,17 @@ from werkzeug.test import TestResponse
 
 from app import Service, Settings, create_app
 from app.api_keys import new_entry
-from app.factory import ROUTE_GROUPS
-from app.models import LoadedModel
-from app.openapi import DocumentedModel, register_openapi
-from app.openapi.document import UNDESCRIBED, describe_routes, openapi_path
+from app.models import DocumentedModel, LoadedModel
+from app.openapi import build_document
+from app.openapi.error_examples import error_examples
+from app.openapi.objects import object_
+from app.openapi.objects import response as response_object
+from app.routing import Router
 from app.web import PROBLEM_TYPES, PUBLIC, ErrorResponse, ServiceResponse
-from model.artifacts import Store
+from model.artifacts import Artifact, Store
 from model.schema import Schema
+from tests.conftest import remove_optional_files
+from tests.protocol_descriptions import protocol_document
 
 Json = dict[str, Any]
 INSTANCE = "/requests/"
@@ -39,6 +46,12 @@ def app(trained: Store) -> Service:
 @pytest.fixture(scope="module")
 def document(app: Service) -> Json:
     return document_of(app)
+
+
+@pytest.fixture(scope="module", params=["our own routes", "other protocols"])
+def described(request: pytest.FixtureRequest, app: Service) -> Json:
+    """Return the service's document, then that of the routes which it only links to."""
+    return document_of(app) if request.param == "our own routes" else protocol_document(app)
 
 
 def document_of(app: Service) -> Json:
@@ -68,35 +81,33 @@ def without_instance(content: Json) -> Json:
     return {**content, "instance": INSTANCE}
 
 
-def test_the_document_is_valid(document: Json) -> None:
-    jsonschema.Draft202012Validator(OPENAPI_31).validate(document)
-    for name, schema in document["components"]["schemas"].items():
+def test_the_document_is_valid(described: Json) -> None:
+    jsonschema.Draft202012Validator(OPENAPI_31).validate(described)
+    for name, schema in described["components"]["schemas"].items():
         jsonschema.Draft202012Validator.check_schema(schema)
-        validator(document, schema).is_valid({})  # raises for a reference to nothing
-        assert f'"#/components/schemas/{name}' in json.dumps(document), f"nothing refers to {name}"
+        validator(described, schema).is_valid({})  # raises for a reference to nothing
+        assert f'"#/components/schemas/{name}' in json.dumps(described), f"nothing refers to {name}"
 
 
-def test_the_document_lists_every_route_and_no_others(app: Service, document: Json) -> None:
-    listed = {(method, path) for method, path, _ in operations(document)}
-    assert listed == {(route.method, openapi_path(route)) for route in app.routes()}
-    rules = [rule for rule in app.url_map.iter_rules() if rule.methods]
-    assert len(listed) == sum(len(set(rule.methods or ()) - {"HEAD", "OPTIONS"}) for rule in rules)
-
-
-def test_every_route_has_an_operation(app: Service) -> None:
-    documented = DocumentedModel(app.models.get(), app.settings)
-    for route, operation in describe_routes(app, documented, ROUTE_GROUPS).items():
-        assert operation is not UNDESCRIBED, (
-            f"{route.method} {route.rule}: add it to app/api/openapi.py"
-        )
-        assert route.handler.__doc__
+def test_our_own_routes_are_described_and_the_others_linked(app: Service, document: Json) -> None:
+    own = {(route.method, route.documented_path) for route in app.routes if not route.protocol}
+    assert {(method, path) for method, path, _ in operations(document)} == own
+    linked = {tag["name"]: tag.get("externalDocs") for tag in document["tags"]}
+    for route in app.routes:
+        if route.protocol:
+            assert linked[route.protocol.name] == {"url": f"/docs/{route.protocol.slug}"}
+        else:
+            assert linked[route.tag] is None and route.summary.endswith(".")
 
 
 def test_a_path_that_a_platform_chooses_is_described(trained: Store) -> None:
-    settings = Settings(model_store=trained.folder, health_route="/v1/up", predict_route="/v1/ask")
+    settings = Settings(
+        model_store=trained.folder, health_route="/v1/models", predict_route="/v1/ask"
+    )
     paths = document_of(create_app(settings))["paths"]
-    assert set(paths["/v1/up"]) == {"get"} and set(paths["/v1/ask"]) == {"post"}
-    assert paths["/v1/up"]["get"]["responses"]["503"]
+    assert paths["/v1/models"]["get"]["summary"].startswith("Report whether"), "KServe's path"
+    assert paths["/v1/models"]["get"]["responses"]["503"]
+    assert set(paths["/v1/models"]) == {"get"} and set(paths["/v1/ask"]) == {"post"}
     assert paths["/v1/ask"]["post"]["responses"]["422"]
 
 
@@ -124,13 +135,13 @@ def test_the_limits_match_the_settings(document: Json) -> None:
     assert "at most 8388608 bytes" in example["value"]["error"]
 
 
-def test_every_request_example_gets_a_described_response(app: Service, document: Json) -> None:
+def test_every_request_example_gets_a_described_response(app: Service, described: Json) -> None:
     n_sent = 0
-    for method, path, operation in operations(document):
+    for method, path, operation in operations(described):
         for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
             for name, example in media.get("examples", {}).items():
                 where = f"{method} {path}, {name}"
-                assert validator(document, media["schema"]).is_valid(example["value"]), where
+                assert validator(described, media["schema"]).is_valid(example["value"]), where
                 response = app.test_client().open(
                     filled(path, operation),
                     method=method,
@@ -140,17 +151,17 @@ def test_every_request_example_gets_a_described_response(app: Service, document:
                 # An unsupported operation has only the error response.
                 expected = [s for s in ("200", "501", "403") if s in operation["responses"]]
                 assert response.status_code == int(expected[0]), where
-                check(document, operation, response, where)
+                check(described, operation, response, where)
                 n_sent += 1
     assert n_sent >= 5
 
 
-def test_every_get_route_responds_as_described(app: Service, document: Json) -> None:
-    for method, path, operation in operations(document):
+def test_every_get_route_responds_as_described(app: Service, described: Json) -> None:
+    for method, path, operation in operations(described):
         if method == "GET":
             response = app.test_client().get(filled(path, operation))
             assert response.status_code == 200, path
-            check(document, operation, response, path)
+            check(described, operation, response, path)
 
 
 def filled(path: str, operation: Json) -> str:
@@ -187,13 +198,13 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def test_every_response_example_matches_its_schema(document: Json) -> None:
+def test_every_response_example_matches_its_schema(described: Json) -> None:
     n_seen = 0
-    for method, path, operation in operations(document):
-        for status, described in operation["responses"].items():
-            for media in described.get("content", {}).values():
+    for method, path, operation in operations(described):
+        for status, content in operation["responses"].items():
+            for media in content.get("content", {}).values():
                 for name, example in media.get("examples", {}).items():
-                    problems = validator(document, media["schema"]).iter_errors(example["value"])
+                    problems = validator(described, media["schema"]).iter_errors(example["value"])
                     assert not list(problems), f"{method} {path} {status} {name}"
                     n_seen += 1
     assert n_seen > 40
@@ -275,13 +286,13 @@ def test_errors_with_other_causes_than_the_body_are_described(
     assert statuses == {401, 403, 404, 500, 503}
 
 
-def test_security_is_described_only_if_keys_are_configured(trained: Store, document: Json) -> None:
-    assert "security" not in json.dumps(document["paths"])
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+def test_security_is_described_only_if_keys_are_configured(trained: Store, described: Json) -> None:
+    assert "security" not in json.dumps(described["paths"])
+    assert set(described["components"]["securitySchemes"]) == {"bearer", "apiKey"}
     app = create_app(Settings(model_store=trained.folder, api_keys=new_entry("w", ["predict"])[1]))
-    guarded = document_of(app)
-    for route in app.routes():
-        operation = guarded["paths"][openapi_path(route)][route.method.lower()]
+    paths = document_of(app)["paths"] | protocol_document(app)["paths"]
+    for route in app.routes:
+        operation = paths[route.documented_path][route.method.lower()]
         if route.scope == PUBLIC:
             assert operation["security"] == []
             assert not {"401", "403"} & set(operation["responses"])
@@ -310,49 +321,69 @@ def test_the_document_follows_the_loaded_version(store: Store) -> None:
     assert "from version 2 of cleveland" in app.test_client().get("/docs").text
 
 
-def test_the_document_contains_only_registered_routes(trained: Store) -> None:
-    """The error responses have the format of the renderer of each route."""
+def test_an_operation_follows_from_its_declaration(app: Service) -> None:
+    router = Router(tag="Others", render_error=render_plainly)
 
-    def render_error(error_response: ErrorResponse) -> ServiceResponse:
-        status = 400 if error_response.status == 422 else error_response.status
-        return ServiceResponse(msgspec.json.encode({"error": error_response.error}), status)
+    @router.route(
+        "POST",
+        "/others/<name>:<int:number>",
+        scope=PUBLIC,
+        placeholders={"name": {"enum": ["a"]}, "number": {"type": "integer"}},
+        responses=lambda documented: {
+            200: response_object(
+                "An object.", object_(), example={"version": documented.model.version}
+            )
+        },
+        errors=("invalid_records",),
+    )
+    def respond(service: Any, request: Any, name: str, number: int) -> ServiceResponse:
+        """Return an object.
 
-    app = Service(Settings(model_store=trained.folder))
-    register_openapi(app, ROUTE_GROUPS)
-    assert set(document_of(app)["paths"]) == {"/openapi.json"}
-    app = Service(Settings(model_store=trained.folder))
-    register_openapi(app, ROUTE_GROUPS)
-    for method, rule in (
-        ("POST", "/v1/models/<name>:predict"),
-        ("POST", "/v2/models/<model>/versions/<int:number>/infer"),
-    ):
-        app.add_route(method, rule, respond, PUBLIC, render_error=render_error)
-    app.add_route("GET", "/unheard/<of>", lambda request, of: ServiceResponse(b"{}"), PUBLIC)
-    document = document_of(app)
+        It is ``empty``.
+        """
+        return ServiceResponse(b"{}")
+
+    documented = DocumentedModel(app.models.get(), app.settings)
+    schemas = document_of(app)["components"]["schemas"]
+    document = build_document(documented, router.routes, app.keys, schemas)
     jsonschema.Draft202012Validator(OPENAPI_31).validate(document)
-    predict = document["paths"]["/v1/models/{name}:predict"]["post"]
-    assert predict["tags"] == ["TensorFlow Serving"]
-    assert predict["summary"] == "Return an empty object."
-    assert "422" not in predict["responses"]
-    error_examples = predict["responses"]["400"]["content"]["application/json"]["examples"]
-    assert list(error_examples["absent_column"]["value"]) == ["error"]
-    infer = document["paths"]["/v2/models/{model}/versions/{number}/infer"]["post"]
-    assert [p["name"] for p in infer["parameters"][:2]] == ["model", "number"]
-    assert infer["parameters"][0]["schema"] == {"enum": ["cleveland"]}
-    assert "TensorRows" in document["components"]["schemas"]
-    assert "Invocation" not in document["components"]["schemas"]
-    assert document["paths"]["/unheard/{of}"]["get"]["tags"] == ["Others"]
+    assert document["tags"] == [{"name": "Others"}]
+    operation = document["paths"]["/others/{name}:{number}"]["post"]
+    assert (operation["summary"], operation["description"]) == ("Return an object.", "It is empty.")
+    assert [p.get("schema") for p in operation["parameters"]] == [
+        {"enum": ["a"]},
+        {"type": "integer"},
+        None,
+    ]
+    example = operation["responses"]["200"]["content"]["application/json"]["examples"]["example"]
+    assert example["value"] == {"version": "1"}
+    assert set(operation["responses"]) == {"200", "400", "404", "405", "500"}
+    errors = operation["responses"]["400"]["content"]["text/plain"]["examples"]
+    assert errors["absent_column"]["value"].startswith("row 0: thal is absent")
+    assert "application/problem+json" in operation["responses"]["404"]["content"]
+    assert set(document["components"]["schemas"]) == {"Problem", "RecordProblem"}
 
 
-def respond(request: Any, **placeholders: Any) -> ServiceResponse:
-    """Return an empty object."""
-    return ServiceResponse(b"{}")
+def render_plainly(error_response: ErrorResponse) -> ServiceResponse:
+    status = 400 if error_response.status == 422 else error_response.status
+    return ServiceResponse(error_response.error.encode(), status, "text/plain")
 
 
 def test_every_problem_type_has_an_example(app: Service) -> None:
-    from app.openapi.error_examples import error_examples
-
     by_code = error_examples(DocumentedModel(app.models.get(), app.settings))
     assert set(by_code) == set(PROBLEM_TYPES)
     for code, examples in by_code.items():
         assert {example.error_response.code for example in examples} == {code}
+
+
+def test_a_version_without_optional_data_has_its_own_messages_as_examples(
+    store: Store, artifact: Artifact
+) -> None:
+    remove_optional_files(artifact, "explanation.json", "inputs.json", "members.json")
+    document = document_of(create_app(Settings(model_store=store.folder)))
+    unsupported = document["paths"]["/predict"]["post"]["responses"]["501"]["content"]
+    (media,) = unsupported.values()
+    details = {name: example["value"]["detail"] for name, example in media["examples"].items()}
+    assert details["version_without_explain"].startswith("version 1 was trained without")
+    assert details["version_without_interval"].startswith("version 1 was trained without")
+    assert "200" not in document["paths"]["/explain"]["post"]["responses"]

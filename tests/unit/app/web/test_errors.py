@@ -12,8 +12,17 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import Settings, create_app
-from app.web import log_error, to_error_response
+from app.web import PROBLEM_TYPES, ApiError, NotReady, log_error, to_error_response
+from model import errors as errors_of_model
 from model.artifacts import Store
+from model.errors import (
+    ArtifactDamaged,
+    ExplanationUnavailable,
+    IntervalUnavailable,
+    ModelError,
+    UnknownVersion,
+    UnreadableBody,
+)
 
 INSTANCE = re.compile(r"/requests/[0-9a-f]{32}")
 
@@ -247,6 +256,40 @@ def test_an_unexpected_error_is_logged_without_its_message(
     assert "MARKED-8151815" not in response.text + caplog.text
     assert content["instance"] in caplog.text
     assert "in broken" in caplog.text, "the log must contain the traceback"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "status"),
+    [
+        (UnreadableBody("too_deep", "the body is nested too deeply"), "too_deep", 400),
+        (ExplanationUnavailable("no data for explanations"), "not_explainable", 501),
+        (IntervalUnavailable("no data for intervals"), "no_interval", 501),
+        (UnknownVersion("there is no version 9"), "not_found", 404),
+        (NotReady("no model is loaded"), "not_ready", 503),
+        (ApiError("version_in_use", "version 1 is the current version"), "version_in_use", 409),
+    ],
+)
+def test_an_exception_becomes_the_problem_type_of_its_code(
+    error: Exception, code: str, status: int
+) -> None:
+    response = to_error_response(error, max_body_bytes=1)
+    assert (response.code, response.status, response.detail) == (code, status, str(error))
+
+
+@pytest.mark.parametrize("error", [ModelError("MARKED"), ArtifactDamaged("MARKED"), KeyError("M")])
+def test_an_exception_without_a_code_is_an_internal_error(error: Exception) -> None:
+    response = to_error_response(error, max_body_bytes=1)
+    assert (response.code, response.status) == ("internal_error", 500)
+    assert "M" not in response.detail + response.error
+
+
+def test_every_code_of_an_exception_is_a_problem_type() -> None:
+    classes = [c for c in vars(errors_of_model).values() if isinstance(c, type)]
+    codes = {c.code for c in classes if issubclass(c, ModelError)}
+    assert codes == {
+        *("internal_error", "invalid_records", "not_explainable", "no_interval", "not_found")
+    }
+    assert codes <= set(PROBLEM_TYPES)
 
 
 def test_converting_an_error_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
