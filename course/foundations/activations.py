@@ -161,18 +161,21 @@ def activation(_: LessonData) -> Lesson:
 
 @plot_style()
 def _draw_activations(x: np.ndarray, curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
-    figure, axes = panels(3, 2, height=2.1, sharex=True)
+    n_columns = 3
+    figure, axes = panels(n_columns, -(-len(curves) // n_columns), height=1.8, sharex=True)
+    for ax in axes[len(curves) :]:
+        ax.set_visible(False)
     titles = {"relu": "ReLU", "leaky_relu": "Leaky ReLU", "softmax": "Softmax of (x, 0), first"}
-    for index, (ax, (name, (values, slopes))) in enumerate(zip(axes, curves.items(), strict=True)):
+    for index, (ax, (name, (values, slopes))) in enumerate(zip(axes, curves.items(), strict=False)):
         ax.plot(x, values, label="activation")
         ax.plot(x, slopes, label="derivative")
         limits = (-0.15, 1.35) if name in ("sigmoid", "softmax") else (-1.4, 2.6)
         ax.set_ylim(*limits)
         if index == 0:
             ax.legend(loc="lower right")
-        x_label = "sum x of the unit" if index > 2 else ""
-        y_label = "value (no unit)" if index % 3 == 0 else ""
+        is_lowest = index + n_columns >= len(curves)
+        ax.tick_params(labelbottom=is_lowest)
+        x_label = "sum x of the unit" if is_lowest else ""
+        y_label = "value (no unit)" if index % n_columns == 0 else ""
         label(ax, x_label, y_label, titles.get(name, name.capitalize()))
-    return as_svg(
-        figure, f"Six panels, each an activation and its derivative: {', '.join(curves)}."
-    )
+    return as_svg(figure, f"Panels, each an activation and its derivative: {', '.join(curves)}.")

@@ -27,6 +27,7 @@ from course.foundations import (
 )
 from course.foundations.build import LESSONS
 from course.foundations.lesson import LessonData, double_precision, format_numbers
+from model.inference import ACTIVATIONS
 from model.training import describe_layers
 from pipelines.data import Table
 from tests.conftest import ROOT
@@ -225,6 +226,11 @@ def test_a_higher_cost_misses_fewer_and_does_not_predict_probabilities(data: Les
     assert costs.false_alarms[0] == costs.moved_alarms[0]
     assert (np.diff(costs.missed) < 0).all() and (np.diff(costs.false_alarms) > 0).all()
     assert abs(costs.means[0] - data.labels.mean()) < 0.02 < costs.means[-1] - 0.6
+
+
+def test_the_lesson_on_activations_draws_each_of_them(data: LessonData) -> None:
+    figure = activations.activation(data).figure
+    assert len(ACTIVATIONS) == 10 and ", ".join(ACTIVATIONS) in figure
 
 
 @pytest.mark.slow
